@@ -1,0 +1,27 @@
+// How compute functions get threads: they are handed an executor and start none themselves.
+
+#ifndef SPIKESERVE_COMPUTE_EXECUTOR_H_
+#define SPIKESERVE_COMPUTE_EXECUTOR_H_
+
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+
+namespace spikeserve {
+
+// Thread rule: ParallelFor may be called from any thread, also from inside of `body`.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Calls body(begin, end) for consecutive ranges that cover [0, count), each of at least `grain` (>= 1) indices but for
+  // the last, possibly from several threads at once. Returns when all have returned.
+  virtual void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t begin, int64_t end)> body) = 0;
+};
+
+// Runs everything in the calling thread. The default of every compute function.
+Executor& InlineExecutor();
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_COMPUTE_EXECUTOR_H_
