@@ -70,10 +70,10 @@ class Network {
   bool training() const { return training_; }
   void SetTraining(bool training) { training_ = training; }
 
-  // Runs T steps. `input` is row-major of `shape` [T, batch, features ...], T may be 0. The first call after a reset (or
-  // at all) settles the batch and the features; INVALID_ARGUMENT for others before the next reset, for a shape that a
-  // layer cannot take, for thresholds that do not have the shape of the layer's input, NaN in input, and a record of a
-  // layer that is unknown or does not spike.
+  // Runs T steps. `input` is row-major of `shape` [T, batch, features ...], T < 2^31; T and batch may be 0. The first step
+  // after a reset (or at all) settles the batch and the features; INVALID_ARGUMENT for others before the next reset, for
+  // a shape that a layer cannot take, for thresholds that do not have the shape of the layer's input, NaN in input, and a
+  // record of a layer that is unknown or does not spike.
   absl::StatusOr<ForwardResult> Forward(absl::Span<const float> input, const Shape& shape,
                                         absl::Span<const RecordRequest> records = {},
                                         Executor& executor = InlineExecutor());
@@ -90,7 +90,8 @@ class Network {
   // and the mode stay.
   void Reset();
 
-  // The records of the layers with a monitor: spikes and v_before_reset of all steps since the last reset.
+  // The records of the layers with a monitor: spikes and v_before_reset of all steps since the last reset, of
+  // shape [0] before the first.
   std::vector<LayerRecord> Monitors() const;
 
   // The memory that parameters, state and monitors take, in bytes.

@@ -5,7 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "Eigen/Core"
@@ -47,13 +50,18 @@ class TensorView {
   TensorView(const Eigen::Map<Plain>& matrix)  // NOLINT(google-explicit-constructor)
       : TensorView(FromEigen(matrix)) {}
 
-  // A scalar; `value` must outlive the view, so no temporaries.
-  static TensorView Scalar(const float& value) { return TensorView(DataType::kFloat32, {}, &value); }
-  static TensorView Scalar(float&&) = delete;
+  // A scalar, which the view keeps itself.
+  template <typename T, typename = std::enable_if_t<std::is_arithmetic_v<T>>>
+  TensorView(T value)  // NOLINT(google-explicit-constructor)
+      : TensorView(DataTypeOf<T>::value, {}, nullptr) {
+    static_assert(sizeof(T) <= sizeof(scalar_));
+    std::memcpy(scalar_, &value, sizeof(T));
+    is_scalar_ = true;
+  }
 
   DataType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
-  const void* data() const { return data_; }
+  const void* data() const { return is_scalar_ ? scalar_ : data_; }
   // The number of elements.
   int64_t size() const { return ElementCount(shape_).value_or(0); }
   // The size of the dense form.
@@ -75,6 +83,8 @@ class TensorView {
   DataType dtype_;
   Shape shape_;
   const void* data_;
+  bool is_scalar_ = false;
+  alignas(8) unsigned char scalar_[8] = {};
 };
 
 // Owns a dense row-major array, aligned to 64 bytes. Movable; copies are made with TensorView's data explicitly.
@@ -103,7 +113,7 @@ class Tensor {
   template <typename T>
   absl::Span<const T> values() const {
     ABSL_HARDENING_ASSERT(DataTypeOf<T>::value == dtype_);
-    return {static_cast<const T*>(data()), static_cast<size_t>(size())};
+    return absl::Span<const T>(static_cast<const T*>(data()), static_cast<size_t>(size()));  // No {}: a list of bools.
   }
   template <typename T>
   absl::Span<T> values() {

@@ -1,0 +1,131 @@
+// spikeserve's client.
+//
+//   absl::StatusOr<spikeserve::Client> client = spikeserve::Client::Connect("127.0.0.1:50051");
+//   spikeserve::RowMatrix<float> v = ...;  // Membrane voltages, [T, N].
+//   auto clusters = client->SpikeCluster({.v = v, .v_threshold = 1.0f, .options = {.t_in = 2}});
+//   if (clusters.ok()) absl::Span<const float> n_o = clusters->n_o.values<float>();
+//
+// Client::InProcess() in place of Connect computes in the application itself, without a server or a network: the same
+// calls, the same results, the same errors.
+
+#ifndef SPIKESERVE_CLIENT_CLIENT_H_
+#define SPIKESERVE_CLIENT_CLIENT_H_
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "spikeserve/client/functions.h"
+#include "spikeserve/client/networks.h"
+#include "spikeserve/client/options.h"
+
+namespace spikeserve {
+
+class Connection;  // internal
+class NetworkHandle;
+
+// Thread-safe. Copies share one connection, which lives as long as the last of them and its calls.
+class Client {
+ public:
+  template <typename Args>
+  using ResultOr = absl::StatusOr<typename Args::Result>;
+
+  // A client of the server at `target`: "HOST:PORT", "unix:PATH", or another gRPC name such as "dns:///HOST:PORT".
+  // Returns without waiting for the server: a server that cannot be reached shows in the calls, as UNAVAILABLE.
+  // INVALID_ARGUMENT for an empty target.
+  static absl::StatusOr<Client> Connect(std::string_view target, const ConnectOptions& options = {});
+
+  // A client that computes in this process.
+  static absl::StatusOr<Client> InProcess(const InProcessOptions& options = {});
+
+  // A client of any connection; Connection is internal.
+  explicit Client(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+
+  // The calls. Each has three forms: one that waits (`client.SpikeCluster(args)`), one that returns a future
+  // (`client.Async(args)`), and one that calls back (`client.Start(args, options, done)`), where `args` is the call's
+  // ...Args struct. `done` is called once, from a thread of the library, which it should not hold up; it must not wait
+  // for another call.
+  template <typename Args>
+  void Start(const Args& args, const CallOptions& options, std::function<void(ResultOr<Args>)> done) const;
+
+  template <typename Args>
+  std::future<ResultOr<Args>> Async(const Args& args, const CallOptions& options = {}) const {
+    auto promise = std::make_shared<std::promise<ResultOr<Args>>>();
+    std::future<ResultOr<Args>> future = promise->get_future();
+    Start<Args>(args, options, [promise](ResultOr<Args> result) { promise->set_value(std::move(result)); });
+    return future;
+  }
+
+  template <typename Args>
+  ResultOr<Args> Call(const Args& args, const CallOptions& options = {}) const {
+    return Async(args, options).get();
+  }
+
+  // Functions.
+  ResultOr<SpikeClusterArgs> SpikeCluster(const SpikeClusterArgs& a, const CallOptions& o = {}) const;
+  ResultOr<KernelDotProductArgs> KernelDotProduct(const KernelDotProductArgs& a, const CallOptions& o = {}) const;
+  ResultOr<SpikeSimilarLossArgs> SpikeSimilarLoss(const SpikeSimilarLossArgs& a, const CallOptions& o = {}) const;
+  ResultOr<RedundantOneHotArgs> RedundantOneHot(const RedundantOneHotArgs& a, const CallOptions& o = {}) const;
+  ResultOr<FirstSpikeIndexArgs> FirstSpikeIndex(const FirstSpikeIndexArgs& a, const CallOptions& o = {}) const;
+  ResultOr<ThresholdMarginArgs> ThresholdMargin(const ThresholdMarginArgs& a, const CallOptions& o = {}) const;
+  ResultOr<StcaLossArgs> StcaLoss(const StcaLossArgs& a, const CallOptions& o = {}) const;
+
+  // Networks.
+
+  // Makes a network that goes with its handle.
+  absl::StatusOr<NetworkHandle> CreateNetwork(std::vector<LayerSpec> layers, const CallOptions& o = {}) const;
+  // A handle of a network that was made before; it leaves the network behind. Does not call the server.
+  NetworkHandle AttachNetwork(std::string network) const;
+  ResultOr<ListNetworksArgs> ListNetworks(const CallOptions& o = {}) const;
+
+ private:
+  std::shared_ptr<Connection> connection_;
+};
+
+// A network that the server holds. Movable; where it came from CreateNetwork, its destructor deletes the network.
+//
+// Thread-safe but for moves; the server carries out the calls on a network one after the other. The fields `network` of
+// the arguments are filled in.
+class NetworkHandle {
+ public:
+  NetworkHandle(NetworkHandle&& other) noexcept;
+  NetworkHandle& operator=(NetworkHandle&& other) noexcept;
+  // Waits for the server to delete the network, but not longer than two seconds: a network that could not be deleted
+  // then expires.
+  ~NetworkHandle();
+
+  // The network's name: who knows it may use the network.
+  const std::string& name() const { return name_; }
+
+  Client::ResultOr<ForwardArgs> Forward(ForwardArgs args, const CallOptions& o = {}) const;
+  Client::ResultOr<GetNetworkArgs> Get(bool include_monitors = false, const CallOptions& o = {}) const;
+  Client::ResultOr<SetTrainingArgs> SetTraining(bool training, const CallOptions& o = {}) const;
+  Client::ResultOr<SetThresholdMarginArgs> SetThresholdMargin(SetThresholdMarginArgs args,
+                                                              const CallOptions& o = {}) const;
+  Client::ResultOr<ResetNetArgs> Reset(const CallOptions& o = {}) const;
+
+  // Deletes the network now, and tells whether that went well.
+  absl::Status Delete(const CallOptions& o = {});
+
+  // Lets the network outlive the handle.
+  void Release() { owned_ = false; }
+
+ private:
+  friend class Client;
+  NetworkHandle(Client client, std::string name, bool owned)
+      : client_(std::move(client)), name_(std::move(name)), owned_(owned) {}
+
+  Client client_;
+  std::string name_;
+  bool owned_;
+};
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_CLIENT_CLIENT_H_

@@ -1,0 +1,183 @@
+// The calls on networks.
+
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "codec/network_codec.h"
+#include "codec/option_codec.h"
+#include "rpc_traits.h"
+#include "spikeserve/v1/networks.pb.h"
+#include "status_macros.h"
+
+namespace spikeserve {
+namespace {
+
+absl::StatusOr<std::vector<RecordTensors>> DecodeRecords(
+    const google::protobuf::RepeatedPtrField<v1::LayerRecord>& records) {
+  std::vector<RecordTensors> out;
+  for (const v1::LayerRecord& record : records) {
+    RecordTensors tensors;
+    tensors.layer = record.layer();
+    SPIKESERVE_ASSIGN_OR_RETURN(tensors.spikes, DecodeOptionalResult(record.has_spikes(), record.spikes(), "spikes"));
+    SPIKESERVE_ASSIGN_OR_RETURN(
+        tensors.v_before_reset,
+        DecodeOptionalResult(record.has_v_before_reset(), record.v_before_reset(), "v_before_reset"));
+    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_after_reset, DecodeOptionalResult(record.has_v_after_reset(),
+                                                                            record.v_after_reset(), "v_after_reset"));
+    out.push_back(std::move(tensors));
+  }
+  return out;
+}
+
+// What the requests on one network share.
+template <typename Args, typename Request>
+void EncodeTarget(const Args& args, Request& request) {
+  request.set_network(args.network);
+  if constexpr (requires { args.step; }) {
+    if (args.step) request.set_step(*args.step);
+  }
+}
+
+}  // namespace
+
+template <>
+struct RpcTraits<CreateNetworkArgs> {
+  using Request = v1::CreateNetworkRequest;
+  using Response = v1::CreateNetworkResponse;
+
+  static void Encode(const CreateNetworkArgs& args, Request& request) {
+    for (const LayerSpec& layer : args.layers) codec::EncodeLayer(layer, request.add_layers());
+  }
+
+  static absl::StatusOr<CreateNetworkArgs::Result> Decode(const Response& response) {
+    return CreateNetworkArgs::Result{response.network()};
+  }
+};
+
+template <>
+struct RpcTraits<GetNetworkArgs> {
+  using Request = v1::GetNetworkRequest;
+  using Response = v1::GetNetworkResponse;
+
+  static void Encode(const GetNetworkArgs& args, Request& request) {
+    EncodeTarget(args, request);
+    request.set_include_monitors(args.include_monitors);
+  }
+
+  static absl::StatusOr<GetNetworkArgs::Result> Decode(const Response& response) {
+    GetNetworkArgs::Result result;
+    for (int i = 0; i < response.layers_size(); ++i) {
+      SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,
+                                  codec::DecodeLayer(response.layers(i), absl::StrCat("layers[", i, "]"), INT64_MAX));
+      result.layers.push_back(std::move(layer));
+    }
+    result.training = response.training();
+    result.next_step = response.next_step();
+    SPIKESERVE_ASSIGN_OR_RETURN(result.monitors, DecodeRecords(response.monitors()));
+    return result;
+  }
+};
+
+template <>
+struct RpcTraits<ListNetworksArgs> {
+  using Request = v1::ListNetworksRequest;
+  using Response = v1::ListNetworksResponse;
+
+  static void Encode(const ListNetworksArgs&, Request&) {}
+
+  static absl::StatusOr<ListNetworksArgs::Result> Decode(const Response& response) {
+    ListNetworksArgs::Result result;
+    for (const auto& entry : response.networks()) {
+      result.push_back({entry.network(), entry.bytes(), absl::Seconds(entry.idle_seconds())});
+    }
+    return result;
+  }
+};
+
+template <>
+struct RpcTraits<DeleteNetworkArgs> {
+  using Request = v1::DeleteNetworkRequest;
+  using Response = v1::DeleteNetworkResponse;
+
+  static void Encode(const DeleteNetworkArgs& args, Request& request) { EncodeTarget(args, request); }
+
+  static absl::StatusOr<DeleteNetworkArgs::Result> Decode(const Response&) { return DeleteNetworkArgs::Result{}; }
+};
+
+template <>
+struct RpcTraits<SetTrainingArgs> {
+  using Request = v1::SetTrainingRequest;
+  using Response = v1::SetTrainingResponse;
+
+  static void Encode(const SetTrainingArgs& args, Request& request) {
+    EncodeTarget(args, request);
+    request.set_training(args.training);
+  }
+
+  static absl::StatusOr<NextStep> Decode(const Response& response) { return NextStep{response.next_step()}; }
+};
+
+template <>
+struct RpcTraits<ForwardArgs> {
+  using Request = v1::ForwardRequest;
+  using Response = v1::ForwardResponse;
+
+  static void Encode(const ForwardArgs& args, Request& request) {
+    EncodeTarget(args, request);
+    codec::EncodeTensor(args.input, request.mutable_input());
+    request.set_single_step(args.single_step);
+    request.set_mask_dtype(codec::ToWire(args.mask_dtype));
+    for (const RecordRequest& record : args.records) {
+      v1::RecordRequest* out = request.add_records();
+      out->set_layer(record.layer);
+      out->set_spikes(record.spikes);
+      out->set_v_before_reset(record.v_before_reset);
+      out->set_v_after_reset(record.v_after_reset);
+    }
+  }
+
+  static absl::StatusOr<ForwardArgs::Result> Decode(const Response& response) {
+    SPIKESERVE_ASSIGN_OR_RETURN(Tensor output, DecodeResult(response.output(), "output"));
+    SPIKESERVE_ASSIGN_OR_RETURN(auto records, DecodeRecords(response.records()));
+    return ForwardArgs::Result{std::move(output), std::move(records), response.next_step()};
+  }
+};
+
+template <>
+struct RpcTraits<SetThresholdMarginArgs> {
+  using Request = v1::SetThresholdMarginRequest;
+  using Response = v1::SetThresholdMarginResponse;
+
+  static void Encode(const SetThresholdMarginArgs& args, Request& request) {
+    EncodeTarget(args, request);
+    request.set_layer(args.layer);
+    codec::EncodeTensor(args.label_one_hot, request.mutable_label_one_hot());
+    codec::EncodeThresholdMargin(args.options, &request);
+  }
+
+  static absl::StatusOr<SetThresholdMarginArgs::Result> Decode(const Response& response) {
+    SPIKESERVE_ASSIGN_OR_RETURN(Tensor v_threshold, DecodeResult(response.v_threshold(), "v_threshold"));
+    return SetThresholdMarginArgs::Result{std::move(v_threshold), response.next_step()};
+  }
+};
+
+template <>
+struct RpcTraits<ResetNetArgs> {
+  using Request = v1::ResetNetRequest;
+  using Response = v1::ResetNetResponse;
+
+  static void Encode(const ResetNetArgs& args, Request& request) { EncodeTarget(args, request); }
+
+  static absl::StatusOr<NextStep> Decode(const Response& response) { return NextStep{response.next_step()}; }
+};
+
+SPIKESERVE_INSTANTIATE_CALL(CreateNetworkArgs);
+SPIKESERVE_INSTANTIATE_CALL(GetNetworkArgs);
+SPIKESERVE_INSTANTIATE_CALL(ListNetworksArgs);
+SPIKESERVE_INSTANTIATE_CALL(DeleteNetworkArgs);
+SPIKESERVE_INSTANTIATE_CALL(SetTrainingArgs);
+SPIKESERVE_INSTANTIATE_CALL(ForwardArgs);
+SPIKESERVE_INSTANTIATE_CALL(SetThresholdMarginArgs);
+SPIKESERVE_INSTANTIATE_CALL(ResetNetArgs);
+
+}  // namespace spikeserve

@@ -1,0 +1,25 @@
+#include "codec/option_codec.h"
+#include "rpc_traits.h"
+#include "spikeserve/v1/functions.pb.h"
+
+namespace spikeserve {
+
+template <>
+struct RpcTraits<ThresholdMarginArgs> {
+  using Request = v1::ThresholdMarginRequest;
+  using Response = v1::ThresholdMarginResponse;
+
+  static void Encode(const ThresholdMarginArgs& args, Request& request) {
+    codec::EncodeTensor(args.label_one_hot, request.mutable_label_one_hot());
+    request.set_training(args.training);
+    codec::EncodeThresholdMargin(args.options, &request);
+  }
+
+  static absl::StatusOr<Tensor> Decode(const Response& response) {
+    return DecodeResult(response.v_threshold(), "v_threshold");
+  }
+};
+
+SPIKESERVE_INSTANTIATE_CALL(ThresholdMarginArgs);
+
+}  // namespace spikeserve

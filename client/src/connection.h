@@ -1,0 +1,62 @@
+// How a client's calls reach an engine. In-process and remote are two connections; retries are a third, around another.
+
+#ifndef SPIKESERVE_CLIENT_CONNECTION_H_
+#define SPIKESERVE_CLIENT_CONNECTION_H_
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "google/protobuf/message.h"
+#include "spikeserve/client/options.h"
+
+namespace spikeserve {
+
+namespace server {
+class Engine;
+}  // namespace server
+
+using google::protobuf::Message;
+
+// One call of one method.
+struct Rpc {
+  // Such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".
+  std::string_view path;
+  // Whether the call may be made twice.
+  bool repeatable;
+  // Both must live until `done` is called.
+  const Message* request;
+  Message* response;
+  absl::Time deadline;
+};
+
+// Thread-safe.
+class Connection {
+ public:
+  virtual ~Connection() = default;
+
+  // Calls `done` once, from any thread, when the response is filled in or the call has failed.
+  virtual void Start(const Rpc& rpc, std::function<void(absl::Status)> done) = 0;
+};
+
+// The server at `target`.
+std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target);
+
+// An engine in this process.
+std::shared_ptr<Connection> MakeInProcessConnection(std::unique_ptr<server::Engine> engine);
+
+// Calls `fn` after `delay`, in a thread that may be any but the caller's.
+using Timer = std::function<void(absl::Duration delay, std::function<void()> fn)>;
+
+// The timer of gRPC's event engine.
+Timer GrpcTimer();
+
+// Repeats calls on `inner` as `policy` says.
+std::shared_ptr<Connection> MakeRetryConnection(std::shared_ptr<Connection> inner, const RetryPolicy& policy,
+                                                Timer timer);
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_CLIENT_CONNECTION_H_

@@ -1,0 +1,47 @@
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "connection.h"
+#include "runtime/engine.h"
+
+namespace spikeserve {
+namespace {
+
+// An engine waits for its threads when it goes. Where the last reference is dropped on one of them (in a callback),
+// that wait moves to a thread of its own.
+void DeleteEngine(server::Engine* engine) {
+  if (server::ComputePool::InTask()) {
+    std::thread([engine] { delete engine; }).detach();
+  } else {
+    delete engine;
+  }
+}
+
+class InProcessConnection final : public Connection {
+ public:
+  explicit InProcessConnection(std::unique_ptr<server::Engine> engine) : engine_(engine.release(), DeleteEngine) {}
+
+  void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
+    server::Call call;
+    call.path = rpc.path;
+    call.request = [request = rpc.request](const Message&) { return request; };
+    call.deadline = rpc.deadline;
+    call.done = [response = rpc.response, done = std::move(done)](server::MessageOr result) {
+      if (result.ok()) response->GetReflection()->Swap(response, result->get());
+      done(result.status());
+    };
+    engine_->Submit(std::move(call));
+  }
+
+ private:
+  std::shared_ptr<server::Engine> engine_;
+};
+
+}  // namespace
+
+std::shared_ptr<Connection> MakeInProcessConnection(std::unique_ptr<server::Engine> engine) {
+  return std::make_shared<InProcessConnection>(std::move(engine));
+}
+
+}  // namespace spikeserve

@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "absl/random/random.h"
+#include "absl/time/clock.h"
+#include "connection.h"
+#include "grpcpp/alarm.h"
+
+namespace spikeserve {
+namespace {
+
+// Half to the whole of the capped exponential backoff, so that clients that failed together do not come back together.
+absl::Duration Backoff(const RetryPolicy& policy, int retry) {
+  thread_local absl::BitGen random;
+  const absl::Duration whole = std::min(policy.max_backoff, policy.initial_backoff * std::exp2(retry - 1));
+  return whole * absl::Uniform(random, 0.5, 1.0);
+}
+
+class RetryConnection final : public Connection, public std::enable_shared_from_this<RetryConnection> {
+ public:
+  RetryConnection(std::shared_ptr<Connection> inner, const RetryPolicy& policy, Timer timer)
+      : inner_(std::move(inner)), policy_(policy), timer_(std::move(timer)) {}
+
+  void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
+    if (!rpc.repeatable) return inner_->Start(rpc, std::move(done));
+    Attempt(rpc, /*attempt=*/1, std::move(done));
+  }
+
+ private:
+  void Attempt(const Rpc& rpc, int attempt, std::function<void(absl::Status)> done) {
+    inner_->Start(rpc, [self = shared_from_this(), rpc, attempt, done = std::move(done)](absl::Status status) mutable {
+      const absl::Duration wait = Backoff(self->policy_, attempt);
+      if (!absl::IsUnavailable(status) || attempt >= self->policy_.max_attempts || absl::Now() + wait >= rpc.deadline) {
+        return done(std::move(status));
+      }
+      self->timer_(wait, [self, rpc, attempt, done = std::move(done)]() mutable {
+        self->Attempt(rpc, attempt + 1, std::move(done));
+      });
+    });
+  }
+
+  const std::shared_ptr<Connection> inner_;
+  const RetryPolicy policy_;
+  const Timer timer_;
+};
+
+}  // namespace
+
+Timer GrpcTimer() {
+  return [](absl::Duration delay, std::function<void()> fn) {
+    auto alarm = std::make_shared<grpc::Alarm>();
+    grpc::Alarm& ref = *alarm;
+    // The callback keeps the alarm until it has fired.
+    ref.Set(absl::ToChronoTime(absl::Now() + delay), [alarm, fn = std::move(fn)](bool) mutable {
+      fn();
+      alarm.reset();
+    });
+  };
+}
+
+std::shared_ptr<Connection> MakeRetryConnection(std::shared_ptr<Connection> inner, const RetryPolicy& policy,
+                                                Timer timer) {
+  return std::make_shared<RetryConnection>(std::move(inner), policy, std::move(timer));
+}
+
+}  // namespace spikeserve

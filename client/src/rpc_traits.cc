@@ -1,0 +1,28 @@
+#include "rpc_traits.h"
+
+#include "google/protobuf/descriptor.pb.h"
+#include "status_macros.h"
+
+namespace spikeserve {
+
+MethodInfo FindMethod(const google::protobuf::Descriptor* request) {
+  // The services stand in the file of their requests.
+  const google::protobuf::FileDescriptor* file = request->file();
+  for (int s = 0; s < file->service_count(); ++s) {
+    for (int m = 0; m < file->service(s)->method_count(); ++m) {
+      const google::protobuf::MethodDescriptor* method = file->service(s)->method(m);
+      if (method->input_type() != request) continue;
+      return {absl::StrCat("/", method->service()->full_name(), "/", method->name()),
+              method->options().idempotency_level() != google::protobuf::MethodOptions::IDEMPOTENCY_UNKNOWN};
+    }
+  }
+  return {};
+}
+
+absl::StatusOr<std::optional<Tensor>> DecodeOptionalResult(bool has, const v1::Tensor& tensor, std::string_view field) {
+  if (!has) return std::nullopt;
+  SPIKESERVE_ASSIGN_OR_RETURN(Tensor out, DecodeResult(tensor, field));
+  return out;
+}
+
+}  // namespace spikeserve

@@ -1,0 +1,33 @@
+#include "spikeserve/compute/field_error.h"
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace spikeserve {
+namespace {
+
+constexpr absl::string_view kFieldUrl = "spikeserve/field";
+
+absl::string_view ToAbsl(std::string_view s) { return {s.data(), s.size()}; }
+
+}  // namespace
+
+absl::Status FieldError(absl::StatusCode code, std::string_view field, std::string_view got, std::string_view needed) {
+  absl::Status status(code, absl::StrCat(ToAbsl(field), ": ", ToAbsl(got), "; need ", ToAbsl(needed)));
+  SetField(status, field);
+  return status;
+}
+
+absl::Status InvalidField(std::string_view field, std::string_view got, std::string_view needed) {
+  return FieldError(absl::StatusCode::kInvalidArgument, field, got, needed);
+}
+
+std::string FieldOf(const absl::Status& status) {
+  const auto field = status.GetPayload(kFieldUrl);
+  return field ? std::string(*field) : std::string();
+}
+
+void SetField(absl::Status& status, std::string_view field) { status.SetPayload(kFieldUrl, absl::Cord(ToAbsl(field))); }
+
+}  // namespace spikeserve

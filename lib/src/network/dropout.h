@@ -1,0 +1,38 @@
+// Dropout with one mask from one reset to the next.
+
+#ifndef SPIKESERVE_SRC_NETWORK_DROPOUT_H_
+#define SPIKESERVE_SRC_NETWORK_DROPOUT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "network/network_layer.h"
+
+namespace spikeserve {
+
+// The masks are a function of the seed, of how many masks were drawn before, and of the element's index: the same on
+// every platform, and for any executor.
+class DropoutLayer final : public NetworkLayer {
+ public:
+  DropoutLayer(std::string name, const Dropout& spec) : NetworkLayer(std::move(name)), spec_(spec) {}
+
+  absl::Status Check(std::string_view field, std::optional<int64_t>& features) const override;
+  decltype(LayerSpec::kind) Kind() const override { return spec_; }
+  void Prepare(const Shape& input, int64_t steps, bool training) override;
+  int64_t PrepareByteSize(const Shape& input, int64_t steps, bool training) const override;
+  void Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) override;
+  void Reset() override { mask_ = std::vector<float>(); }
+  int64_t ByteSize() const override;
+
+ private:
+  Dropout spec_;
+  bool training_ = false;
+  uint64_t masks_drawn_ = 0;
+  // Of a step's shape, 0 or 1 / (1 - p); empty before the first step in training.
+  std::vector<float> mask_;
+};
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_SRC_NETWORK_DROPOUT_H_

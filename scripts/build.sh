@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Configures and builds: scripts/build.sh [PRESET [TARGET...]]. PRESET is one of CMakePresets.json, "release" when absent.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+preset=${1:-release}
+shift || true
+
+# Configuring is loud and seldom interesting; building tells how far it is.
+mkdir -p "build/$preset"
+log=build/$preset/configure.log
+cmake --preset "$preset" >"$log" 2>&1 || {
+  cat "$log" >&2
+  echo "build.sh: configuring the preset '$preset' failed (its output is above)" >&2
+  exit 1
+}
+cmake --build --preset "$preset" ${1:+--target "$@"}

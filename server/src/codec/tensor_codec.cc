@@ -1,0 +1,336 @@
+#include "codec/tensor_codec.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <type_traits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "spikeserve/compute/field_error.h"
+#include "status_macros.h"
+
+namespace spikeserve::codec {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the wire is little-endian, and is read in place");
+
+std::optional<DataType> FromWire(v1::DataType dtype) {
+  switch (dtype) {
+    case v1::DATA_TYPE_BOOL:
+      return DataType::kBool;
+    case v1::DATA_TYPE_BIT:
+      return DataType::kBit;
+    case v1::DATA_TYPE_UINT8:
+      return DataType::kUint8;
+    case v1::DATA_TYPE_INT32:
+      return DataType::kInt32;
+    case v1::DATA_TYPE_INT64:
+      return DataType::kInt64;
+    case v1::DATA_TYPE_FLOAT32:
+      return DataType::kFloat32;
+    case v1::DATA_TYPE_FLOAT64:
+      return DataType::kFloat64;
+    default:
+      return std::nullopt;
+  }
+}
+
+// "FLOAT32", or the bare number of a value that this version does not know.
+std::string WireName(v1::DataType dtype) {
+  const std::optional<DataType> known = FromWire(dtype);
+  return known ? std::string(DataTypeName(*known)) : v1::DataType_IsValid(dtype) ? "UNSPECIFIED" : absl::StrCat(dtype);
+}
+
+absl::Span<const DataType> AcceptedTypes(Accept accept) {
+  static constexpr DataType kAll[] = {DataType::kBool,  DataType::kBit,     DataType::kUint8,  DataType::kInt32,
+                                      DataType::kInt64, DataType::kFloat32, DataType::kFloat64};
+  const absl::Span<const DataType> all = kAll;
+  switch (accept) {
+    case Accept::kFloat:
+      return all.subspan(5);
+    case Accept::kInteger:
+      return all.subspan(2, 3);
+    case Accept::kNumber:
+    case Accept::kBinary:
+      return all;
+  }
+  return {};
+}
+
+std::string TypeList(absl::Span<const DataType> types) {
+  return absl::StrJoin(types, ", ", [](std::string* out, DataType t) {
+    const std::string_view name = DataTypeName(t);
+    out->append(name.data(), name.size());
+  });
+}
+
+// What a tensor says of itself, checked.
+struct Header {
+  DataType dtype;
+  Shape shape;
+  int64_t count;
+};
+
+absl::StatusOr<Header> CheckHeader(const v1::Tensor& tensor, std::string_view field, Accept accept,
+                                   int64_t element_size, int64_t max_bytes) {
+  const auto sub = [&](std::string_view name) { return absl::StrCat(std::string(field), ".", std::string(name)); };
+  // An absent message field reads as the default instance.
+  if (&tensor == &v1::Tensor::default_instance()) return InvalidField(field, "absent", "a tensor");
+  const std::optional<DataType> dtype = FromWire(tensor.dtype());
+  const absl::Span<const DataType> accepted = AcceptedTypes(accept);
+  if (!dtype || std::find(accepted.begin(), accepted.end(), *dtype) == accepted.end()) {
+    return InvalidField(sub("dtype"), WireName(tensor.dtype()), absl::StrCat("one of ", TypeList(accepted)));
+  }
+
+  Header header{*dtype, Shape(tensor.shape().begin(), tensor.shape().end()), 0};
+  for (int64_t length : header.shape) {
+    if (length < 0) return InvalidField(sub("shape"), ShapeString(header.shape), "lengths that are at least 0");
+  }
+  Shape room = header.shape;  // What a shape without zeros would take.
+  for (int64_t& length : room) length = std::max<int64_t>(length, 1);
+  const std::optional<int64_t> room_count = ElementCount(room);
+  if (!room_count) {
+    return InvalidField(sub("shape"), ShapeString(header.shape), "lengths whose product is below 2^63");
+  }
+  if (*room_count > max_bytes / element_size) {
+    return FieldError(absl::StatusCode::kResourceExhausted, sub("shape"),
+                      absl::StrCat(ShapeString(header.shape), " takes more than ", max_bytes, " bytes when decoded"),
+                      absl::StrCat("at most ", max_bytes, " bytes (the server's --max-decoded-bytes)"));
+  }
+  header.count = ElementCount(header.shape).value_or(0);
+
+  const bool has_data = !tensor.data().empty();
+  const bool has_values = tensor.values_size() > 0;
+  const bool has_events = tensor.event_deltas_size() > 0;
+  if (has_data + has_values + has_events > 1) {
+    const std::string_view forms = !has_events   ? "data and values"
+                                   : !has_values ? "data and event_deltas"
+                                   : !has_data   ? "values and event_deltas"
+                                                 : "data, values and event_deltas";
+    return InvalidField(field, absl::StrCat(std::string(forms), " are set"), "exactly one of them");
+  }
+  if (has_values && tensor.values_size() != header.count) {
+    return InvalidField(sub("values"), absl::StrCat(tensor.values_size(), " elements"),
+                        absl::StrCat(header.count, " for shape ", ShapeString(header.shape)));
+  }
+  const bool mask = *dtype == DataType::kBool || *dtype == DataType::kBit;
+  if (!has_values && !has_events && !(mask && !has_data)) {
+    const std::optional<int64_t> bytes = ByteCount(*dtype, header.shape);
+    if (!bytes || static_cast<int64_t>(tensor.data().size()) != *bytes) {
+      return InvalidField(sub("data"), absl::StrCat(tensor.data().size(), " bytes"),
+                          absl::StrCat(bytes ? absl::StrCat(*bytes) : "more", " bytes for ", WireName(tensor.dtype()),
+                                       " ", ShapeString(header.shape)));
+    }
+  }
+  return header;
+}
+
+// Calls fn(position) for each one of the sparse form.
+template <typename Fn>
+absl::Status ForEachEvent(const v1::Tensor& tensor, std::string_view field, int64_t count, Fn fn) {
+  const uint64_t end = static_cast<uint64_t>(count);
+  uint64_t position = 0;
+  for (int i = 0; i < tensor.event_deltas_size(); ++i) {
+    const uint64_t delta = tensor.event_deltas(i);
+    const std::string name = absl::StrCat(std::string(field), ".event_deltas[", i, "]");
+    if (i > 0 && delta == 0) return InvalidField(name, "distance 0", "at least 1: positions ascend");
+    if (delta >= end - position) {
+      return InvalidField(name, absl::StrCat("an event ", delta, " after position ", position),
+                          absl::StrCat("a position below ", count, ", the number of elements"));
+    }
+    position += delta;
+    fn(position);
+  }
+  return absl::OkStatus();
+}
+
+// Whether `value` is one that `dtype` can hold, up to the rounding of floats.
+bool Holds(DataType dtype, double value) {
+  const auto integer_in = [&](double lo, double hi) {
+    return value >= lo && value <= hi && value == std::trunc(value);
+  };
+  switch (dtype) {
+    case DataType::kBool:
+    case DataType::kBit:
+      return value == 0 || value == 1;
+    case DataType::kUint8:
+      return integer_in(0, 255);
+    case DataType::kInt32:
+      return integer_in(std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
+    case DataType::kInt64:
+      return integer_in(-0x1p63, 0x1p63) && value < 0x1p63;
+    case DataType::kFloat32:
+      return !std::isfinite(value) || std::abs(value) <= std::numeric_limits<float>::max();
+    case DataType::kFloat64:
+      return true;
+  }
+  return false;
+}
+
+template <typename Source, typename T>
+void Convert(const char* bytes, std::vector<T>& out) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    Source value;  // The bytes may be unaligned.
+    std::memcpy(&value, bytes + i * sizeof(Source), sizeof(Source));
+    out[i] = static_cast<T>(value);
+  }
+}
+
+template <typename T>
+void ConvertBits(const char* bytes, const Shape& shape, std::vector<T>& out) {
+  const int64_t width = shape.empty() ? 1 : shape.back();
+  const int64_t row_bytes = (width + 7) / 8;
+  const int64_t rows = width == 0 ? 0 : static_cast<int64_t>(out.size()) / width;
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto* row = reinterpret_cast<const uint8_t*>(bytes) + r * row_bytes;
+    for (int64_t i = 0; i < width; ++i) out[r * width + i] = static_cast<T>(row[i / 8] >> (i % 8) & 1);
+  }
+}
+
+// The elements that are not 0 or 1 are refused. Not by way of T, which may not hold what the wire has.
+template <typename Source>
+absl::Status CheckBinary(const char* bytes, int64_t count, std::string_view field) {
+  for (int64_t i = 0; i < count; ++i) {
+    Source value;
+    std::memcpy(&value, bytes + i * sizeof(Source), sizeof(Source));
+    if (!(value == Source{0} || value == Source{1})) {
+      return InvalidField(field, absl::StrCat("element ", i, " is ", value), "0 or 1");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Calls fn.operator()<Source>() with the C++ type of `dtype`'s bytes; kBit has none.
+template <typename Fn>
+auto WithSource(DataType dtype, Fn&& fn) {
+  switch (dtype) {
+    case DataType::kInt32:
+      return fn.template operator()<int32_t>();
+    case DataType::kInt64:
+      return fn.template operator()<int64_t>();
+    case DataType::kFloat32:
+      return fn.template operator()<float>();
+    case DataType::kFloat64:
+      return fn.template operator()<double>();
+    default:
+      return fn.template operator()<uint8_t>();
+  }
+}
+
+}  // namespace
+
+v1::DataType ToWire(DataType dtype) {
+  switch (dtype) {
+    case DataType::kBool:
+      return v1::DATA_TYPE_BOOL;
+    case DataType::kBit:
+      return v1::DATA_TYPE_BIT;
+    case DataType::kUint8:
+      return v1::DATA_TYPE_UINT8;
+    case DataType::kInt32:
+      return v1::DATA_TYPE_INT32;
+    case DataType::kInt64:
+      return v1::DATA_TYPE_INT64;
+    case DataType::kFloat32:
+      return v1::DATA_TYPE_FLOAT32;
+    case DataType::kFloat64:
+      return v1::DATA_TYPE_FLOAT64;
+  }
+  return v1::DATA_TYPE_UNSPECIFIED;
+}
+
+template <typename T>
+absl::StatusOr<Array<T>> Decode(const v1::Tensor& tensor, std::string_view field, Accept accept, int64_t max_bytes) {
+  SPIKESERVE_ASSIGN_OR_RETURN(Header header, CheckHeader(tensor, field, accept, sizeof(T), max_bytes));
+  const size_t count = static_cast<size_t>(header.count);
+
+  if (tensor.values_size() > 0) {
+    std::vector<T> out(count);
+    for (int i = 0; i < tensor.values_size(); ++i) {
+      double value = tensor.values(i);
+      if (!Holds(header.dtype, value) || (accept == Accept::kBinary && value != 0 && value != 1)) {
+        return InvalidField(
+            absl::StrCat(std::string(field), ".values[", i, "]"), absl::StrCat(value),
+            accept == Accept::kBinary ? "0 or 1" : absl::StrCat("a number that ", WireName(tensor.dtype()), " holds"));
+      }
+      if (header.dtype == DataType::kFloat32) value = static_cast<float>(value);
+      out[i] = static_cast<T>(value);
+    }
+    return Array<T>(std::move(header.shape), std::move(out));
+  }
+
+  const bool mask = header.dtype == DataType::kBool || header.dtype == DataType::kBit;
+  if (tensor.event_deltas_size() > 0 || (mask && tensor.data().empty())) {
+    std::vector<T> out(count);
+    SPIKESERVE_RETURN_IF_ERROR(
+        ForEachEvent(tensor, field, header.count, [&](uint64_t position) { out[position] = T{1}; }));
+    return Array<T>(std::move(header.shape), std::move(out));
+  }
+
+  const char* bytes = tensor.data().data();
+  if (header.dtype == DataType::kBit) {
+    std::vector<T> out(count);
+    ConvertBits(bytes, header.shape, out);
+    return Array<T>(std::move(header.shape), std::move(out));
+  }
+  return WithSource(header.dtype, [&]<typename Source>() -> absl::StatusOr<Array<T>> {
+    if (accept == Accept::kBinary || header.dtype == DataType::kBool) {
+      SPIKESERVE_RETURN_IF_ERROR(CheckBinary<Source>(bytes, header.count, field));
+    }
+    if constexpr (std::is_same_v<Source, T>) {
+      if (reinterpret_cast<uintptr_t>(bytes) % alignof(T) == 0) {
+        return Array<T>(std::move(header.shape), absl::MakeConstSpan(reinterpret_cast<const T*>(bytes), count));
+      }
+    }
+    std::vector<T> out(count);
+    Convert<Source>(bytes, out);
+    return Array<T>(std::move(header.shape), std::move(out));
+  });
+}
+
+template absl::StatusOr<Array<uint8_t>> Decode(const v1::Tensor&, std::string_view, Accept, int64_t);
+template absl::StatusOr<Array<int64_t>> Decode(const v1::Tensor&, std::string_view, Accept, int64_t);
+template absl::StatusOr<Array<float>> Decode(const v1::Tensor&, std::string_view, Accept, int64_t);
+template absl::StatusOr<Array<double>> Decode(const v1::Tensor&, std::string_view, Accept, int64_t);
+
+absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed) {
+  if (shape.size() == rank) return absl::OkStatus();
+  return InvalidField(absl::StrCat(std::string(field), ".shape"), ShapeString(shape), needed);
+}
+
+absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& tensor, std::string_view field, int64_t max_bytes) {
+  SPIKESERVE_ASSIGN_OR_RETURN(Header header,
+                              CheckHeader(tensor, field, Accept::kNumber, /*element_size=*/1, max_bytes));
+  if (tensor.values_size() > 0 || tensor.event_deltas_size() > 0) {
+    return InvalidField(field, "values or event_deltas", "data");
+  }
+  Tensor out(header.dtype, header.shape);
+  std::memcpy(out.data(), tensor.data().data(), tensor.data().size());
+  return out;
+}
+
+void EncodeTensor(const TensorView& view, v1::Tensor* tensor) {
+  uint8_t* bytes = EncodeRoom(view.dtype(), view.shape(), tensor);
+  if (view.byte_size() > 0) std::memcpy(bytes, view.data(), view.byte_size());
+}
+
+uint8_t* EncodeRoom(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor* tensor) {
+  tensor->set_dtype(ToWire(dtype));
+  tensor->mutable_shape()->Assign(shape.begin(), shape.end());
+  std::string* data = tensor->mutable_data();
+  data->resize(ByteCount(dtype, shape).value_or(0));
+  return reinterpret_cast<uint8_t*>(data->data());
+}
+
+absl::StatusOr<DataType> DecodeMaskType(v1::DataType dtype, DataType fallback, absl::Span<const DataType> allowed) {
+  if (dtype == v1::DATA_TYPE_UNSPECIFIED) return fallback;
+  const std::optional<DataType> known = FromWire(dtype);
+  if (known && std::find(allowed.begin(), allowed.end(), *known) != allowed.end()) return *known;
+  return InvalidField("mask_dtype", WireName(dtype), absl::StrCat("one of ", TypeList(allowed)));
+}
+
+}  // namespace spikeserve::codec

@@ -1,0 +1,46 @@
+#include "spikeserve/compute/first_spike_index.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "handlers/handlers.h"
+#include "handlers/operands.h"
+
+namespace spikeserve::server {
+
+absl::StatusOr<v1::FirstSpikeIndexResponse> FirstSpikeIndex(const v1::FirstSpikeIndexRequest& request,
+                                                            Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(request.mask_dtype(), DataType::kBool,
+                                                                               {DataType::kBool, DataType::kBit}));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto spikes, codec::Decode<uint8_t>(request.spikes(), "spikes", codec::Accept::kBinary,
+                                                                  context.limits.max_decoded_bytes));
+  const Shape& shape = spikes.shape();
+  if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
+  const Shape row_shape(shape.begin(), shape.end() - 1);
+  const int64_t rows = ElementCount(row_shape).value_or(0);
+  const int64_t steps = shape.back();
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<int32_t> index,
+                              spikeserve::FirstSpikeIndex(spikes.Matrix(rows, steps), context.executor));
+
+  v1::FirstSpikeIndexResponse response;
+  if (request.index_output()) {
+    codec::EncodeTensor(TensorView(absl::MakeConstSpan(index), row_shape), response.mutable_index());
+    return response;
+  }
+  SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes,
+                              ResultRoom(mask_dtype, shape, "index", context, response.mutable_index()));
+  const bool bits = mask_dtype == DataType::kBit;
+  const int64_t row_bytes = bits ? (steps + 7) / 8 : steps;
+  for (int64_t r = 0; r < rows; ++r) {
+    if (index[r] < 0) continue;
+    uint8_t* row = bytes + r * row_bytes;
+    if (bits) {
+      row[index[r] / 8] = static_cast<uint8_t>(1 << (index[r] % 8));
+    } else {
+      row[index[r]] = 1;
+    }
+  }
+  return response;
+}
+
+}  // namespace spikeserve::server

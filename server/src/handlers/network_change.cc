@@ -1,0 +1,44 @@
+// SetTraining, SetThresholdMargin and ResetNet.
+
+#include <utility>
+
+#include "codec/network_codec.h"
+#include "codec/option_codec.h"
+#include "codec/tensor_codec.h"
+#include "handlers/handlers.h"
+#include "runtime/limits.h"
+#include "status_macros.h"
+
+namespace spikeserve::server {
+
+absl::StatusOr<v1::SetTrainingResponse> SetTraining(const v1::SetTrainingRequest& request, HeldNetwork& held,
+                                                    Context&) {
+  held.network.SetTraining(request.training());
+  return v1::SetTrainingResponse();
+}
+
+absl::StatusOr<v1::SetThresholdMarginResponse> SetThresholdMargin(const v1::SetThresholdMarginRequest& request,
+                                                                  HeldNetwork& held, Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(auto labels,
+                              codec::Decode<double>(request.label_one_hot(), "label_one_hot", codec::Accept::kNumber,
+                                                    context.limits.max_decoded_bytes));
+  const auto bytes = static_cast<int64_t>(labels.values().size() * sizeof(float));
+  if (bytes > context.limits.max_message_bytes) {
+    return OverLimit("label_one_hot", bytes, "bytes of thresholds", context.limits.max_message_bytes,
+                     "--max-message-bytes");
+  }
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(const auto threshold,
+                              held.network.SetThresholdMargin(request.layer(), labels.values(), labels.shape(),
+                                                              codec::DecodeThresholdMargin(request)));
+  v1::SetThresholdMarginResponse response;
+  codec::EncodeThreshold(threshold, response.mutable_v_threshold());
+  return response;
+}
+
+absl::StatusOr<v1::ResetNetResponse> ResetNet(const v1::ResetNetRequest&, HeldNetwork& held, Context&) {
+  held.network.Reset();
+  return v1::ResetNetResponse();
+}
+
+}  // namespace spikeserve::server

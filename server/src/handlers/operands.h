@@ -1,0 +1,66 @@
+// What several handlers do with operands and results.
+
+#ifndef SPIKESERVE_SERVER_HANDLERS_OPERANDS_H_
+#define SPIKESERVE_SERVER_HANDLERS_OPERANDS_H_
+
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "codec/tensor_codec.h"
+#include "runtime/context.h"
+#include "spikeserve/compute/shape.h"
+#include "spikeserve/v1/tensor.pb.h"
+#include "status_macros.h"
+
+namespace spikeserve::server {
+
+// Calls fn.operator()<Scalar>() with the type in which to compute on `tensors`: double where one is FLOAT64, else
+// float.
+template <typename Fn, typename... Tensors>
+auto WithScalar(Fn&& fn, const Tensors&... tensors) {
+  if (((tensors.dtype() == v1::DATA_TYPE_FLOAT64) || ...)) return fn.template operator()<double>();
+  return fn.template operator()<float>();
+}
+
+// Decodes a tensor of two dimensions, described by `needed`.
+template <typename T>
+absl::StatusOr<codec::Array<T>> DecodeMatrix(const v1::Tensor& tensor, std::string_view field, codec::Accept accept,
+                                             std::string_view needed, const Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<T>(tensor, field, accept, context.limits.max_decoded_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 2, field, needed));
+  return array;
+}
+
+template <typename T>
+Eigen::Map<const RowMatrix<T>> AsMatrix(const codec::Array<T>& array) {
+  return array.Matrix(array.shape()[0], array.shape()[1]);
+}
+
+// Decodes a tensor of at most one dimension: one element, or one for each neuron.
+template <typename T>
+absl::StatusOr<codec::Array<T>> DecodePerNeuron(const v1::Tensor& tensor, std::string_view field, codec::Accept accept,
+                                                const Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<T>(tensor, field, accept, context.limits.max_decoded_bytes));
+  if (array.shape().size() > 1) {
+    SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 1, field, "one element or [N]"));
+  }
+  return array;
+}
+
+// Makes room for a result; see codec::EncodeRoom. RESOURCE_EXHAUSTED where it does not fit into a message.
+absl::StatusOr<uint8_t*> ResultRoom(DataType dtype, const Shape& shape, std::string_view field, const Context& context,
+                                    v1::Tensor* out);
+
+// The same for a matrix of T.
+template <typename T>
+absl::StatusOr<Eigen::Map<RowMatrix<T>>> ResultMatrix(int64_t rows, int64_t cols, std::string_view field,
+                                                      const Context& context, v1::Tensor* out) {
+  SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes, ResultRoom(DataTypeOf<T>::value, {rows, cols}, field, context, out));
+  return Eigen::Map<RowMatrix<T>>(reinterpret_cast<T*>(bytes), rows, cols);
+}
+
+}  // namespace spikeserve::server
+
+#endif  // SPIKESERVE_SERVER_HANDLERS_OPERANDS_H_

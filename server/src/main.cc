@@ -1,0 +1,94 @@
+// The server's command line: reads flags and wires.
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/time/time.h"
+#include "rpc/server.h"
+#include "version.h"
+
+namespace {
+
+using spikeserve::rpc::Server;
+using spikeserve::rpc::ServerOptions;
+
+// The signals that end the server. They are blocked in every thread, and taken up by the main one with sigwait.
+sigset_t EndSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+int Serve(const ServerOptions& options, absl::Duration drain_timeout) {
+  const sigset_t signals = EndSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
+  if (!server.ok()) {
+    std::cerr << "spikeserve: " << server.status().message() << "\n";
+    return 2;
+  }
+  for (const std::string& address : (*server)->addresses()) {
+    std::cout << "spikeserve listening on " << address << std::endl;
+  }
+  int signal = 0;
+  sigwait(&signals, &signal);
+  std::cerr << "spikeserve: " << (signal == SIGTERM ? "SIGTERM" : "SIGINT") << ", draining" << std::endl;
+  if (!(*server)->Drain(drain_timeout)) {
+    std::cerr << "spikeserve: calls were cancelled, because they took longer than --drain-timeout" << std::endl;
+    return 3;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // What goes wrong is told in one line of ours; gRPC's own log is there for whoever asks for it.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  CLI::App app("spikeserve " SPIKESERVE_VERSION ": a gRPC service that computes on spike trains");
+  app.set_version_flag("--version", "spikeserve " SPIKESERVE_VERSION);
+  ServerOptions options;
+  spikeserve::server::Limits& limits = options.engine.limits;
+  double idle_seconds = absl::ToDoubleSeconds(limits.network_idle_timeout);
+  double drain_seconds = 30;
+
+  app.add_option("--listen", options.listen, "HOST:PORT (port 0: a free one) or unix:PATH; may be repeated")
+      ->capture_default_str();
+  app.add_option("--threads", options.engine.threads, "Threads that compute; 0: one for each processor")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  const auto add_limit = [&](const std::string& name, int64_t& value, const std::string& what, int64_t max) {
+    app.add_option(name, value, what)->check(CLI::Range(int64_t{1}, max))->capture_default_str();
+  };
+  constexpr int64_t kMany = int64_t{1} << 40;
+  // gRPC and Protobuf count the bytes of a message in 31 bits.
+  add_limit("--max-message-bytes", limits.max_message_bytes, "Bytes of one request or response", 0x7fffffff);
+  add_limit("--max-decoded-bytes", limits.max_decoded_bytes, "Bytes of one tensor after decoding", kMany);
+  add_limit("--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss", kMany);
+  add_limit("--max-calls", limits.max_calls, "Calls that wait or compute at the same time", kMany);
+  add_limit("--max-networks", limits.max_networks, "Networks held at the same time", kMany);
+  add_limit("--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together", kMany);
+  app.add_option("--network-idle-timeout", idle_seconds, "Seconds after which a network without calls expires")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--drain-timeout", drain_seconds, "Seconds that accepted calls get to finish after SIGTERM or SIGINT")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  limits.network_idle_timeout = absl::Seconds(idle_seconds);
+  return Serve(options, absl::Seconds(drain_seconds));
+}

@@ -1,0 +1,68 @@
+#include "rpc/server.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "rpc/services.h"
+#include "spikeserve/compute/field_error.h"
+
+namespace spikeserve::rpc {
+namespace {
+
+int ToInt(int64_t bytes) { return static_cast<int>(std::min<int64_t>(bytes, std::numeric_limits<int>::max())); }
+
+}  // namespace
+
+Server::Server(const ServerOptions& options)
+    : engine_(std::make_unique<server::Engine>(options.engine)), services_(MakeServices(*engine_)) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
+  if (options.listen.empty()) return InvalidField("--listen", "absent", "at least one address");
+  std::unique_ptr<Server> self(new Server(options));
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  for (const auto& service : self->services_) builder.RegisterService(service.get());
+  builder.SetMaxReceiveMessageSize(ToInt(options.engine.limits.max_message_bytes));
+  builder.SetMaxSendMessageSize(ToInt(options.engine.limits.max_message_bytes));
+  // With SO_REUSEPORT a second server could take the same port unnoticed, and half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  std::vector<int> ports(options.listen.size(), -1);
+  for (size_t i = 0; i < options.listen.size(); ++i) {
+    builder.AddListeningPort(options.listen[i], grpc::InsecureServerCredentials(), &ports[i]);
+  }
+  self->server_ = builder.BuildAndStart();
+  for (size_t i = 0; i < options.listen.size(); ++i) {
+    std::string address = options.listen[i];
+    // gRPC sets a port of 0 for an address that it cannot bind, also where it then serves the others.
+    if (ports[i] <= 0) {
+      return FieldError(absl::StatusCode::kUnavailable, "--listen", absl::StrCat("cannot listen on ", address),
+                        "HOST:PORT or unix:PATH that is free and allowed");
+    }
+    if (absl::EndsWith(address, ":0")) address = absl::StrCat(address.substr(0, address.size() - 1), ports[i]);
+    self->addresses_.push_back(std::move(address));
+  }
+  if (self->server_ == nullptr) return absl::UnavailableError("the server did not start");
+  return self;
+}
+
+Server::~Server() {
+  if (server_ != nullptr) Drain(absl::ZeroDuration());
+}
+
+bool Server::Drain(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  server_->GetHealthCheckService()->SetServingStatus(false);
+  server_->Shutdown(absl::ToChronoTime(deadline));
+  server_->Wait();
+  return timeout > absl::ZeroDuration() && absl::Now() < deadline;
+}
+
+}  // namespace spikeserve::rpc

@@ -1,0 +1,114 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "spikeserve/compute/field_error.h"
+
+namespace spikeserve::server {
+namespace {
+
+// Why a call is not worth computing (any more).
+absl::Status CheckWanted(const Call& call) {
+  if (call.cancelled()) return absl::CancelledError("the caller cancelled the call");
+  if (absl::Now() >= call.deadline)
+    return absl::DeadlineExceededError("the call's deadline passed before it was computed");
+  return absl::OkStatus();
+}
+
+// Gives a call the pool's threads until it is no longer wanted.
+class CallExecutor : public Executor {
+ public:
+  CallExecutor(ComputePool& pool, const Call& call) : pool_(pool), call_(call) {}
+
+  void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) override {
+    pool_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; b += grain) {
+        if (!CheckWanted(call_).ok()) return;
+        body(b, std::min(b + grain, end));
+      }
+    });
+  }
+
+ private:
+  ComputePool& pool_;
+  const Call& call_;
+};
+
+int ThreadCount(int wanted) {
+  return wanted > 0 ? wanted : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+Engine::Engine(EngineOptions options)
+    : options_(std::move(options)),
+      pool_(ThreadCount(options_.threads)),
+      networks_(options_.limits, pool_, options_.clock),
+      expirer_([this] { ExpireNetworks(); }) {}
+
+Engine::~Engine() {
+  {
+    absl::MutexLock lock(&stop_mutex_);
+    stopping_ = true;
+  }
+  expirer_.join();
+  pool_.Wait();  // Tasks use the members that would go before the pool.
+}
+
+void Engine::Submit(Call call) {
+  const auto method = Methods().find(absl::string_view(call.path.data(), call.path.size()));
+  if (method == Methods().end()) {
+    call.done(absl::UnimplementedError(absl::StrCat("no method ", std::string(call.path))));
+    return;
+  }
+  const int64_t calls = calls_.fetch_add(1) + 1;
+  if (calls > options_.limits.max_calls) {
+    calls_.fetch_sub(1);
+    call.done(absl::ResourceExhaustedError(
+        absl::StrCat("calls: ", options_.limits.max_calls, " wait or compute already; need fewer than ",
+                     options_.limits.max_calls, " (the server's --max-calls); try again later")));
+    return;
+  }
+  pool_.Submit([this, &method = method->second, call = std::move(call)]() mutable { Begin(method, std::move(call)); });
+}
+
+void Engine::Begin(const Method& method, Call call) {
+  absl::StatusOr<const Message*> request = call.request(*method.request_prototype);
+  if (!request.ok()) return Finish(call, request.status());
+  if (method.network_of == nullptr) return Compute(method, **request, nullptr, std::move(call));
+
+  absl::StatusOr<std::shared_ptr<HeldNetwork>> held = networks_.Find(method.network_of(**request));
+  if (!held.ok()) return Finish(call, held.status());
+  const std::shared_ptr<Strand> strand = (*held)->strand;
+  strand->Post([this, &method, &request = **request, held = *std::move(held), call = std::move(call)]() mutable {
+    Compute(method, request, held.get(), std::move(call));
+  });
+}
+
+void Engine::Compute(const Method& method, const Message& request, HeldNetwork* held, Call call) {
+  if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return Finish(call, std::move(wanted));
+  CallExecutor executor(pool_, call);
+  Context context{options_.limits, executor, networks_};
+  MessageOr result = method.handle(request, held, context);
+  // A handler that changes a network carries the change out whole; others may have stopped half-way.
+  if (held == nullptr) {
+    if (absl::Status wanted = CheckWanted(call); !wanted.ok()) result = std::move(wanted);
+  }
+  Finish(call, std::move(result));
+}
+
+void Engine::Finish(Call& call, MessageOr result) {
+  calls_.fetch_sub(1);
+  call.done(std::move(result));
+}
+
+void Engine::ExpireNetworks() {
+  const absl::Duration period =
+      std::clamp(options_.limits.network_idle_timeout / 4, absl::Milliseconds(100), absl::Seconds(10));
+  absl::MutexLock lock(&stop_mutex_);
+  while (!stop_mutex_.AwaitWithTimeout(absl::Condition(&stopping_), period)) networks_.Expire();
+}
+
+}  // namespace spikeserve::server

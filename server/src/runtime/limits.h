@@ -1,0 +1,40 @@
+// What a server allows; each has a flag of the same name.
+
+#ifndef SPIKESERVE_SERVER_RUNTIME_LIMITS_H_
+#define SPIKESERVE_SERVER_RUNTIME_LIMITS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "spikeserve/compute/field_error.h"
+
+namespace spikeserve::server {
+
+struct Limits {
+  // The bytes of one request or response message.
+  int64_t max_message_bytes = int64_t{256} << 20;
+  // The bytes of one tensor after decoding: bits and events take less on the wire.
+  int64_t max_decoded_bytes = int64_t{1} << 30;
+  // The pairs of samples of one SpikeSimilarLoss.
+  int64_t max_pairs = int64_t{1} << 30;
+  // The calls that wait or compute at the same time.
+  int64_t max_calls = 1024;
+  // The networks held at the same time, and the bytes they take together.
+  int64_t max_networks = 1024;
+  int64_t max_network_bytes = int64_t{4} << 30;
+  // How long a network is kept without a call.
+  absl::Duration network_idle_timeout = absl::Hours(1);
+};
+
+// RESOURCE_EXHAUSTED that names the limit's flag: `field` would be or take `got` `unit`.
+inline absl::Status OverLimit(std::string_view field, int64_t got, std::string_view unit, int64_t limit,
+                              std::string_view flag) {
+  return FieldError(absl::StatusCode::kResourceExhausted, field, absl::StrCat(got, " ", std::string(unit)),
+                    absl::StrCat("at most ", limit, " (the server's ", std::string(flag), ")"));
+}
+
+}  // namespace spikeserve::server
+
+#endif  // SPIKESERVE_SERVER_RUNTIME_LIMITS_H_

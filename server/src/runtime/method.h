@@ -1,0 +1,39 @@
+// The methods that a server has, in a form that knows no transport.
+
+#ifndef SPIKESERVE_SERVER_RUNTIME_METHOD_H_
+#define SPIKESERVE_SERVER_RUNTIME_METHOD_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "google/protobuf/message.h"
+#include "runtime/context.h"
+#include "runtime/network_store.h"
+
+namespace spikeserve::server {
+
+using Message = google::protobuf::Message;
+using MessageOr = absl::StatusOr<std::unique_ptr<Message>>;
+
+struct Method {
+  // An empty message of the request's type.
+  const Message* request_prototype;
+  // Computes the response. `held` is the network that the request names, null for methods without one.
+  std::function<MessageOr(const Message& request, HeldNetwork* held, Context& context)> handle;
+  // The name of the request's network; null for methods without one.
+  const std::string& (*network_of)(const Message& request) = nullptr;
+};
+
+// By path, such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".
+using MethodTable = absl::flat_hash_map<std::string, Method>;
+
+// All methods of all services.
+const MethodTable& Methods();
+
+}  // namespace spikeserve::server
+
+#endif  // SPIKESERVE_SERVER_RUNTIME_METHOD_H_
