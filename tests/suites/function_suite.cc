@@ -102,14 +102,13 @@ TEST_P(FunctionSuite, KernelDotProductOfFloat64IsFloat64) {
 TEST_P(FunctionSuite, SpikeSimilarLossAgreesWithTheGoldenCases) {
   for (const GoldenCase& c : GoldenCases("spike_similar_loss")) {
     const std::string type = c.params["loss_type"];
-    const auto result =
-        client().SpikeSimilarLoss({.spikes = c.inputs.at("spikes"),
-                                   .labels = c.inputs.at("labels"),
-                                   .kernel = KernelOf(c, "kernel_type"),
-                                   .loss_type = type == "mse"  ? LossType::kMse
-                                                : type == "l1" ? LossType::kL1
-                                                               : LossType::kBce,
-                                   .compute_gradient = true});
+    const auto result = client().SpikeSimilarLoss({.spikes = c.inputs.at("spikes"),
+                                                   .labels = c.inputs.at("labels"),
+                                                   .kernel = KernelOf(c, "kernel_type"),
+                                                   .loss_type = type == "mse"  ? LossType::kMse
+                                                                : type == "l1" ? LossType::kL1
+                                                                               : LossType::kBce,
+                                                   .compute_gradient = true});
     if (c.params["kernel_type"] == "polynomial" && type == "bce") {
       EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument) << c.name;
       continue;
@@ -170,7 +169,8 @@ TEST_P(FunctionSuite, MasksMayBeBitsOrIndices) {
   EXPECT_THAT(index->k_negative.values<int32_t>(), ElementsAre(-1, -1, -1, -1, -1, -1, -1, -1, 2));
   EXPECT_EQ(index->k_positive.values<int32_t>()[0], 3);
 
-  const auto first = client().FirstSpikeIndex({.spikes = v.cwiseMin(0.0f).cwiseEqual(1.0f).eval(), .index_output = true});
+  const auto first =
+      client().FirstSpikeIndex({.spikes = v.cwiseMin(0.0f).cwiseEqual(1.0f).eval(), .index_output = true});
   ASSERT_TRUE(first.ok()) << first.status();
   EXPECT_THAT(first->values<int32_t>(), ElementsAre(-1, -1, -1, -1));
 
@@ -234,9 +234,8 @@ TEST_P(FunctionSuite, AsynchronousCallsRunAtTheSameTimeAndGiveTheSame) {
 }
 
 TEST_P(FunctionSuite, ACallPastItsDeadlineEndsSo) {
-  const auto result =
-      client().KernelDotProduct({.x = RowMatrix<float>::Ones(2, 2).eval(), .kernel = LinearKernel{}},
-                                {.timeout = absl::Nanoseconds(1)});
+  const auto result = client().KernelDotProduct({.x = RowMatrix<float>::Ones(2, 2).eval(), .kernel = LinearKernel{}},
+                                                {.timeout = absl::Nanoseconds(1)});
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded) << result.status();
 }
 

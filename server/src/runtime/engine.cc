@@ -1,6 +1,8 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +17,19 @@ absl::Status CheckWanted(const Call& call) {
   if (absl::Now() >= call.deadline)
     return absl::DeadlineExceededError("the call's deadline passed before it was computed");
   return absl::OkStatus();
+}
+
+// Calls `fn`, which returns a StatusOr. Our code throws nothing, but an allocation may fail anywhere: that ends the
+// call, and not the server.
+template <typename Fn>
+auto Guarded(Fn fn) -> decltype(fn()) {
+  try {
+    return fn();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("the server is out of memory; need a smaller request, or try again later");
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat("unexpected: ", error.what()));
+  }
 }
 
 // Gives a call the pool's threads until it is no longer wanted.
@@ -75,7 +90,7 @@ void Engine::Submit(Call call) {
 }
 
 void Engine::Begin(const Method& method, Call call) {
-  absl::StatusOr<const Message*> request = call.request(*method.request_prototype);
+  absl::StatusOr<const Message*> request = Guarded([&] { return call.request(*method.request_prototype); });
   if (!request.ok()) return Finish(call, request.status());
   if (method.network_of == nullptr) return Compute(method, **request, nullptr, std::move(call));
 
@@ -91,7 +106,7 @@ void Engine::Compute(const Method& method, const Message& request, HeldNetwork* 
   if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return Finish(call, std::move(wanted));
   CallExecutor executor(pool_, call);
   Context context{options_.limits, executor, networks_};
-  MessageOr result = method.handle(request, held, context);
+  MessageOr result = Guarded([&] { return method.handle(request, held, context); });
   // A handler that changes a network carries the change out whole; others may have stopped half-way.
   if (held == nullptr) {
     if (absl::Status wanted = CheckWanted(call); !wanted.ok()) result = std::move(wanted);

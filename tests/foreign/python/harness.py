@@ -6,8 +6,8 @@ protos), `call` (the RPCs) and `channel`.
 import contextlib
 import importlib
 import json
-import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,11 +23,10 @@ def generate_stubs(folder):
     """Generates the Python modules of the protos into the folder and makes them importable."""
     protos = REPOSITORY / "proto"
     folder.mkdir(parents=True, exist_ok=True)
-    plugin = subprocess.run(["which", "grpc_python_plugin"], check=True, capture_output=True, text=True).stdout.strip()
     sources = sorted(str(path.relative_to(protos)) for path in protos.glob("spikeserve/v1/*.proto"))
     subprocess.run(
         ["protoc", f"--proto_path={protos}", f"--python_out={folder}", f"--grpc_out={folder}",
-         f"--plugin=protoc-gen-grpc={plugin}", *sources],
+         f"--plugin=protoc-gen-grpc={shutil.which('grpc_python_plugin')}", *sources],
         check=True)
     sys.path.insert(0, str(folder))
 
@@ -133,8 +132,10 @@ class Case:
     def __init__(self, entry, members):
         self.name = entry["case"]
         self.params = entry["params"]
-        self.inputs = {name: members[value["member"]] for name, value in entry["inputs"].items()}
-        self.outputs = {name: members[value["member"]] for name, value in entry["outputs"].items()}
+        self.inputs, self.outputs = (
+            # The manifest tells scalars from arrays of one element, the members do not.
+            {name: members[value["member"]].reshape(value["shape"]) for name, value in entry[side].items()}
+            for side in ("inputs", "outputs"))
 
 
 def golden(function):

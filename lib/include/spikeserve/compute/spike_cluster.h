@@ -32,7 +32,7 @@ struct SpikeClusterOptions {
   int64_t t_in = 1;
   ClusterRule rule = ClusterRule::kReference;
   // The minimum of the whole tensor of which v is a block of neurons. Default: the minimum of v. Only kReference uses it.
-  std::optional<double> v_min;
+  std::optional<double> v_min = std::nullopt;
 };
 
 // One element for each neuron.

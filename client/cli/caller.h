@@ -1,0 +1,58 @@
+// How commands call the service: on a server or in this process, with progress on a terminal.
+
+#ifndef SPIKESERVE_CLI_CALLER_H_
+#define SPIKESERVE_CLI_CALLER_H_
+
+#include <chrono>
+#include <future>
+#include <string>
+#include <utility>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "spikeserve/client/client.h"
+
+namespace spikeserve::cli {
+
+// A mistake in the command line, which the program's exit code tells from other errors.
+absl::Status UsageError(const std::string& message);
+bool IsUsageError(const absl::Status& status);
+
+// An error of the service: its message gets the name of its code in front.
+absl::Status ServiceError(const absl::Status& status);
+
+class Caller {
+ public:
+  // `server`: empty to compute in this process. `label` is what progress is shown of.
+  Caller(std::string server, absl::Duration timeout, std::string label)
+      : server_(std::move(server)), timeout_(timeout), label_(std::move(label)) {}
+
+  const std::string& server() const { return server_; }
+  absl::Duration timeout() const { return timeout_; }
+
+  // Errors are ServiceErrors.
+  template <typename Args>
+  Client::ResultOr<Args> Call(const Args& args) const {
+    absl::StatusOr<Client> client = server_.empty() ? Client::InProcess() : Client::Connect(server_);
+    if (!client.ok()) return ServiceError(client.status());
+    std::future<Client::ResultOr<Args>> future = client->Async(args, {.timeout = timeout_});
+    ShowProgress([&](std::chrono::milliseconds wait) { return future.wait_for(wait) == std::future_status::ready; });
+    Client::ResultOr<Args> result = future.get();
+    if (!result.ok()) return ServiceError(result.status());
+    return result;
+  }
+
+ private:
+  // Where stderr is a terminal: waits until `done`, and where that takes long shows that time passes.
+  void ShowProgress(absl::FunctionRef<bool(std::chrono::milliseconds)> done) const;
+
+  std::string server_;
+  absl::Duration timeout_;
+  std::string label_;
+};
+
+}  // namespace spikeserve::cli
+
+#endif  // SPIKESERVE_CLI_CALLER_H_

@@ -1,0 +1,19 @@
+#include "cli/commands/commands.h"
+
+namespace spikeserve::cli {
+
+std::vector<CommandInfo> Commands() {
+  CommandInfo (*const kTable[])() = {
+      SpikeCluster,  KernelDotProduct, SpikeSimilarLoss, RedundantOneHot, FirstSpikeIndex,    ThresholdMargin,
+      StcaLoss,  //
+      NetworkCreate, NetworkGet,       NetworkList,      NetworkForward,  NetworkSetTraining, NetworkSetThresholdMargin,
+      NetworkReset,  NetworkDelete,  //
+      Raster,        Heatmap,        //
+      Health,
+  };
+  std::vector<CommandInfo> commands;
+  for (const auto& command : kTable) commands.push_back(command());
+  return commands;
+}
+
+}  // namespace spikeserve::cli

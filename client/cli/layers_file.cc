@@ -1,0 +1,151 @@
+#include "cli/layers_file.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "codec/network_codec.h"
+#include "codec/tensor_codec.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "google/protobuf/util/json_util.h"
+#include "npz/file.h"
+#include "npz/npz.h"
+#include "spikeserve/v1/networks.pb.h"
+#include "status_macros.h"
+
+namespace spikeserve::cli {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+bool IsTensor(const FieldDescriptor& field) { return field.message_type() == v1::Tensor::descriptor(); }
+
+// The message in the field of `message`, made where there is none.
+Message& MutableField(Message& message, const FieldDescriptor& field) {
+  return *message.GetReflection()->MutableMessage(&message, &field);
+}
+
+// The value of `field`, which JSON may call by either of two names; nullptr where there is none.
+Json* Find(Json& object, const FieldDescriptor& field) {
+  if (!object.is_object()) return nullptr;
+  for (const std::string& name : {field.name(), field.json_name()}) {
+    if (const auto found = object.find(name); found != object.end()) return &*found;
+  }
+  return nullptr;
+}
+
+// A tensor for which a string stands.
+struct Reference {
+  int layer;
+  const FieldDescriptor* kind;
+  const FieldDescriptor* tensor;
+  std::string array;
+};
+
+// Takes the strings that stand for tensors out of the JSON form.
+std::vector<Reference> TakeReferences(Json& layers) {
+  std::vector<Reference> references;
+  const auto* descriptor = v1::Layer::descriptor();
+  for (size_t i = 0; i < layers.size(); ++i) {
+    for (int k = 0; k < descriptor->field_count(); ++k) {
+      const FieldDescriptor& kind = *descriptor->field(k);
+      Json* parameters = Find(layers[i], kind);
+      if (parameters == nullptr || kind.message_type() == nullptr) continue;
+      for (int f = 0; f < kind.message_type()->field_count(); ++f) {
+        const FieldDescriptor& field = *kind.message_type()->field(f);
+        Json* tensor = IsTensor(field) ? Find(*parameters, field) : nullptr;
+        if (tensor == nullptr || !tensor->is_string()) continue;
+        references.push_back({static_cast<int>(i), &kind, &field, tensor->get<std::string>()});
+        *tensor = Json::object();
+      }
+    }
+  }
+  return references;
+}
+
+absl::StatusOr<Json> ParseJson(const std::string& text) {
+  try {
+    return Json::parse(text);
+  } catch (const Json::parse_error& error) {
+    const std::string what = error.what();
+    return absl::InvalidArgumentError(what.substr(what.find("] ") == what.npos ? 0 : what.find("] ") + 2));
+  }
+}
+
+absl::StatusOr<std::vector<LayerSpec>> ParseLayers(const std::string& text, const std::filesystem::path& folder) {
+  SPIKESERVE_ASSIGN_OR_RETURN(Json json, ParseJson(text));
+  if (json.is_array()) json = Json{{"layers", std::move(json)}};
+  std::vector<Reference> references;
+  if (json.is_object() && json.contains("layers") && json["layers"].is_array()) {
+    references = TakeReferences(json["layers"]);
+  }
+  v1::CreateNetworkRequest request;
+  if (const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), &request); !status.ok()) {
+    return absl::InvalidArgumentError(std::string(status.message()));
+  }
+  for (const Reference& reference : references) {
+    SPIKESERVE_ASSIGN_OR_RETURN(const Tensor array, npz::ReadArray((folder / reference.array).string()));
+    Message& kind = MutableField(*request.mutable_layers(reference.layer), *reference.kind);
+    codec::EncodeTensor(array, &static_cast<v1::Tensor&>(MutableField(kind, *reference.tensor)));
+  }
+  std::vector<LayerSpec> layers;
+  for (int i = 0; i < request.layers_size(); ++i) {
+    SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,
+                                codec::DecodeLayer(request.layers(i), absl::StrCat("layers[", i, "]"), INT64_MAX));
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+absl::StatusOr<std::string> FormatJson(const Message& message, bool pretty) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.add_whitespace = pretty;
+  std::string text;
+  if (const auto status = google::protobuf::util::MessageToJsonString(message, &text, options); !status.ok()) {
+    return absl::InternalError(std::string(status.message()));
+  }
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<LayerSpec>> ReadLayers(const std::string& path) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::string text, npz::ReadFile(path));
+  auto layers = ParseLayers(text, std::filesystem::path(path).parent_path());
+  if (!layers.ok()) return npz::AtPath(path, layers.status());
+  return layers;
+}
+
+absl::Status WriteLayers(const std::string& path, const std::vector<LayerSpec>& layers) {
+  v1::CreateNetworkRequest request;
+  for (const LayerSpec& layer : layers) codec::EncodeLayer(layer, request.add_layers());
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::string text, FormatJson(request, /*pretty=*/true));
+  return npz::WriteFile(path, text);
+}
+
+absl::StatusOr<LayerDescription> DescribeLayer(const LayerSpec& layer) {
+  v1::Layer message;
+  codec::EncodeLayer(layer, &message);
+  const FieldDescriptor* kind_field =
+      message.GetReflection()->GetOneofFieldDescriptor(message, v1::Layer::descriptor()->FindOneofByName("kind"));
+  Message& kind = MutableField(message, *kind_field);
+  LayerDescription description{layer.name, kind_field->name(), {}, {}};
+  std::vector<const FieldDescriptor*> fields;
+  kind.GetReflection()->ListFields(kind, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (!IsTensor(*field)) continue;
+    const auto& tensor = static_cast<const v1::Tensor&>(kind.GetReflection()->GetMessage(kind, field));
+    SPIKESERVE_ASSIGN_OR_RETURN(Tensor array, codec::DecodeTensor(tensor, field->name(), INT64_MAX));
+    description.tensors.emplace_back(field->name(), std::move(array));
+    kind.GetReflection()->ClearField(&kind, field);
+  }
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::string text, FormatJson(kind, /*pretty=*/false));
+  SPIKESERVE_ASSIGN_OR_RETURN(description.parameters, ParseJson(text));
+  return description;
+}
+
+}  // namespace spikeserve::cli

@@ -1,0 +1,164 @@
+// spikectl: reads the command line, runs the command, writes and shows its report.
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "cli/command.h"
+#include "cli/flags.h"
+#include "status_macros.h"
+#include "version.h"
+
+namespace spikeserve::cli {
+namespace {
+
+// What all commands have in common.
+struct CommonFlags {
+  std::string server;
+  double timeout_seconds = 0;  // 0: none.
+  bool json = false;
+  std::string output;
+};
+
+int Fail(const std::string& message, int exit_code) {
+  std::cerr << "spikectl: " << absl::StrReplaceAll(message, {{"\n", " "}}) << "\n";
+  return exit_code;
+}
+
+void AddCommonFlags(CLI::App& app, CommonFlags& flags) {
+  app.add_option("--server", flags.server, "HOST:PORT or unix:PATH (default: $SPIKESERVE_SERVER)")
+      ->type_name("ADDRESS")
+      ->group("Connection");
+  app.add_option("--timeout", flags.timeout_seconds, "Give up after this time (default: none)")
+      ->type_name("SECONDS")
+      ->check(CLI::PositiveNumber)
+      ->group("Connection");
+}
+
+void AddJsonFlag(CLI::App& app, CommonFlags& flags) {
+  app.add_flag("--json", flags.json, "Print one JSON object; arrays of more than 1000 elements are elided")
+      ->group("Output");
+}
+
+// The command's app below `app`, whose parent ("network") is made where it is the first of its children.
+CLI::App* AddCommand(CLI::App& app, CommandInfo& info, CommonFlags& flags) {
+  CLI::App* parent = &app;
+  std::string name = info.name;
+  if (const size_t space = name.find(' '); space != name.npos) {
+    const std::string parent_name = name.substr(0, space);
+    name = name.substr(space + 1);
+    parent = app.get_subcommand_no_throw(parent_name);
+    if (parent == nullptr) {
+      parent = app.add_subcommand(parent_name, "Networks that a server holds: create, run, change, delete");
+      parent->group(info.group)->require_subcommand(1)->fallthrough();
+    }
+  }
+  CLI::App* command = parent->add_subcommand(name, info.summary);
+  command->footer(absl::StrCat("Example:\n  ", info.example));
+  if (parent == &app) command->group(info.group);
+  command->get_formatter()->column_width(34);
+  info.command->AddOptions(*command);
+  if (info.where != Where::kHere) AddCommonFlags(*command, flags);
+  if (info.has_arrays) {
+    AddOutput(*command, flags.output, {".npz", ".npy"}, "Write the arrays (.npy: just one) to FILE");
+  }
+  AddJsonFlag(*command, flags);
+  return command;
+}
+
+// The number of letters to insert, delete or replace to make `a` of `b`.
+size_t EditDistance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i + 1);
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+// What is wrong with the command line, for which CLI11's error is `error`.
+int FailUsage(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* at = &app;
+  std::string command = app.get_name();
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    absl::StrAppend(&command, " ", at->get_name());
+  }
+  const std::string help = absl::StrCat(" (see ", command, " --help)");
+  const std::vector<const CLI::App*> subcommands = at->get_subcommands({});
+  if (subcommands.empty()) return Fail(error.what() + help, 2);
+
+  const std::vector<std::string> words = at->remaining();
+  if (words.empty()) return Fail("need a command" + help, 2);
+  if (words[0].substr(0, 1) == "-") return Fail(absl::StrCat("unknown option ", words[0], help), 2);
+  const auto distance = [&](const CLI::App* a) { return EditDistance(words[0], a->get_name()); };
+  const auto* nearest = *std::min_element(subcommands.begin(), subcommands.end(),
+                                          [&](auto* a, auto* b) { return distance(a) < distance(b); });
+  const bool near = distance(nearest) <= 3 && distance(nearest) < words[0].size();
+  return Fail(
+      absl::StrCat("unknown command ", words[0], near ? "; did you mean " + nearest->get_name() + "?" : "", help), 2);
+}
+
+absl::Status RunCommand(const CommandInfo& info, const CommonFlags& flags) {
+  if (info.where == Where::kServer && flags.server.empty()) {
+    return UsageError(absl::StrCat(info.name, " needs --server ADDRESS",
+                                   info.name == "health" ? "" : ": networks go with the process that holds them"));
+  }
+  const Caller caller(flags.server,
+                      flags.timeout_seconds == 0 ? absl::InfiniteDuration() : absl::Seconds(flags.timeout_seconds),
+                      info.name);
+  SPIKESERVE_ASSIGN_OR_RETURN(Report report, info.command->Run(caller));
+  if (!flags.output.empty()) {
+    SPIKESERVE_RETURN_IF_ERROR(report.WriteArrays(flags.output));
+    report.AddText("written", flags.output, "wrote " + flags.output);
+  }
+  std::cout << (flags.json ? report.ToJson() : report.Summary()) << std::flush;
+  if (!std::cout) return absl::DataLossError("cannot write to the standard output");
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  // What goes wrong is told in one line of ours; gRPC's own log is there for whoever asks for it.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+
+  CommonFlags flags;
+  if (const char* server = std::getenv("SPIKESERVE_SERVER"); server != nullptr) flags.server = server;
+  std::vector<CommandInfo> commands = Commands();
+  CLI::App app(
+      "spikectl computes on spike trains: on a spikeserve server, or without --server by itself.\n"
+      "ARRAY is FILE.npy, FILE.npz:NAME, or FILE.npz of one array.\n",
+      "spikectl");
+  app.set_version_flag("--version", "spikectl " SPIKESERVE_VERSION)->description("Print the version and exit");
+  app.require_subcommand(1);
+  AddCommonFlags(app, flags);
+  AddJsonFlag(app, flags);
+  app.footer("Each command has a --help of its own, with an example.");
+  std::vector<CLI::App*> apps;
+  for (CommandInfo& info : commands) apps.push_back(AddCommand(app, info, flags));
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return error.get_exit_code() == 0 ? app.exit(error) : FailUsage(app, error);
+  }
+  const size_t chosen = std::find_if(apps.begin(), apps.end(), [](auto* a) { return a->parsed(); }) - apps.begin();
+  const absl::Status status = RunCommand(commands[chosen], flags);
+  if (!status.ok()) return Fail(std::string(status.message()), IsUsageError(status) ? 2 : 1);
+  return 0;
+}
+
+}  // namespace
+}  // namespace spikeserve::cli
+
+int main(int argc, char** argv) { return spikeserve::cli::Main(argc, argv); }

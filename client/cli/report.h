@@ -1,0 +1,57 @@
+// What a command found: shown as a summary or as JSON, its arrays written to a file.
+
+#ifndef SPIKESERVE_CLI_REPORT_H_
+#define SPIKESERVE_CLI_REPORT_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "nlohmann/json.hpp"
+#include "spikeserve/compute/tensor.h"
+
+namespace spikeserve::cli {
+
+using Json = nlohmann::ordered_json;
+
+// The rows as lines with aligned columns. The last cell of a row may be wider than its column; a row of one cell is a
+// line as it is.
+std::string Table(const std::vector<std::vector<std::string>>& rows);
+
+class Report {
+ public:
+  // An array: in the summary its dtype, shape and range (few elements: themselves), in JSON its dtype, shape and
+  // elements, row-major. JSON says {"elided": true} in place of more than 1000 elements.
+  void AddArray(std::string name, Tensor array);
+
+  // A result that is one number. Archives hold it as an array without dimensions.
+  void AddNumber(std::string name, float value);
+
+  // Shown only.
+  void AddValue(std::string name, Json value);
+
+  // Shown only: `value` in JSON, `text` (lines, without the name) in the summary.
+  void AddText(std::string name, Json value, std::string text);
+
+  // Writes the arrays to "FILE.npz" by name or, where there is just one (numbers apart), to "FILE.npy".
+  absl::Status WriteArrays(const std::string& path) const;
+
+  // Lines.
+  std::string Summary() const { return Table(rows_); }
+  std::string ToJson() const;
+
+ private:
+  struct NamedArray {
+    std::string name;
+    Tensor array;
+    bool is_number;
+  };
+
+  std::vector<NamedArray> arrays_;
+  std::vector<std::vector<std::string>> rows_;
+  Json json_ = Json::object();
+};
+
+}  // namespace spikeserve::cli
+
+#endif  // SPIKESERVE_CLI_REPORT_H_

@@ -1,0 +1,255 @@
+// Classifies handwritten digits with a spiking network on a server, and looks at the spikes with each of the service's
+// functions. Without --server it computes in this process: everything below the line that makes the client is the same.
+//
+//   digits_demo [--server HOST:PORT] [--data examples/data/digits.npz] [--output demo-output]
+//
+// B is the number of digits of a batch, T = 32 the steps that each is shown.
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "Eigen/Core"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "npz/npz.h"
+#include "spikeserve/client/client.h"
+
+namespace {
+
+using spikeserve::RowMatrix;
+using spikeserve::ShapeString;
+using spikeserve::Tensor;
+using spikeserve::TensorView;
+using Labels = std::vector<int32_t>;
+
+constexpr int kSteps = 32;
+constexpr int kClasses = 10;
+constexpr int kPixels = 64;
+// Each class has several output neurons, which vote. They learn from different digits.
+constexpr int kVotes = 4;
+constexpr int kNeurons = kClasses * kVotes;
+constexpr int kTrainingDigits = 1000;
+constexpr int kComparedPerClass = 30;
+
+[[noreturn]] void Fail(const absl::Status& status) {
+  std::cerr << "digits_demo: " << status.message() << "\n";
+  std::exit(1);
+}
+
+// The table of results, which grows by a line with each step.
+class Table {
+ public:
+  Table() { Print("STEP", "CALL", "INPUT", "RESULT", "TIME"); }
+
+  // Makes a call that returns a StatusOr, measures it, and ends the program where it failed.
+  template <typename Call>
+  auto Time(Call call) {
+    const absl::Time start = absl::Now();
+    auto result = call();
+    elapsed_ = absl::Now() - start;
+    if (!result.ok()) Fail(result.status());
+    return *std::move(result);
+  }
+
+  // Tells about the last call.
+  void Row(std::string_view step, std::string_view call, const spikeserve::Shape& input, std::string_view result) {
+    Print(step, call, ShapeString(input), result, absl::StrFormat("%.1f ms", absl::ToDoubleMilliseconds(elapsed_)));
+  }
+
+ private:
+  static void Print(std::string_view step, std::string_view call, std::string_view input, std::string_view result,
+                    std::string_view time) {
+    std::cout << absl::StreamFormat("%-26s %-18s %-14s %-50s %9s", step, call, input, result, time) << std::endl;
+  }
+
+  absl::Duration elapsed_;
+};
+
+// Rate coding: a pixel of intensity x, 0 to 16, fires x times in the 32 steps, evenly spaced from half an interval on. So
+// the number of spikes is the intensity itself, brighter pixels are also the earlier ones, and nothing is random: with
+// Poisson spikes, two showings of one digit would differ as much as two digits of a class do.
+// images [B, 64]; spikes [T, B * 64].
+RowMatrix<bool> Encode(const RowMatrix<uint8_t>& images) {
+  RowMatrix<bool> spikes(kSteps, images.size());
+  for (int t = 0; t < kSteps; ++t) {
+    for (int64_t i = 0; i < images.size(); ++i) {
+      const int x = images.data()[i];
+      spikes(t, i) = ((t + 1) * x + kSteps / 2) / kSteps > (t * x + kSteps / 2) / kSteps;
+    }
+  }
+  return spikes;
+}
+
+// The linear discriminant of the nearest mean: of the digits with pixels x, those of class c have the largest
+// mean_c . x - |mean_c|^2 / 2. What all neurons have in common is subtracted: it decides nothing, and would make all of
+// them fire. The k-th neuron of a class has the mean of every kVotes-th digit of that class.
+spikeserve::LinearLayer NearestMean(const RowMatrix<uint8_t>& images, const Labels& labels) {
+  // With the LIF layer's tau, the neurons of the right class fire about every third step. Chosen on the training digits.
+  constexpr float kGain = 0.2f;
+  RowMatrix<float> mean = RowMatrix<float>::Zero(kNeurons, kPixels);
+  Eigen::VectorXf digits = Eigen::VectorXf::Zero(kNeurons);
+  int seen[kClasses] = {};
+  for (int64_t i = 0; i < images.rows(); ++i) {
+    const int neuron = labels[i] * kVotes + seen[labels[i]]++ % kVotes;
+    mean.row(neuron) += images.row(i).cast<float>();
+    ++digits[neuron];
+  }
+  mean.array().colwise() /= digits.array();
+  const Eigen::VectorXf half_square = mean.rowwise().squaredNorm() / 2;
+  // The bias is charged at every step, the weights only by spikes.
+  const Eigen::VectorXf bias = -kGain / kSteps * (half_square.array() - half_square.mean());
+  return {.weight = kGain * (mean.rowwise() - mean.colwise().mean()), .bias = {bias.begin(), bias.end()}};
+}
+
+// Sums over each class's neurons. per_neuron is [B * neurons], the result [B, classes].
+RowMatrix<float> PerClass(const Eigen::RowVectorXf& per_neuron) {
+  const Eigen::Map<const RowMatrix<float>> votes(per_neuron.data(), per_neuron.size() / kVotes, kVotes);
+  const Eigen::VectorXf sums = votes.rowwise().sum();
+  return Eigen::Map<const RowMatrix<float>>(sums.data(), sums.size() / kClasses, kClasses);
+}
+
+// The percentage of digits whose own class has the largest score [B, classes].
+double Accuracy(const RowMatrix<float>& scores, const Labels& labels) {
+  int right = 0;
+  for (int64_t i = 0; i < scores.rows(); ++i) {
+    Eigen::Index best;
+    scores.row(i).maxCoeff(&best);
+    right += best == labels[i];
+  }
+  return 100.0 * right / scores.rows();
+}
+
+// The average over each class's pairs {right, wrong}: of the scores [B, classes] that belong to the digits' own class, and of
+// the others.
+std::pair<double, double> RightAndWrong(const RowMatrix<float>& scores, const Labels& labels) {
+  double right = 0;
+  for (int64_t i = 0; i < scores.rows(); ++i) right += scores(i, labels[i]);
+  return {right / scores.rows(), (scores.sum() - right) / (scores.size() - scores.rows())};
+}
+
+// The spikes of the digits, one after the other. spikes is [T, B * width], the result [T * digits, width].
+RowMatrix<bool> InTurn(const Eigen::Ref<const RowMatrix<bool>>& spikes, const std::vector<int>& digits, int width) {
+  RowMatrix<bool> result(kSteps * digits.size(), width);
+  for (size_t i = 0; i < digits.size(); ++i) {
+    result.middleRows(i * kSteps, kSteps) = spikes.middleCols(digits[i] * width, width);
+  }
+  return result;
+}
+
+void Run(const spikeserve::Client& client, const std::string& data_path, const std::string& output_folder) {
+  Table table;
+
+  const std::map<std::string, Tensor> data = table.Time([&] { return spikeserve::npz::ReadNpz(data_path); });
+  const RowMatrix<uint8_t> images = data.at("images").matrix<uint8_t>();
+  const auto all_labels = data.at("labels").values<uint8_t>();
+  const Labels training_labels(all_labels.begin(), all_labels.begin() + kTrainingDigits);
+  const Labels labels(all_labels.begin() + kTrainingDigits, all_labels.end());
+  const int64_t batch = labels.size();
+
+  // The spikes of the training digits and of the rest, on which everything is judged.
+  const RowMatrix<bool> training_spikes = Encode(images.topRows(kTrainingDigits));
+  const RowMatrix<bool> spikes = Encode(images.bottomRows(batch));
+  const TensorView training_input(spikeserve::DataType::kBool, {kSteps, kTrainingDigits, kPixels}, training_spikes.data());
+  const TensorView input(spikeserve::DataType::kBool, {kSteps, batch, kPixels}, spikes.data());
+
+  // The low-pass synapses smooth the output neurons' spikes, for comparing digits further down.
+  std::vector<spikeserve::LayerSpec> layers = {
+      {"weights", NearestMean(images.topRows(kTrainingDigits), training_labels)},
+      {"output", spikeserve::LifNode{.tau = 8}},
+      {"trace", spikeserve::LowPassSynapse{.tau = 8}},
+  };
+  const auto network = table.Time([&] { return client.CreateNetwork(std::move(layers)); });
+  table.Row("make the network", "CreateNetwork", {kNeurons, kPixels}, "Linear 64 -> 40, LIF tau 8, low-pass tau 8");
+
+  // In training, the neurons of the right class have the threshold 1.1, the others 0.9: a digit counts as learnt only if
+  // it is classified right in spite of that.
+  const Tensor codes = table.Time([&] {
+    return client.RedundantOneHot({.labels = training_labels, .num_classes = kClasses, .n = kVotes});
+  });
+  table.Row("code the training labels", "RedundantOneHot", {kTrainingDigits},
+            absl::StrFormat("%d ones of %d for each label", kVotes, kNeurons));
+  table.Time([&] { return network.SetTraining(true); });
+  table.Time([&] { return network.SetThresholdMargin({.layer = "output", .label_one_hot = codes}); });
+  table.Row("training: set margin", "SetThresholdMargin", codes.shape(), "threshold 1.1 for the right class, else 0.9");
+
+  auto forward = table.Time([&] {
+    return network.Forward({.input = training_input, .records = {{.layer = "output", .spikes = true}}});
+  });
+  const auto counts = [](const spikeserve::RecordTensors& record) {
+    return PerClass(record.spikes->matrix<bool>().cast<float>().colwise().sum());
+  };
+  table.Row("training: run", "Forward", training_input.shape(),
+            absl::StrFormat("%.1f %% right by spike count", Accuracy(counts(forward.records[0]), training_labels)));
+  table.Time([&] { return network.Reset(); });
+  table.Row("forget the state", "ResetNet", {}, "voltages and currents are 0, thresholds stay");
+
+  // In evaluation the label decides nothing: the threshold is one number.
+  table.Time([&] { return network.SetTraining(false); });
+  const auto margin =
+      table.Time([&] { return network.SetThresholdMargin({.layer = "output", .label_one_hot = codes}); });
+  table.Row("evaluation: set margin", "SetThresholdMargin", codes.shape(),
+            absl::StrFormat("threshold %.1f for all", margin.v_threshold.ToDoubles()[0]));
+  forward = table.Time([&] {
+    return network.Forward(
+        {.input = input, .records = {{.layer = "output", .spikes = true, .v_before_reset = true}}});
+  });
+  const auto output = forward.records[0].spikes->matrix<bool>();      // [T, B * neurons]
+  const auto v = forward.records[0].v_before_reset->matrix<float>();  // the same
+  table.Row("evaluation: run", "Forward", input.shape(),
+            absl::StrFormat("%.1f %% right by spike count", Accuracy(counts(forward.records[0]), labels)));
+
+  const auto clusters = table.Time([&] {
+    return client.SpikeCluster({.v = v, .v_threshold = 1.0f, .options = {.t_in = 3}, .index_output = true});
+  });
+  const auto [right_n_o, wrong_n_o] = RightAndWrong(PerClass(clusters.n_o.matrix<float>().row(0)) / kVotes, labels);
+  table.Row("spike clusters", "SpikeCluster", {v.rows(), v.cols()},
+            absl::StrFormat("%.2f in neurons of the right class, %.2f in others", right_n_o, wrong_n_o));
+
+  // Wanted is one cluster from each neuron of the right class, and none from the others.
+  const Tensor wanted =
+      table.Time([&] { return client.RedundantOneHot({.labels = labels, .num_classes = kClasses, .n = kVotes}); });
+  const auto stca = table.Time([&] {
+    return client.StcaLoss({.v = v, .v_threshold = 1.0f, .t_in = 3, .n_d = TensorView(wanted.values<float>())});
+  });
+  table.Row("loss on their number", "StcaLoss", {v.rows(), v.cols()},
+            absl::StrFormat("%.3f for each digit", stca.loss / batch));
+
+  // FirstSpikeIndex wants time last. A silent neuron counts as if it fired after the last step.
+  const RowMatrix<bool> trains = output.transpose();
+  const Tensor first =
+      table.Time([&] { return client.FirstSpikeIndex({.spikes = trains, .index_output = true}); });
+  const auto step = first.matrix<int32_t>().array();
+  const RowMatrix<float> latency = PerClass((step < 0).select(kSteps, step).cast<float>().matrix()) / kVotes;
+  const auto [right_latency, wrong_latency] = RightAndWrong(latency, labels);
+  table.Row("first spikes", "FirstSpikeIndex", {trains.rows(), trains.cols()},
+            absl::StrFormat("step %.1f in the right class, %.1f in others", right_latency, wrong_latency));
+  table.Row("", "", {}, absl::StrFormat("%.1f %% right by the earliest class", Accuracy(-latency, labels)));
+
+  // Equally many digits of each class, sorted by class, and the first of each.
+  std::vector<int> compared;
+  std::vector<int> shown;
+  for (int c = 0; c < kClasses; ++c) {
+    int seen = 0;
+    for (int i = 0; i < batch && seen < kComparedPerClass; ++i) {
+      if (labels[i] != c) continue;
+      if (seen++ == 0) shown.push_back(i);
+      compared.push_back(i);
+    }
+  }
+  // A digit's row: the smoothed spikes of all its neurons. (The gaussian kernel of smoothed spike trains is that of their
+  // van Rossum distance. Unsmoothed, two trains that differ by a step would be as far apart as any.)
+  const RowMatrix<float> by_neuron = forward.output.matrix<float>().transpose();
+  const RowMatrix<float> traces =
+      Eigen::Map<const RowMatrix<float>>(by_neuron.data(), batch, kNeurons * kSteps)(compared, Eigen::all);
+  // About half of the distance between digits of different classes.
+  const spikeserve::GaussianKernel kernel{.sigma = 15};
+  const Tensor similarity = table.Time([&] { return client.KernelDotProduct({.x = traces, .kernel = kernel}); });

@@ -1,0 +1,75 @@
+#include "spikeserve/client/client.h"
+
+#include <type_traits>
+
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "spikeserve/client/health.h"
+
+namespace spikeserve {
+namespace {
+
+using ::testing::HasSubstr;
+
+static_assert(std::is_nothrow_move_constructible_v<Client> && std::is_copy_constructible_v<Client>);
+static_assert(std::is_nothrow_move_constructible_v<NetworkHandle> && !std::is_copy_constructible_v<NetworkHandle>);
+
+// A port that nothing listens on: 1 is tcpmux, which nobody runs.
+constexpr char kNobody[] = "127.0.0.1:1";
+
+TEST(Client, AnEmptyTargetIsRefused) {
+  EXPECT_EQ(Client::Connect("").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(Client, AServerThatCannotBeReachedIsUnavailable) {
+  const auto client = Client::Connect(kNobody, {.retry = {.max_attempts = 1}});
+  ASSERT_TRUE(client.ok());
+  EXPECT_EQ(client->ListNetworks().status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(Client, RetriesEndWithTheDeadline) {
+  const auto client = Client::Connect(kNobody, {.retry = {.max_attempts = 1000}});
+  ASSERT_TRUE(client.ok());
+  const auto result = client->ListNetworks({.timeout = absl::Milliseconds(500)});
+  EXPECT_FALSE(result.ok());
+}
+
+TEST(Client, HealthOfAServerThatCannotBeReachedIsUnavailable) {
+  EXPECT_EQ(CheckHealth(kNobody, absl::Seconds(5)).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(Client, TheLastReferenceMayGoInACallback) {
+  absl::Notification done;
+  {
+    auto client = Client::InProcess();
+    ASSERT_TRUE(client.ok());
+    auto* kept = new Client(*client);
+    const RowMatrix<float> x = RowMatrix<float>::Ones(300, 300);
+    kept->Start<KernelDotProductArgs>({.x = x, .kernel = GaussianKernel{1}}, {}, [kept, &done](auto result) {
+      EXPECT_TRUE(result.ok());
+      delete kept;
+      done.Notify();
+    });
+  }
+  done.WaitForNotification();
+}
+
+TEST(Client, AMovedHandleDeletesItsNetworkOnce) {
+  const auto client = Client::InProcess();
+  ASSERT_TRUE(client.ok());
+  auto first = client->CreateNetwork({{.kind = IfNode{}}});
+  ASSERT_TRUE(first.ok());
+  {
+    NetworkHandle second = *std::move(first);
+    EXPECT_EQ(client->ListNetworks()->size(), 1u);
+    auto third = client->CreateNetwork({{.kind = IfNode{}}});
+    second = *std::move(third);  // The first network goes.
+    EXPECT_EQ(client->ListNetworks()->size(), 1u);
+    EXPECT_TRUE(second.Get().ok());
+  }
+  EXPECT_EQ(client->ListNetworks()->size(), 0u);
+}
+
+}  // namespace
+}  // namespace spikeserve

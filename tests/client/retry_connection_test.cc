@@ -1,0 +1,77 @@
+#include <memory>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "connection.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace spikeserve {
+namespace {
+
+// Answers each attempt with the next of the given statuses.
+class Scripted : public Connection {
+ public:
+  explicit Scripted(std::vector<absl::Status> statuses) : statuses_(std::move(statuses)) {}
+  void Start(const Rpc&, std::function<void(absl::Status)> done) override { done(statuses_.at(attempts_++)); }
+  size_t attempts() const { return attempts_; }
+
+ private:
+  std::vector<absl::Status> statuses_;
+  size_t attempts_ = 0;
+};
+
+class RetryConnectionTest : public ::testing::Test {
+ protected:
+  absl::Status Run(std::vector<absl::Status> statuses, bool repeatable, absl::Time deadline = absl::InfiniteFuture()) {
+    inner_ = std::make_shared<Scripted>(std::move(statuses));
+    waits_.clear();
+    const auto retry = MakeRetryConnection(inner_, policy_, [this](absl::Duration wait, std::function<void()> fn) {
+      waits_.push_back(wait);
+      fn();
+    });
+    absl::Status got = absl::UnknownError("not called");
+    retry->Start({"/x/y", repeatable, nullptr, nullptr, deadline}, [&](absl::Status status) { got = status; });
+    return got;
+  }
+
+  RetryPolicy policy_{.max_attempts = 4, .initial_backoff = absl::Seconds(1), .max_backoff = absl::Seconds(3)};
+  std::shared_ptr<Scripted> inner_;
+  std::vector<absl::Duration> waits_;
+};
+
+const absl::Status kUnavailable = absl::UnavailableError("draining");
+
+TEST_F(RetryConnectionTest, RepeatsAnUnavailableCallThatIsSafeToRepeat) {
+  EXPECT_TRUE(Run({kUnavailable, kUnavailable, absl::OkStatus()}, true).ok());
+  EXPECT_EQ(inner_->attempts(), 3u);
+}
+
+TEST_F(RetryConnectionTest, DoesNotRepeatOthers) {
+  EXPECT_EQ(Run({kUnavailable}, false), kUnavailable);
+  EXPECT_EQ(Run({absl::InternalError("x")}, true), absl::InternalError("x"));
+  EXPECT_EQ(Run({absl::ResourceExhaustedError("x")}, true), absl::ResourceExhaustedError("x"));
+}
+
+TEST_F(RetryConnectionTest, GivesUpAfterTheAttemptsOfThePolicy) {
+  EXPECT_EQ(Run({4, kUnavailable}, true), kUnavailable);
+  EXPECT_EQ(inner_->attempts(), 4u);
+}
+
+TEST_F(RetryConnectionTest, WaitsLongerEachTimeUpToTheCap) {
+  EXPECT_FALSE(Run({4, kUnavailable}, true).ok());
+  ASSERT_EQ(waits_.size(), 3u);
+  const double caps[] = {1, 2, 3};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_GE(waits_[i], absl::Seconds(caps[i] / 2));
+    EXPECT_LE(waits_[i], absl::Seconds(caps[i]));
+  }
+}
+
+TEST_F(RetryConnectionTest, DoesNotWaitPastTheDeadline) {
+  EXPECT_EQ(Run({kUnavailable}, true, absl::Now() + absl::Milliseconds(100)), kUnavailable);
+  EXPECT_TRUE(waits_.empty());
+}
+
+}  // namespace
+}  // namespace spikeserve

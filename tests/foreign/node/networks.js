@@ -1,0 +1,92 @@
+// SpikeNetworkService against the golden cases, and its rules on state.
+'use strict';
+const assert = require('node:assert');
+const grpc = require('@grpc/grpc-js');
+const {assertClose, assertRefused, assertSame, eachCase, elements, numbers, scalar, tensor} = require('./harness.js');
+
+const zeros = (...shape) => tensor({dtype: 'f4', shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1))});
+
+// The layer of a golden case of neurons.
+function neuron({type, v_reset, surrogate, alpha, beta, a, b, c, ...params}) {
+  const node = {
+    ...params, soft_reset: v_reset === null, monitor: true,
+    surrogate: {[surrogate]: {sigmoid: {alpha}, sign_swish: {beta}, bilinear_leaky_relu: {a, b, c}}[surrogate]},
+  };
+  if (v_reset !== null) node.v_reset = v_reset;
+  return {name: 'neuron', [`${type}_node`]: node};
+}
+
+// Runs the check on a new network of the layers, which is deleted afterwards.
+async function withNetwork(call, layers, check) {
+  const {network} = await call.CreateNetwork({layers});
+  try {
+    await check(network);
+  } finally {
+    await call.DeleteNetwork({network});
+  }
+}
+
+module.exports = {
+  async 'neurons spike as the reference does, and again after a reset'(call) {
+    await eachCase('neuron', ({params, inputs, outputs}) => withNetwork(call, [neuron(params)], async (network) => {
+      const request = {
+        network, input: tensor(inputs.dv), records: [{layer: 'neuron', v_before_reset: true, v_after_reset: true}],
+      };
+      const first = await call.Forward(request);
+      assertSame(first.output, outputs.spikes);
+      assertClose(elements(first.records[0].v_after_reset), numbers(outputs.v_after_step), {rtol: 1e-6, atol: 1e-7});
+      const {monitors} = await call.GetNetwork({network, include_monitors: true});
+      assert.deepStrictEqual(monitors[0].v_before_reset, first.records[0].v_before_reset);
+      await call.ResetNet({network});
+      const second = await call.Forward(request);
+      assert.deepStrictEqual([second.output, second.records], [first.output, first.records]);
+    }));
+  },
+
+  async 'low-pass synapse'(call) {
+    await eachCase('low_pass_synapse', ({params, inputs, outputs}) => {
+      const [steps, features] = inputs.in_spikes.shape;
+      return withNetwork(call, [{low_pass_synapse: params}], async (network) => {
+        const {output} = await call.Forward({network, input: tensor({...inputs.in_spikes, shape: [steps, 1, features]})});
+        assertClose(elements(output), numbers(outputs.out_i), {rtol: 1e-6, atol: 1e-7});
+      });
+    });
+  },
+
+  async 'threshold margin of a network'(call) {
+    await eachCase('set_threshold_margin', ({params: {training, ...params}, inputs, outputs}) =>
+      withNetwork(call, [{name: 'output', if_node: {}}], async (network) => {
+        await call.SetTraining({network, training});
+        const {v_threshold} = await call.SetThresholdMargin(
+            {network, layer: 'output', label_one_hot: tensor(inputs.label_one_hot), ...params});
+        assertSame(v_threshold, outputs.v_threshold);
+        const state = await call.GetNetwork({network});
+        assert.strictEqual(state.training, training);
+        const node = state.layers[0].if_node;
+        assertSame(training ? node.v_threshold_tensor : scalar(node.v_threshold), outputs.v_threshold);
+      }));
+  },
+
+  async 'a repeated step changes nothing and a wrong one is refused'(call) {
+    await withNetwork(call, [{lif_node: {tau: 2}}], async (network) => {
+      const step = (number) => call.Forward({network, input: zeros(1, 2, 2), step: number});
+      const first = await step(0);
+      assert.strictEqual(first.next_step, 1);
+      assert.deepStrictEqual(await step(0), first);
+      assert.strictEqual((await step(1)).next_step, 2);
+      await assert.rejects(step(7), {code: grpc.status.FAILED_PRECONDITION});
+      await assertRefused(call.Forward({network, input: zeros(1, 3, 2)}), 'input');
+    });
+  },
+
+  async 'deleted networks are gone'(call) {
+    let deleted;
+    const held = async () => (await call.ListNetworks({})).networks.map((entry) => entry.network);
+    await withNetwork(call, [{if_node: {}}], async (network) => {
+      deleted = network;
+      assert((await held()).includes(network));
+    });
+    assert(!(await held()).includes(deleted));
+    await assert.rejects(call.GetNetwork({network: deleted}), {code: grpc.status.NOT_FOUND});
+  },
+};

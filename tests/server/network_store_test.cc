@@ -1,0 +1,64 @@
+#include "runtime/network_store.h"
+
+#include <set>
+
+#include "absl/synchronization/notification.h"
+#include "gtest/gtest.h"
+#include "runtime/compute_pool.h"
+
+namespace spikeserve::server {
+namespace {
+
+Network OneNeuron() { return *Network::Create({{.kind = IfNode{}}}); }
+
+class NetworkStoreTest : public ::testing::Test {
+ protected:
+  NetworkStore Make() {
+    return NetworkStore(limits_, pool_, [this] { return now_; });
+  }
+
+  absl::Time now_ = absl::FromUnixSeconds(1000);
+  Limits limits_;
+  ComputePool pool_{1};
+};
+
+TEST_F(NetworkStoreTest, NamesAreLongAndNeverTheSame) {
+  NetworkStore store = Make();
+  std::set<std::string> names;
+  for (int i = 0; i < 100; ++i) names.insert((*store.Add(OneNeuron()))->name);
+  EXPECT_EQ(names.size(), 100u);
+  for (const std::string& name : names) {
+    EXPECT_EQ(name.size(), 32u);
+    EXPECT_EQ(name.find_first_not_of("0123456789abcdef"), std::string::npos);
+  }
+}
+
+TEST_F(NetworkStoreTest, ABusyNetworkDoesNotExpire) {
+  limits_.network_idle_timeout = absl::Seconds(10);
+  NetworkStore store = Make();
+  auto held = *store.Add(OneNeuron());
+  absl::Notification go;
+  held->strand->Post([&] { go.WaitForNotification(); });
+  now_ += absl::Hours(1);
+  EXPECT_EQ(store.List().size(), 1u);
+  go.Notify();
+  pool_.Wait();
+  store.Expire();
+  EXPECT_EQ(store.List().size(), 0u);
+}
+
+TEST_F(NetworkStoreTest, BytesAreCountedOverAllNetworksAndGivenBack) {
+  limits_.max_network_bytes = 1000;
+  NetworkStore store = Make();
+  const auto a = *store.Add(OneNeuron()), b = *store.Add(OneNeuron());
+  ASSERT_TRUE(store.SetBytes(*a, 500).ok());
+  EXPECT_EQ(store.SetBytes(*b, 501).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(store.SetBytes(*b, 500).ok());
+  ASSERT_TRUE(store.Remove(a->name).ok());
+  EXPECT_TRUE(store.SetBytes(*b, 1000).ok());
+  EXPECT_TRUE(store.SetBytes(*a, 5000).ok()) << "a removed network takes nothing";
+  EXPECT_EQ(store.Remove(a->name).code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace spikeserve::server

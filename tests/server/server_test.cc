@@ -1,0 +1,125 @@
+#include "rpc/server.h"
+
+#include <future>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/grpcpp.h"
+#include "gtest/gtest.h"
+#include "spikeserve/client/client.h"
+#include "spikeserve/client/health.h"
+#include "spikeserve/v1/functions.grpc.pb.h"
+#include "spikeserve/v1/rich_error.pb.h"
+
+namespace spikeserve::rpc {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::unique_ptr<Server> StartOn(std::vector<std::string> listen) {
+  ServerOptions options;
+  options.listen = std::move(listen);
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
+  EXPECT_TRUE(server.ok()) << server.status();
+  return *std::move(server);
+}
+
+TEST(Server, ListensOnSeveralAddressesAndFillsInFreePorts) {
+  const std::string path = absl::StrCat("unix:", ::testing::TempDir(), "spikeserve-server-test-", getpid());
+  const auto server = StartOn({"127.0.0.1:0", path});
+  ASSERT_EQ(server->addresses().size(), 2u);
+  EXPECT_THAT(server->addresses()[0], ::testing::MatchesRegex("127.0.0.1:[1-9][0-9]*"));
+  EXPECT_EQ(server->addresses()[1], path);
+  for (const std::string& address : server->addresses()) {
+    EXPECT_TRUE(CheckHealth(address, absl::Seconds(10)).ok()) << address;
+  }
+}
+
+TEST(Server, ATakenPortIsRefusedAndNamed) {
+  const auto first = StartOn({"127.0.0.1:0"});
+  ServerOptions options;
+  options.listen = first->addresses();
+  const auto second = Server::Start(options);
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(first->addresses()[0]));
+}
+
+TEST(Server, AnAddressThatIsNoneIsRefused) {
+  for (const char* address : {"nonsense", "127.0.0.1:99999", "unix:/no/such/directory/socket"}) {
+    ServerOptions options;
+    options.listen = {address};
+    EXPECT_FALSE(Server::Start(options).ok()) << address;
+  }
+}
+
+TEST(Server, AFailedCallCarriesTheFieldInTheRichErrorTrailer) {
+  const auto server = StartOn({"127.0.0.1:0"});
+  const auto stub = v1::SpikeFunctionService::NewStub(
+      grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  v1::SpikeClusterRequest request;
+  v1::SpikeClusterResponse response;
+  const grpc::Status status = stub->SpikeCluster(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  v1::RichStatus rich;
+  ASSERT_TRUE(rich.ParseFromString(status.error_details()));
+  EXPECT_EQ(rich.code(), 3);
+  EXPECT_EQ(rich.message(), status.error_message());
+  ASSERT_EQ(rich.details_size(), 1);
+  EXPECT_EQ(rich.details(0).type_url(), "type.googleapis.com/google.rpc.BadRequest");
+  v1::BadRequest bad_request;
+  ASSERT_TRUE(bad_request.ParseFromString(rich.details(0).value()));
+  EXPECT_EQ(bad_request.field_violations(0).field(), "v");
+  EXPECT_EQ(bad_request.field_violations(0).description(), "absent; need a tensor");
+}
+
+TEST(Server, DrainAnswersTheAcceptedCallsAndRefusesNewOnes) {
+  auto server = StartOn({"127.0.0.1:0"});
+  const std::string address = server->addresses()[0];
+  const auto client = Client::Connect(address, {.retry = {.max_attempts = 1}});
+  ASSERT_TRUE(client.ok());
+  // Long enough to be under way when the drain begins.
+  const RowMatrix<float> x = RowMatrix<float>::Ones(1500, 300);
+  auto running = client->Async(KernelDotProductArgs{.x = x, .kernel = GaussianKernel{1}});
+  while (running.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+    // The call is accepted as soon as a later one has been answered.
+    if (client->ListNetworks().ok()) break;
+  }
+  EXPECT_TRUE(server->Drain(absl::Seconds(60)));
+  EXPECT_TRUE(running.get().ok());
+  EXPECT_EQ(client->ListNetworks().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(CheckHealth(address, absl::Seconds(5)).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(Server, ReflectionListsTheServices) {
+  const auto server = StartOn({"127.0.0.1:0"});
+  grpc::GenericStub stub(grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  void* tag;
+  bool ok;
+  auto call = stub.PrepareCall(&context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  call->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  // ServerReflectionRequest{list_services: ""}: field 7, empty.
+  const grpc::Slice request("\x3a\x00", 2);
+  call->Write(grpc::ByteBuffer(&request, 1), nullptr);
+  queue.Next(&tag, &ok);
+  grpc::ByteBuffer response;
+  call->Read(&response, nullptr);
+  queue.Next(&tag, &ok);
+  ASSERT_TRUE(ok);
+  grpc::Slice bytes;
+  ASSERT_TRUE(response.DumpToSingleSlice(&bytes).ok());
+  const std::string text(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+  for (const char* service :
+       {"spikeserve.v1.SpikeFunctionService", "spikeserve.v1.SpikeNetworkService", "grpc.health.v1.Health"}) {
+    EXPECT_THAT(text, HasSubstr(service));
+  }
+  context.TryCancel();
+}
+
+}  // namespace
+}  // namespace spikeserve::rpc
