@@ -74,10 +74,10 @@ class Table {
   absl::Duration elapsed_;
 };
 
-// Rate coding: a pixel of intensity x, 0 to 16, fires x times in the 32 steps, evenly spaced from half an interval on. So
-// the number of spikes is the intensity itself, brighter pixels are also the earlier ones, and nothing is random: with
-// Poisson spikes, two showings of one digit would differ as much as two digits of a class do.
-// images [B, 64]; spikes [T, B * 64].
+// Rate coding: a pixel of intensity x, 0 to 16, fires x times in the 32 steps, evenly spaced from half an interval on.
+// So the number of spikes is the intensity itself, brighter pixels are also the earlier ones, and nothing is random:
+// with Poisson spikes, two showings of one digit would differ as much as two digits of a class do. images [B, 64];
+// spikes [T, B * 64].
 RowMatrix<bool> Encode(const RowMatrix<uint8_t>& images) {
   RowMatrix<bool> spikes(kSteps, images.size());
   for (int t = 0; t < kSteps; ++t) {
@@ -93,7 +93,8 @@ RowMatrix<bool> Encode(const RowMatrix<uint8_t>& images) {
 // mean_c . x - |mean_c|^2 / 2. What all neurons have in common is subtracted: it decides nothing, and would make all of
 // them fire. The k-th neuron of a class has the mean of every kVotes-th digit of that class.
 spikeserve::LinearLayer NearestMean(const RowMatrix<uint8_t>& images, const Labels& labels) {
-  // With the LIF layer's tau, the neurons of the right class fire about every third step. Chosen on the training digits.
+  // With the LIF layer's tau, the neurons of the right class fire about every third step. Chosen on the training
+  // digits.
   constexpr float kGain = 0.2f;
   RowMatrix<float> mean = RowMatrix<float>::Zero(kNeurons, kPixels);
   Eigen::VectorXf digits = Eigen::VectorXf::Zero(kNeurons);
@@ -128,8 +129,8 @@ double Accuracy(const RowMatrix<float>& scores, const Labels& labels) {
   return 100.0 * right / scores.rows();
 }
 
-// The average over each class's pairs {right, wrong}: of the scores [B, classes] that belong to the digits' own class, and of
-// the others.
+// The average over each class's pairs {right, wrong}: of the scores [B, classes] that belong to the digits' own class,
+// and of the others.
 std::pair<double, double> RightAndWrong(const RowMatrix<float>& scores, const Labels& labels) {
   double right = 0;
   for (int64_t i = 0; i < scores.rows(); ++i) right += scores(i, labels[i]);
@@ -158,7 +159,8 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   // The spikes of the training digits and of the rest, on which everything is judged.
   const RowMatrix<bool> training_spikes = Encode(images.topRows(kTrainingDigits));
   const RowMatrix<bool> spikes = Encode(images.bottomRows(batch));
-  const TensorView training_input(spikeserve::DataType::kBool, {kSteps, kTrainingDigits, kPixels}, training_spikes.data());
+  const TensorView training_input(spikeserve::DataType::kBool, {kSteps, kTrainingDigits, kPixels},
+                                  training_spikes.data());
   const TensorView input(spikeserve::DataType::kBool, {kSteps, batch, kPixels}, spikes.data());
 
   // The low-pass synapses smooth the output neurons' spikes, for comparing digits further down.
@@ -170,20 +172,18 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   const auto network = table.Time([&] { return client.CreateNetwork(std::move(layers)); });
   table.Row("make the network", "CreateNetwork", {kNeurons, kPixels}, "Linear 64 -> 40, LIF tau 8, low-pass tau 8");
 
-  // In training, the neurons of the right class have the threshold 1.1, the others 0.9: a digit counts as learnt only if
-  // it is classified right in spite of that.
-  const Tensor codes = table.Time([&] {
-    return client.RedundantOneHot({.labels = training_labels, .num_classes = kClasses, .n = kVotes});
-  });
+  // In training, the neurons of the right class have the threshold 1.1, the others 0.9: a digit counts as learnt only
+  // if it is classified right in spite of that.
+  const Tensor codes = table.Time(
+      [&] { return client.RedundantOneHot({.labels = training_labels, .num_classes = kClasses, .n = kVotes}); });
   table.Row("code the training labels", "RedundantOneHot", {kTrainingDigits},
             absl::StrFormat("%d ones of %d for each label", kVotes, kNeurons));
   table.Time([&] { return network.SetTraining(true); });
   table.Time([&] { return network.SetThresholdMargin({.layer = "output", .label_one_hot = codes}); });
   table.Row("training: set margin", "SetThresholdMargin", codes.shape(), "threshold 1.1 for the right class, else 0.9");
 
-  auto forward = table.Time([&] {
-    return network.Forward({.input = training_input, .records = {{.layer = "output", .spikes = true}}});
-  });
+  auto forward = table.Time(
+      [&] { return network.Forward({.input = training_input, .records = {{.layer = "output", .spikes = true}}}); });
   const auto counts = [](const spikeserve::RecordTensors& record) {
     return PerClass(record.spikes->matrix<bool>().cast<float>().colwise().sum());
   };
@@ -199,17 +199,15 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   table.Row("evaluation: set margin", "SetThresholdMargin", codes.shape(),
             absl::StrFormat("threshold %.1f for all", margin.v_threshold.ToDoubles()[0]));
   forward = table.Time([&] {
-    return network.Forward(
-        {.input = input, .records = {{.layer = "output", .spikes = true, .v_before_reset = true}}});
+    return network.Forward({.input = input, .records = {{.layer = "output", .spikes = true, .v_before_reset = true}}});
   });
   const auto output = forward.records[0].spikes->matrix<bool>();      // [T, B * neurons]
   const auto v = forward.records[0].v_before_reset->matrix<float>();  // the same
   table.Row("evaluation: run", "Forward", input.shape(),
             absl::StrFormat("%.1f %% right by spike count", Accuracy(counts(forward.records[0]), labels)));
 
-  const auto clusters = table.Time([&] {
-    return client.SpikeCluster({.v = v, .v_threshold = 1.0f, .options = {.t_in = 3}, .index_output = true});
-  });
+  const auto clusters = table.Time(
+      [&] { return client.SpikeCluster({.v = v, .v_threshold = 1.0f, .options = {.t_in = 3}, .index_output = true}); });
   const auto [right_n_o, wrong_n_o] = RightAndWrong(PerClass(clusters.n_o.matrix<float>().row(0)) / kVotes, labels);
   table.Row("spike clusters", "SpikeCluster", {v.rows(), v.cols()},
             absl::StrFormat("%.2f in neurons of the right class, %.2f in others", right_n_o, wrong_n_o));
@@ -225,8 +223,7 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
 
   // FirstSpikeIndex wants time last. A silent neuron counts as if it fired after the last step.
   const RowMatrix<bool> trains = output.transpose();
-  const Tensor first =
-      table.Time([&] { return client.FirstSpikeIndex({.spikes = trains, .index_output = true}); });
+  const Tensor first = table.Time([&] { return client.FirstSpikeIndex({.spikes = trains, .index_output = true}); });
   const auto step = first.matrix<int32_t>().array();
   const RowMatrix<float> latency = PerClass((step < 0).select(kSteps, step).cast<float>().matrix()) / kVotes;
   const auto [right_latency, wrong_latency] = RightAndWrong(latency, labels);
@@ -245,11 +242,58 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
       compared.push_back(i);
     }
   }
-  // A digit's row: the smoothed spikes of all its neurons. (The gaussian kernel of smoothed spike trains is that of their
-  // van Rossum distance. Unsmoothed, two trains that differ by a step would be as far apart as any.)
+  // A digit's row: the smoothed spikes of all its neurons. (The gaussian kernel of smoothed spike trains is that of
+  // their van Rossum distance. Unsmoothed, two trains that differ by a step would be as far apart as any.)
   const RowMatrix<float> by_neuron = forward.output.matrix<float>().transpose();
   const RowMatrix<float> traces =
       Eigen::Map<const RowMatrix<float>>(by_neuron.data(), batch, kNeurons * kSteps)(compared, Eigen::all);
   // About half of the distance between digits of different classes.
   const spikeserve::GaussianKernel kernel{.sigma = 15};
   const Tensor similarity = table.Time([&] { return client.KernelDotProduct({.x = traces, .kernel = kernel}); });
+  const auto s = similarity.matrix<float>();
+  const int same_pairs = kClasses * kComparedPerClass * kComparedPerClass;
+  double same = 0;
+  for (int c = 0; c < kClasses; ++c) {
+    const int from = c * kComparedPerClass;
+    same += s.block(from, from, kComparedPerClass, kComparedPerClass).sum();
+  }
+  table.Row("compare digits", "KernelDotProduct", {traces.rows(), traces.cols()},
+            absl::StrFormat("%.2f within a class, %.2f between classes", same / same_pairs,
+                            (s.sum() - same) / (s.size() - same_pairs)));
+
+  const RowMatrix<float> compared_codes = wanted.matrix<float>()(compared, Eigen::all);
+  const auto loss = table.Time([&] {
+    return client.SpikeSimilarLoss(
+        {.spikes = traces, .labels = compared_codes, .kernel = kernel, .loss_type = spikeserve::LossType::kMse});
+  });
+  table.Row("compare with the labels", "SpikeSimilarLoss", {traces.rows(), traces.cols()},
+            absl::StrFormat("mean squared error %.4f", loss.loss));
+
+  std::error_code error;
+  std::filesystem::create_directories(output_folder, error);
+  const std::string path = output_folder + "/digits_results.npz";
+  const RowMatrix<bool> shown_pixels = InTurn(spikes, shown, kPixels);
+  const RowMatrix<bool> shown_output = InTurn(output, shown, kNeurons);
+  const absl::Status written = spikeserve::npz::WriteNpz(
+      path, {{"pixel_spikes", shown_pixels}, {"output_spikes", shown_output}, {"similarity", similarity}});
+  if (!written.ok()) Fail(written);
+  std::cout << "\nWritten: " << path << std::endl;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Classifies handwritten digits with a spiking network");
+  std::string server;
+  std::string data = "examples/data/digits.npz";
+  std::string output = "demo-output";
+  app.add_option("--server", server, "HOST:PORT or unix:PATH of a server; without it the work is done in this process");
+  app.add_option("--data", data, "The digits: images uint8 [N, 64], labels uint8 [N]")->capture_default_str();
+  app.add_option("--output", output, "The folder for results")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+
+  const auto client = server.empty() ? spikeserve::Client::InProcess() : spikeserve::Client::Connect(server);
+  if (!client.ok()) Fail(client.status());
+  Run(*client, data, output);
+  return 0;
+}

@@ -52,6 +52,7 @@ class ArrayFlag {
  public:
   CLI::Option* AddTo(CLI::App& app, const std::string& name, const std::string& help);
   bool given() const { return !spec_.empty(); }
+  const std::string& spec() const { return spec_; }
   absl::StatusOr<Tensor> Read() const;
 
  protected:

@@ -3,15 +3,19 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "cli/command.h"
 #include "cli/flags.h"
+#include "cli/help.h"
 #include "status_macros.h"
 #include "version.h"
 
@@ -37,7 +41,10 @@ void AddCommonFlags(CLI::App& app, CommonFlags& flags) {
       ->group("Connection");
   app.add_option("--timeout", flags.timeout_seconds, "Give up after this time (default: none)")
       ->type_name("SECONDS")
-      ->check(CLI::PositiveNumber)
+      ->check([](const std::string& text) -> std::string {
+        double seconds;
+        return absl::SimpleAtod(text, &seconds) && seconds > 0 ? "" : "got " + text + "; need seconds > 0";
+      })
       ->group("Connection");
 }
 
@@ -53,16 +60,17 @@ CLI::App* AddCommand(CLI::App& app, CommandInfo& info, CommonFlags& flags) {
   if (const size_t space = name.find(' '); space != name.npos) {
     const std::string parent_name = name.substr(0, space);
     name = name.substr(space + 1);
-    parent = app.get_subcommand_no_throw(parent_name);
-    if (parent == nullptr) {
-      parent = app.add_subcommand(parent_name, "Networks that a server holds: create, run, change, delete");
+    const auto parents = app.get_subcommands([&](const CLI::App* a) { return a->get_name() == parent_name; });
+    if (!parents.empty()) {
+      parent = parents[0];
+    } else {
+      parent = app.add_subcommand(parent_name, "Networks that a server holds");
       parent->group(info.group)->require_subcommand(1)->fallthrough();
     }
   }
   CLI::App* command = parent->add_subcommand(name, info.summary);
   command->footer(absl::StrCat("Example:\n  ", info.example));
   if (parent == &app) command->group(info.group);
-  command->get_formatter()->column_width(34);
   info.command->AddOptions(*command);
   if (info.where != Where::kHere) AddCommonFlags(*command, flags);
   if (info.has_arrays) {
@@ -140,6 +148,7 @@ int Main(int argc, char** argv) {
       "ARRAY is FILE.npy, FILE.npz:NAME, or FILE.npz of one array.\n",
       "spikectl");
   app.set_version_flag("--version", "spikectl " SPIKESERVE_VERSION)->description("Print the version and exit");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   AddCommonFlags(app, flags);
   AddJsonFlag(app, flags);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "connection.h"
+#include "dispose.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
@@ -32,11 +33,14 @@ class GrpcConnection final : public Connection {
     if (rpc.deadline != absl::InfiniteFuture()) state->context.set_deadline(absl::ToChronoTime(rpc.deadline));
 
     stub_.UnaryCall(&state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
-                    [state, response = rpc.response, done = std::move(done)](grpc::Status status) {
+                    [state, response = rpc.response, done = std::move(done)](grpc::Status status) mutable {
+                      const CallbackScope scope;
                       if (status.ok()) {
                         status = grpc::GenericDeserialize<grpc::ProtoBufferReader, Message>(&state->response, response);
                       }
-                      done(WithHint(rpc::FromGrpc(status)));
+                      // The context holds the channel: see Dispose.
+                      state.reset();
+                      std::exchange(done, nullptr)(WithHint(rpc::FromGrpc(status)));
                     });
   }
 
@@ -70,7 +74,7 @@ class GrpcConnection final : public Connection {
 }  // namespace
 
 std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target) {
-  return std::make_shared<GrpcConnection>(std::string(target));
+  return {new GrpcConnection(std::string(target)), Dispose<GrpcConnection>};
 }
 
 }  // namespace spikeserve

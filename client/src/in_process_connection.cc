@@ -1,26 +1,17 @@
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "connection.h"
+#include "dispose.h"
 #include "runtime/engine.h"
 
 namespace spikeserve {
 namespace {
 
-// An engine waits for its threads when it goes. Where the last reference is dropped on one of them (in a callback),
-// that wait moves to a thread of its own.
-void DeleteEngine(server::Engine* engine) {
-  if (server::ComputePool::InTask()) {
-    std::thread([engine] { delete engine; }).detach();
-  } else {
-    delete engine;
-  }
-}
-
 class InProcessConnection final : public Connection {
  public:
-  explicit InProcessConnection(std::unique_ptr<server::Engine> engine) : engine_(engine.release(), DeleteEngine) {}
+  explicit InProcessConnection(std::unique_ptr<server::Engine> engine)
+      : engine_(engine.release(), Dispose<server::Engine>) {}
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
     server::Call call;

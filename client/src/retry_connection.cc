@@ -6,6 +6,7 @@
 #include "absl/random/random.h"
 #include "absl/time/clock.h"
 #include "connection.h"
+#include "dispose.h"
 #include "grpcpp/alarm.h"
 
 namespace spikeserve {
@@ -33,7 +34,8 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
     inner_->Start(rpc, [self = shared_from_this(), rpc, attempt, done = std::move(done)](absl::Status status) mutable {
       const absl::Duration wait = Backoff(self->policy_, attempt);
       if (!absl::IsUnavailable(status) || attempt >= self->policy_.max_attempts || absl::Now() + wait >= rpc.deadline) {
-        return done(std::move(status));
+        self.reset();  // Before the caller goes on: see Dispose.
+        return std::exchange(done, nullptr)(std::move(status));
       }
       self->timer_(wait, [self, rpc, attempt, done = std::move(done)]() mutable {
         self->Attempt(rpc, attempt + 1, std::move(done));
@@ -54,7 +56,8 @@ Timer GrpcTimer() {
     grpc::Alarm& ref = *alarm;
     // The callback keeps the alarm until it has fired.
     ref.Set(absl::ToChronoTime(absl::Now() + delay), [alarm, fn = std::move(fn)](bool) mutable {
-      fn();
+      const CallbackScope scope;
+      std::exchange(fn, nullptr)();
       alarm.reset();
     });
   };

@@ -60,8 +60,9 @@ void Client::Start(const Args& args, const CallOptions& options, std::function<v
   if constexpr (requires { state->request.has_step(); }) repeatable |= state->request.has_step();
   const Rpc rpc{method.path, repeatable, &state->request, &state->response, absl::Now() + options.timeout};
   connection_->Start(rpc, [state, done = std::move(done)](absl::Status status) {
-    if (!status.ok()) return done(std::move(status));
-    done(Traits::Decode(state->response));
+    ResultOr<Args> result = status.ok() ? Traits::Decode(state->response) : ResultOr<Args>(std::move(status));
+    state->connection.reset();  // Before the caller goes on: see Dispose.
+    done(std::move(result));
   });
 }
 

@@ -1,7 +1,7 @@
 #include "spikeserve/compute/redundant_one_hot.h"
 
 #include <algorithm>
-#include <limits>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "spikeserve/compute/field_error.h"

@@ -36,7 +36,7 @@ Call MakeCall(const Message& request, std::function<void(MessageOr)> done) {
   return call;
 }
 
-MessageOr Run(Engine& engine, Call call) {
+MessageOr Perform(Engine& engine, Call call) {
   std::promise<MessageOr> promise;
   call.done = [&](MessageOr result) { promise.set_value(std::move(result)); };
   engine.Submit(std::move(call));
@@ -46,7 +46,7 @@ MessageOr Run(Engine& engine, Call call) {
 TEST(Engine, ComputesACall) {
   Engine engine({});
   const auto request = Request(3);
-  const MessageOr result = Run(engine, MakeCall(request, nullptr));
+  const MessageOr result = Perform(engine, MakeCall(request, nullptr));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(static_cast<v1::KernelDotProductResponse&>(**result).ret().data().size(), 36u);
 }
@@ -70,13 +70,13 @@ TEST(Engine, RefusesCallsOverTheLimitAtOnceAndNamesTheFlag) {
     };
     engine.Submit(std::move(call));
   }
-  const MessageOr refused = Run(engine, MakeCall(request, nullptr));
+  const MessageOr refused = Perform(engine, MakeCall(request, nullptr));
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--max-calls"));
   EXPECT_EQ(answered, 0);
   go.Notify();
   while (answered < 2) std::this_thread::yield();
-  EXPECT_TRUE(Run(engine, MakeCall(request, nullptr)).ok());
+  EXPECT_TRUE(Perform(engine, MakeCall(request, nullptr)).ok());
 }
 
 TEST(Engine, DropsWorkThatIsLateOrCancelledWithoutComputing) {
@@ -84,10 +84,10 @@ TEST(Engine, DropsWorkThatIsLateOrCancelledWithoutComputing) {
   const auto request = Request(1);
   Call late = MakeCall(request, nullptr);
   late.deadline = absl::Now() - absl::Seconds(1);
-  EXPECT_EQ(Run(engine, std::move(late)).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(Perform(engine, std::move(late)).status().code(), absl::StatusCode::kDeadlineExceeded);
   Call cancelled = MakeCall(request, nullptr);
   cancelled.cancelled = [] { return true; };
-  EXPECT_EQ(Run(engine, std::move(cancelled)).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(Perform(engine, std::move(cancelled)).status().code(), absl::StatusCode::kCancelled);
 }
 
 TEST(Engine, NoticesCancellationInsideOfALongComputation) {
@@ -99,7 +99,7 @@ TEST(Engine, NoticesCancellationInsideOfALongComputation) {
   // Wanted when it begins, and no longer when the first parts are computed.
   auto asked = std::make_shared<std::atomic<int>>(0);
   call.cancelled = [asked] { return ++*asked > 3; };
-  EXPECT_EQ(Run(engine, std::move(call)).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(Perform(engine, std::move(call)).status().code(), absl::StatusCode::kCancelled);
 }
 
 TEST(Engine, ARequestThatThrowsEndsTheCallAndNotTheServer) {
@@ -107,8 +107,8 @@ TEST(Engine, ARequestThatThrowsEndsTheCallAndNotTheServer) {
   const auto request = Request(1);
   Call call = MakeCall(request, nullptr);
   call.request = [](const Message&) -> absl::StatusOr<const Message*> { throw std::bad_alloc(); };
-  EXPECT_EQ(Run(engine, std::move(call)).status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_TRUE(Run(engine, MakeCall(request, nullptr)).ok());
+  EXPECT_EQ(Perform(engine, std::move(call)).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(Perform(engine, MakeCall(request, nullptr)).ok());
 }
 
 TEST(Engine, ItsEndWaitsForTheCallsThatWereSubmitted) {
@@ -138,7 +138,7 @@ TEST(Engine, ResultsDoNotDependOnTheNumberOfThreads) {
     EngineOptions options;
     options.threads = threads;
     Engine engine(options);
-    const MessageOr result = Run(engine, MakeCall(request, nullptr));
+    const MessageOr result = Perform(engine, MakeCall(request, nullptr));
     ASSERT_TRUE(result.ok()) << result.status();
     results.push_back((*result)->SerializeAsString());
   }

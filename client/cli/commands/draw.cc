@@ -39,13 +39,17 @@ template <Plot plot>
 class DrawCommand : public Command {
  public:
   void AddOptions(CLI::App& app) override {
-    array_.AddTo(app, "array", "[T, N], or with --sample [T, batch, ...]")->required();
+    array_.AddTo(app, "ARRAY", "[T, N], or with --sample [T, batch, ...]")->required();
     app.add_option("--sample", sample_, "Draw this sample of a batch, counted from 0")->type_name("INT");
     app.add_option("--title", options_.title, "Above the picture");
     app.add_option("--x-label", options_.x_label, "Below the picture");
     app.add_option("--y-label", options_.y_label, "Left of the picture");
-    app.add_option("--width", options_.width, "In pixels (default: to suit the shape)");
-    app.add_option("--height", options_.height, "In pixels (default: to suit the shape)");
+    app.add_option("--width", options_.width, "In pixels (default: to suit the shape)")
+        ->type_name("INT")
+        ->default_str("");
+    app.add_option("--height", options_.height, "In pixels (default: to suit the shape)")
+        ->type_name("INT")
+        ->default_str("");
     AddOutput(app, path_, {".png", ".svg"}, "The picture to write, PNG or SVG by its ending")->required();
   }
 
@@ -55,8 +59,8 @@ class DrawCommand : public Command {
       SPIKESERVE_ASSIGN_OR_RETURN(matrix, TakeSample(matrix, *sample_));
     }
     if (matrix.shape().size() > 2) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("array: shape ", ShapeString(matrix.shape()), "; need a matrix, or --sample to draw one"));
+      return absl::InvalidArgumentError(absl::StrCat(array_.spec(), ": shape ", ShapeString(matrix.shape()),
+                                                     "; need a matrix, or --sample to draw one"));
     }
     SPIKESERVE_RETURN_IF_ERROR(plot(matrix, options_, path_));
     Report report;

@@ -26,9 +26,7 @@ CommandInfo DescribeNetwork(const std::string& name, const std::string& summary,
 
 class CreateCommand final : public Command {
  public:
-  void AddOptions(CLI::App& app) override {
-    app.add_option("layers", path_, "JSON file with the layers")->required()->type_name("FILE");
-  }
+  void AddOptions(CLI::App& app) override { app.add_option("LAYERS", path_, "JSON file with the layers")->required(); }
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
     SPIKESERVE_ASSIGN_OR_RETURN(std::vector<LayerSpec> layers, ReadLayers(path_));
@@ -65,9 +63,7 @@ class ListCommand final : public Command {
 class OneNetworkCommand : public Command {
  public:
   void AddOptions(CLI::App& app) override {
-    app.add_option("network", network_, "The network's name, as network create printed it")
-        ->required()
-        ->type_name("NAME");
+    app.add_option("NETWORK", network_, "The network's name, as network create printed it")->required();
   }
 
  protected:
@@ -163,8 +159,8 @@ class SetTrainingCommand final : public ChangeCommand {
  public:
   void AddOptions(CLI::App& app) override {
     ChangeCommand::AddOptions(app);
-    AddChoice<std::optional<bool>>(app, "mode", training_, {{"on", true}, {"off", false}},
-                                   "on: training, off: evaluation")
+    AddChoice<std::optional<bool>>(app, "MODE", training_, {{"on", true}, {"off", false}},
+                                   "on: training; off: evaluation")
         ->required();
   }
 
@@ -218,8 +214,8 @@ class ForwardCommand final : public ChangeCommand {
     input_.AddTo(app, "--input", "[T, batch, features ...]; the state stays for the next call")->required();
     app.add_flag("--single-step", single_step_, "The input is one step, without the dimension of time");
     app.add_option("--record", records_,
-                   "LAYER:PART,...: return of a spiking layer its spikes, v_before_reset,\nv_after_reset; repeatable")
-        ->type_name("RECORD")
+                   "Return of a spiking layer its spikes, v_before_reset, v_after_reset;\nmay be repeated")
+        ->type_name("LAYER:PART,...")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     AddMaskDtype(app, mask_dtype_);
@@ -253,7 +249,7 @@ class SetThresholdMarginCommand final : public ChangeCommand {
  public:
   void AddOptions(CLI::App& app) override {
     ChangeCommand::AddOptions(app);
-    app.add_option("layer", layer_, "The name of a spiking layer")->required()->type_name("LAYER");
+    app.add_option("LAYER", layer_, "The name of a spiking layer")->required();
     margin_.AddTo(app);
   }
 

@@ -322,7 +322,7 @@ uint8_t* EncodeRoom(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor*
   tensor->set_dtype(ToWire(dtype));
   tensor->mutable_shape()->Assign(shape.begin(), shape.end());
   std::string* data = tensor->mutable_data();
-  data->resize(ByteCount(dtype, shape).value_or(0));
+  data->assign(ByteCount(dtype, shape).value_or(0), '\0');
   return reinterpret_cast<uint8_t*>(data->data());
 }
 

@@ -69,7 +69,7 @@ absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& tensor, std::string_view f
 // Writes the elements of `view` in the `data` form.
 void EncodeTensor(const TensorView& view, v1::Tensor* tensor);
 
-// Makes `tensor` a dense one with room for its elements and returns them, to be filled. The caller has checked that
+// Makes `tensor` a dense one of zeros and returns its elements, to be filled. The caller has checked that
 // ByteCount has a value.
 uint8_t* EncodeRoom(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor* tensor);
 

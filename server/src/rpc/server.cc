@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -15,6 +16,19 @@
 namespace spikeserve::rpc {
 namespace {
 
+// gRPC takes ports modulo 65536.
+absl::Status CheckAddress(const std::string& address) {
+  if (absl::StartsWith(address, "unix:")) return absl::OkStatus();
+  const size_t colon = address.rfind(':');
+  int port;
+  if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 ||
+      port > 65535) {
+    return InvalidField("--listen", absl::StrCat("\"", address, "\""),
+                        "HOST:PORT with a port up to 65535, or unix:PATH");
+  }
+  return absl::OkStatus();
+}
+
 int ToInt(int64_t bytes) { return static_cast<int>(std::min<int64_t>(bytes, std::numeric_limits<int>::max())); }
 
 }  // namespace
@@ -24,6 +38,9 @@ Server::Server(const ServerOptions& options)
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (options.listen.empty()) return InvalidField("--listen", "absent", "at least one address");
+  for (const std::string& address : options.listen) {
+    if (absl::Status status = CheckAddress(address); !status.ok()) return status;
+  }
   std::unique_ptr<Server> self(new Server(options));
 
   grpc::EnableDefaultHealthCheckService(true);

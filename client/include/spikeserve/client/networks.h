@@ -18,7 +18,7 @@ namespace spikeserve {
 
 struct CreateNetworkArgs {
   struct Result {
-    std::string network;
+    std::string network = {};
   };
   std::vector<LayerSpec> layers;
 };
@@ -45,13 +45,13 @@ struct GetNetworkArgs {
     // With include_monitors, of each layer with a monitor.
     std::vector<RecordTensors> monitors;
   };
-  std::string network;
+  std::string network = {};
   bool include_monitors = false;
 };
 
 struct ListNetworksArgs {
   struct Entry {
-    std::string network;
+    std::string network = {};
     int64_t bytes;
     absl::Duration idle;
   };
@@ -60,12 +60,12 @@ struct ListNetworksArgs {
 
 struct DeleteNetworkArgs {
   struct Result {};
-  std::string network;
+  std::string network = {};
 };
 
 struct SetTrainingArgs {
   using Result = NextStep;
-  std::string network;
+  std::string network = {};
   bool training = false;
   // The number of this change: with it the call is retried, and done once.
   std::optional<uint64_t> step = std::nullopt;
@@ -79,7 +79,7 @@ struct ForwardArgs {
     std::vector<RecordTensors> records;
     uint64_t next_step;
   };
-  std::string network;
+  std::string network = {};
   // [T, batch, features ...], or with single_step [batch, features ...].
   TensorView input;
   bool single_step = false;
@@ -96,7 +96,7 @@ struct SetThresholdMarginArgs {
     Tensor v_threshold;
     uint64_t next_step;
   };
-  std::string network;
+  std::string network = {};
   std::string layer;
   // [batch, features ...].
   TensorView label_one_hot;
@@ -107,7 +107,7 @@ struct SetThresholdMarginArgs {
 
 struct ResetNetArgs {
   using Result = NextStep;
-  std::string network;
+  std::string network = {};
   // The number of this change.
   std::optional<uint64_t> step = std::nullopt;
 };

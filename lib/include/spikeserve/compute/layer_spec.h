@@ -48,7 +48,7 @@ struct NeuronSpec {
   // The voltage after a spike (hard reset), and the initial one; finite. nullopt: the threshold is subtracted (soft
   // reset), and 0 stands for v_reset elsewhere.
   std::optional<float> v_reset = 0.0f;
-  Surrogate surrogate;
+  Surrogate surrogate = {};
   // Keep the voltages before the reset and the spikes of every step since the last reset.
   bool monitor = false;
 };
@@ -67,7 +67,7 @@ struct PlifNode : NeuronSpec {
   // In steps, finite and not 0.
   double init_tau = 2.0;
   // The present p; nullopt: 1 / init_tau.
-  std::optional<float> p;
+  std::optional<float> p = std::nullopt;
 };
 
 // Residual integrate and fire, with a learnable g: v = (v - v_reset) w + dv.
@@ -80,9 +80,9 @@ struct RifNode : NeuronSpec {
   double init_w = -1e-3;
   // Bounds (lo, hi) of w, lo < hi: w = sigmoid(g) (hi - lo) + lo. nullopt: w = g. (The reference's amplitude A means
   // (-A, A), and w = (2 sigmoid(g) - 1) A.)
-  std::optional<std::pair<double, double>> bounds;
+  std::optional<std::pair<double, double>> bounds = std::nullopt;
   // The present g; nullopt: the one that gives init_w.
-  std::optional<float> g;
+  std::optional<float> g = std::nullopt;
   Rule rule = Rule::kReference;
 };
 
@@ -91,7 +91,7 @@ struct LinearLayer {
   // [out, in].
   RowMatrix<float> weight;
   // out elements, or empty: none.
-  std::vector<float> bias;
+  std::vector<float> bias = {};
 };
 
 // A synapse with an exponentially decaying current: i = i - (1 - s) i / tau + s; the output is i.
@@ -109,7 +109,7 @@ struct Dropout {
 
 struct LayerSpec {
   // Unique in the network. Empty: the layer's index, in decimal.
-  std::string name;
+  std::string name = {};
   std::variant<LinearLayer, IfNode, LifNode, PlifNode, RifNode, LowPassSynapse, Dropout> kind;
 };
 

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test: scripts/test.sh [--sanitizers] [--container]
+#   --sanitizers   also under AddressSanitizer and UndefinedBehaviorSanitizer, and under ThreadSanitizer
+#   --container    also builds the container image, runs it, and calls every RPC on it
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+presets=(release)
+container=
+for argument; do
+  case $argument in
+    --sanitizers) presets+=(asan tsan) ;;
+    --container) container=yes ;;
+    *)
+      echo "test.sh: unknown argument '$argument'; usage: scripts/test.sh [--sanitizers] [--container]" >&2
+      exit 2
+      ;;
+  esac
+done
+
+passed=()
+failed=()
+# check NAME COMMAND...: runs the command; a failure does not keep the other checks from running.
+check() {
+  local name=$1 begin=$SECONDS
+  shift
+  echo "== $name"
+  if "$@" </dev/null; then
+    passed+=("$name")
+  else
+    failed+=("$name")
+  fi
+  echo "== $name took $((SECONDS - begin)) s"
+}
+
+formatted() {
+  git ls-files -z --cached --others --exclude-standard -- '*.h' '*.cc' | xargs -0r clang-format --dry-run -Werror
+}
+
+linted() {
+  (cd proto && ../tests/foreign/node/node_modules/.bin/buf lint)
+}
+
+built_and_tested() {
+  scripts/build.sh "$1" && ctest --preset "$1"
+}
+
+scripts/install.sh --test ${container:+--container}
+check format formatted
+check "lint of the protos" linted
+for preset in "${presets[@]}"; do
+  check "tests, $preset" built_and_tested "$preset"
+done
+if [[ $container ]]; then
+  check container docker/test.sh
+fi
+
+((${#failed[@]} == 0)) || printf 'failed: %s\n' "${failed[@]}"
+echo "${#passed[@]} passed, ${#failed[@]} failed"
+((${#failed[@]} == 0))
