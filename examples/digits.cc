@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,6 +36,8 @@ constexpr int kPixels = 64;
 // Each class has several output neurons, which vote. They learn from different digits.
 constexpr int kVotes = 4;
 constexpr int kNeurons = kClasses * kVotes;
+// Spikes of a neuron at most this many steps apart are a cluster: a digit's own neurons fire nearly that often.
+constexpr int kNeighbours = 4;
 constexpr int kTrainingDigits = 1000;
 constexpr int kComparedPerClass = 30;
 
@@ -62,7 +63,8 @@ class Table {
 
   // Tells about the last call.
   void Row(std::string_view step, std::string_view call, const spikeserve::Shape& input, std::string_view result) {
-    Print(step, call, ShapeString(input), result, absl::StrFormat("%.1f ms", absl::ToDoubleMilliseconds(elapsed_)));
+    Print(step, call, input.empty() ? "" : ShapeString(input), result,
+          absl::StrFormat("%.1f ms", absl::ToDoubleMilliseconds(elapsed_)));
   }
 
  private:
@@ -76,8 +78,8 @@ class Table {
 
 // Rate coding: a pixel of intensity x, 0 to 16, fires x times in the 32 steps, evenly spaced from half an interval on.
 // So the number of spikes is the intensity itself, brighter pixels are also the earlier ones, and nothing is random:
-// with Poisson spikes, two showings of one digit would differ as much as two digits of a class do. images [B, 64];
-// spikes [T, B * 64].
+// with Poisson spikes, two showings of one digit would differ about as much as two digits of a class do.
+// images is [B, 64], the result [T, B * 64].
 RowMatrix<bool> Encode(const RowMatrix<uint8_t>& images) {
   RowMatrix<bool> spikes(kSteps, images.size());
   for (int t = 0; t < kSteps; ++t) {
@@ -93,8 +95,7 @@ RowMatrix<bool> Encode(const RowMatrix<uint8_t>& images) {
 // mean_c . x - |mean_c|^2 / 2. What all neurons have in common is subtracted: it decides nothing, and would make all of
 // them fire. The k-th neuron of a class has the mean of every kVotes-th digit of that class.
 spikeserve::LinearLayer NearestMean(const RowMatrix<uint8_t>& images, const Labels& labels) {
-  // With the LIF layer's tau, the neurons of the right class fire about every third step. Chosen on the training
-  // digits.
+  // Chosen on the training digits: with this and the LIF layer's tau, a digit's own neurons fire every few steps.
   constexpr float kGain = 0.2f;
   RowMatrix<float> mean = RowMatrix<float>::Zero(kNeurons, kPixels);
   Eigen::VectorXf digits = Eigen::VectorXf::Zero(kNeurons);
@@ -111,11 +112,11 @@ spikeserve::LinearLayer NearestMean(const RowMatrix<uint8_t>& images, const Labe
   return {.weight = kGain * (mean.rowwise() - mean.colwise().mean()), .bias = {bias.begin(), bias.end()}};
 }
 
-// Sums over each class's neurons. per_neuron is [B * neurons], the result [B, classes].
+// The mean over each class's neurons. per_neuron is [B * neurons], the result [B, classes].
 RowMatrix<float> PerClass(const Eigen::RowVectorXf& per_neuron) {
   const Eigen::Map<const RowMatrix<float>> votes(per_neuron.data(), per_neuron.size() / kVotes, kVotes);
-  const Eigen::VectorXf sums = votes.rowwise().sum();
-  return Eigen::Map<const RowMatrix<float>>(sums.data(), sums.size() / kClasses, kClasses);
+  const Eigen::VectorXf means = votes.rowwise().mean();
+  return Eigen::Map<const RowMatrix<float>>(means.data(), means.size() / kClasses, kClasses);
 }
 
 // The percentage of digits whose own class has the largest score [B, classes].
@@ -129,8 +130,7 @@ double Accuracy(const RowMatrix<float>& scores, const Labels& labels) {
   return 100.0 * right / scores.rows();
 }
 
-// The average over each class's pairs {right, wrong}: of the scores [B, classes] that belong to the digits' own class,
-// and of the others.
+// The means of the scores [B, classes]: of those for a digit's own class, and of the others.
 std::pair<double, double> RightAndWrong(const RowMatrix<float>& scores, const Labels& labels) {
   double right = 0;
   for (int64_t i = 0; i < scores.rows(); ++i) right += scores(i, labels[i]);
@@ -147,11 +147,19 @@ RowMatrix<bool> InTurn(const Eigen::Ref<const RowMatrix<bool>>& spikes, const st
 }
 
 void Run(const spikeserve::Client& client, const std::string& data_path, const std::string& output_folder) {
+  const auto read = [&](const std::string& name, size_t rank) {
+    absl::StatusOr<Tensor> array = spikeserve::npz::ReadArray(data_path + ":" + name);
+    if (!array.ok()) Fail(array.status());
+    if (array->dtype() != spikeserve::DataType::kUint8 || array->shape().size() != rank ||
+        array->shape()[0] <= kTrainingDigits || (rank == 2 && array->shape()[1] != kPixels)) {
+      Fail(absl::InvalidArgumentError(data_path + ":" + name + " does not hold digits"));
+    }
+    return *std::move(array);
+  };
+  const RowMatrix<uint8_t> images = read("images", 2).matrix<uint8_t>();
+  const Tensor label_array = read("labels", 1);
+  const auto all_labels = label_array.values<uint8_t>();
   Table table;
-
-  const std::map<std::string, Tensor> data = table.Time([&] { return spikeserve::npz::ReadNpz(data_path); });
-  const RowMatrix<uint8_t> images = data.at("images").matrix<uint8_t>();
-  const auto all_labels = data.at("labels").values<uint8_t>();
   const Labels training_labels(all_labels.begin(), all_labels.begin() + kTrainingDigits);
   const Labels labels(all_labels.begin() + kTrainingDigits, all_labels.end());
   const int64_t batch = labels.size();
@@ -164,12 +172,13 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   const TensorView input(spikeserve::DataType::kBool, {kSteps, batch, kPixels}, spikes.data());
 
   // The low-pass synapses smooth the output neurons' spikes, for comparing digits further down.
-  std::vector<spikeserve::LayerSpec> layers = {
-      {"weights", NearestMean(images.topRows(kTrainingDigits), training_labels)},
-      {"output", spikeserve::LifNode{.tau = 8}},
-      {"trace", spikeserve::LowPassSynapse{.tau = 8}},
-  };
-  const auto network = table.Time([&] { return client.CreateNetwork(std::move(layers)); });
+  spikeserve::LifNode lif;
+  lif.tau = 8;
+  const auto network = table.Time([&] {
+    return client.CreateNetwork({{"weights", NearestMean(images.topRows(kTrainingDigits), training_labels)},
+                                 {"output", lif},
+                                 {"trace", spikeserve::LowPassSynapse{.tau = 8}}});
+  });
   table.Row("make the network", "CreateNetwork", {kNeurons, kPixels}, "Linear 64 -> 40, LIF tau 8, low-pass tau 8");
 
   // In training, the neurons of the right class have the threshold 1.1, the others 0.9: a digit counts as learnt only
@@ -206,17 +215,19 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   table.Row("evaluation: run", "Forward", input.shape(),
             absl::StrFormat("%.1f %% right by spike count", Accuracy(counts(forward.records[0]), labels)));
 
-  const auto clusters = table.Time(
-      [&] { return client.SpikeCluster({.v = v, .v_threshold = 1.0f, .options = {.t_in = 3}, .index_output = true}); });
-  const auto [right_n_o, wrong_n_o] = RightAndWrong(PerClass(clusters.n_o.matrix<float>().row(0)) / kVotes, labels);
+  const auto clusters = table.Time([&] {
+    return client.SpikeCluster({.v = v, .v_threshold = 1.0f, .options = {.t_in = kNeighbours}, .index_output = true});
+  });
+  const auto [right_n_o, wrong_n_o] = RightAndWrong(PerClass(clusters.n_o.matrix<float>()), labels);
   table.Row("spike clusters", "SpikeCluster", {v.rows(), v.cols()},
-            absl::StrFormat("%.2f in neurons of the right class, %.2f in others", right_n_o, wrong_n_o));
+            absl::StrFormat("%.2f a neuron in the right class, %.2f in others", right_n_o, wrong_n_o));
 
   // Wanted is one cluster from each neuron of the right class, and none from the others.
   const Tensor wanted =
       table.Time([&] { return client.RedundantOneHot({.labels = labels, .num_classes = kClasses, .n = kVotes}); });
   const auto stca = table.Time([&] {
-    return client.StcaLoss({.v = v, .v_threshold = 1.0f, .t_in = 3, .n_d = TensorView(wanted.values<float>())});
+    return client.StcaLoss(
+        {.v = v, .v_threshold = 1.0f, .t_in = kNeighbours, .n_d = TensorView(wanted.values<float>())});
   });
   table.Row("loss on their number", "StcaLoss", {v.rows(), v.cols()},
             absl::StrFormat("%.3f for each digit", stca.loss / batch));
@@ -224,12 +235,12 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   // FirstSpikeIndex wants time last. A silent neuron counts as if it fired after the last step.
   const RowMatrix<bool> trains = output.transpose();
   const Tensor first = table.Time([&] { return client.FirstSpikeIndex({.spikes = trains, .index_output = true}); });
-  const auto step = first.matrix<int32_t>().array();
-  const RowMatrix<float> latency = PerClass((step < 0).select(kSteps, step).cast<float>().matrix()) / kVotes;
+  const Eigen::ArrayXf step = first.matrix<int32_t>().row(0).cast<float>();  // -1 in a silent neuron
+  const RowMatrix<float> latency = PerClass((step < 0).select(kSteps, step));
   const auto [right_latency, wrong_latency] = RightAndWrong(latency, labels);
   table.Row("first spikes", "FirstSpikeIndex", {trains.rows(), trains.cols()},
-            absl::StrFormat("step %.1f in the right class, %.1f in others", right_latency, wrong_latency));
-  table.Row("", "", {}, absl::StrFormat("%.1f %% right by the earliest class", Accuracy(-latency, labels)));
+            absl::StrFormat("step %.1f in right class, %.1f else; %.1f %% right", right_latency, wrong_latency,
+                            Accuracy(-latency, labels)));
 
   // Equally many digits of each class, sorted by class, and the first of each.
   std::vector<int> compared;
@@ -250,18 +261,14 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   // About half of the distance between digits of different classes.
   const spikeserve::GaussianKernel kernel{.sigma = 15};
   const Tensor similarity = table.Time([&] { return client.KernelDotProduct({.x = traces, .kernel = kernel}); });
-  const auto s = similarity.matrix<float>();
-  const int same_pairs = kClasses * kComparedPerClass * kComparedPerClass;
-  double same = 0;
-  for (int c = 0; c < kClasses; ++c) {
-    const int from = c * kComparedPerClass;
-    same += s.block(from, from, kComparedPerClass, kComparedPerClass).sum();
-  }
-  table.Row("compare digits", "KernelDotProduct", {traces.rows(), traces.cols()},
-            absl::StrFormat("%.2f within a class, %.2f between classes", same / same_pairs,
-                            (s.sum() - same) / (s.size() - same_pairs)));
-
   const RowMatrix<float> compared_codes = wanted.matrix<float>()(compared, Eigen::all);
+  // 1 for pairs of one class, 0 for others.
+  const RowMatrix<float> same = compared_codes * compared_codes.transpose() / kVotes;
+  const auto s = similarity.matrix<float>().array();
+  table.Row("compare digits", "KernelDotProduct", {traces.rows(), traces.cols()},
+            absl::StrFormat("%.2f within a class, %.2f between classes", (s * same.array()).sum() / same.sum(),
+                            (s * (1 - same.array())).sum() / (same.size() - same.sum())));
+
   const auto loss = table.Time([&] {
     return client.SpikeSimilarLoss(
         {.spikes = traces, .labels = compared_codes, .kernel = kernel, .loss_type = spikeserve::LossType::kMse});

@@ -1,0 +1,49 @@
+"""Holds the README against the programs: its shell commands are run, and its code stands in the examples.
+
+readme_test.py SPIKESERVE SPIKECTL
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLES = {
+    "cpp": "examples/quickstart/main.cc",
+    "python": "examples/python_client.py",
+    "js": "examples/node_client.js",
+}
+
+
+def main():
+    spikeserve, spikectl = map(pathlib.Path, sys.argv[1:3])
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    for language, example in EXAMPLES.items():
+        code = [block for kind, block in blocks if kind == language]
+        assert code, f"the README shows no {language}"
+        for block in code:
+            assert block in (REPOSITORY / example).read_text(), f"not in {example}:\n{block}"
+
+    server = subprocess.Popen([spikeserve, "--listen=127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    try:
+        address = server.stdout.readline().split()[-1]
+        with tempfile.TemporaryDirectory() as folder:
+            os.symlink(REPOSITORY / "examples", f"{folder}/examples")
+            environment = {**os.environ, "ADDRESS": address,
+                           "PATH": f"{spikeserve.parent}:{spikectl.parent}:{os.environ['PATH']}"}
+            commands = [block for kind, block in blocks if kind == "sh"]
+            assert len(commands) >= 2
+            for block in commands:
+                subprocess.run(["bash", "-euc", block], cwd=folder, env=environment, check=True)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
+    # The front door.
+    for script in ("demo.sh", "test.sh"):
+        assert os.access(REPOSITORY / "scripts" / script, os.X_OK), script
+
+
+main()
