@@ -11,7 +11,6 @@
 #include <iostream>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -19,23 +18,17 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "digits_model.h"
 #include "npz/npz.h"
 #include "spikeserve/client/client.h"
 
+namespace digits {
 namespace {
 
-using spikeserve::RowMatrix;
 using spikeserve::ShapeString;
 using spikeserve::Tensor;
 using spikeserve::TensorView;
-using Labels = std::vector<int32_t>;
 
-constexpr int kSteps = 32;
-constexpr int kClasses = 10;
-constexpr int kPixels = 64;
-// Each class has several output neurons, which vote. They learn from different digits.
-constexpr int kVotes = 4;
-constexpr int kNeurons = kClasses * kVotes;
 // Spikes of a neuron at most this many steps apart are a cluster: a digit's own neurons fire nearly that often.
 constexpr int kNeighbours = 4;
 constexpr int kTrainingDigits = 1000;
@@ -76,97 +69,22 @@ class Table {
   absl::Duration elapsed_;
 };
 
-// Rate coding: a pixel of intensity x, 0 to 16, fires x times in the 32 steps, evenly spaced from half an interval on.
-// So the number of spikes is the intensity itself, brighter pixels are also the earlier ones, and nothing is random:
-// with Poisson spikes, two showings of one digit would differ about as much as two digits of a class do.
-// images is [B, 64], the result [T, B * 64].
-RowMatrix<bool> Encode(const RowMatrix<uint8_t>& images) {
-  RowMatrix<bool> spikes(kSteps, images.size());
-  for (int t = 0; t < kSteps; ++t) {
-    for (int64_t i = 0; i < images.size(); ++i) {
-      const int x = images.data()[i];
-      spikes(t, i) = ((t + 1) * x + kSteps / 2) / kSteps > (t * x + kSteps / 2) / kSteps;
-    }
-  }
-  return spikes;
-}
-
-// The linear discriminant of the nearest mean: of the digits with pixels x, those of class c have the largest
-// mean_c . x - |mean_c|^2 / 2. What all neurons have in common is subtracted: it decides nothing, and would make all of
-// them fire. The k-th neuron of a class has the mean of every kVotes-th digit of that class.
-spikeserve::LinearLayer NearestMean(const RowMatrix<uint8_t>& images, const Labels& labels) {
-  // Chosen on the training digits: with this and the LIF layer's tau, a digit's own neurons fire every few steps.
-  constexpr float kGain = 0.2f;
-  RowMatrix<float> mean = RowMatrix<float>::Zero(kNeurons, kPixels);
-  Eigen::VectorXf digits = Eigen::VectorXf::Zero(kNeurons);
-  int seen[kClasses] = {};
-  for (int64_t i = 0; i < images.rows(); ++i) {
-    const int neuron = labels[i] * kVotes + seen[labels[i]]++ % kVotes;
-    mean.row(neuron) += images.row(i).cast<float>();
-    ++digits[neuron];
-  }
-  mean.array().colwise() /= digits.array();
-  const Eigen::VectorXf half_square = mean.rowwise().squaredNorm() / 2;
-  // The bias is charged at every step, the weights only by spikes.
-  const Eigen::VectorXf bias = -kGain / kSteps * (half_square.array() - half_square.mean());
-  return {.weight = kGain * (mean.rowwise() - mean.colwise().mean()), .bias = {bias.begin(), bias.end()}};
-}
-
-// The mean over each class's neurons. per_neuron is [B * neurons], the result [B, classes].
-RowMatrix<float> PerClass(const Eigen::RowVectorXf& per_neuron) {
-  const Eigen::Map<const RowMatrix<float>> votes(per_neuron.data(), per_neuron.size() / kVotes, kVotes);
-  const Eigen::VectorXf means = votes.rowwise().mean();
-  return Eigen::Map<const RowMatrix<float>>(means.data(), means.size() / kClasses, kClasses);
-}
-
-// The percentage of digits whose own class has the largest score [B, classes].
-double Accuracy(const RowMatrix<float>& scores, const Labels& labels) {
-  int right = 0;
-  for (int64_t i = 0; i < scores.rows(); ++i) {
-    Eigen::Index best;
-    scores.row(i).maxCoeff(&best);
-    right += best == labels[i];
-  }
-  return 100.0 * right / scores.rows();
-}
-
-// The means of the scores [B, classes]: of those for a digit's own class, and of the others.
-std::pair<double, double> RightAndWrong(const RowMatrix<float>& scores, const Labels& labels) {
-  double right = 0;
-  for (int64_t i = 0; i < scores.rows(); ++i) right += scores(i, labels[i]);
-  return {right / scores.rows(), (scores.sum() - right) / (scores.size() - scores.rows())};
-}
-
-// The spikes of the digits, one after the other. spikes is [T, B * width], the result [T * digits, width].
-RowMatrix<bool> InTurn(const Eigen::Ref<const RowMatrix<bool>>& spikes, const std::vector<int>& digits, int width) {
-  RowMatrix<bool> result(kSteps * digits.size(), width);
-  for (size_t i = 0; i < digits.size(); ++i) {
-    result.middleRows(i * kSteps, kSteps) = spikes.middleCols(digits[i] * width, width);
-  }
-  return result;
-}
-
 void Run(const spikeserve::Client& client, const std::string& data_path, const std::string& output_folder) {
-  const auto read = [&](const std::string& name, size_t rank) {
-    absl::StatusOr<Tensor> array = spikeserve::npz::ReadArray(data_path + ":" + name);
-    if (!array.ok()) Fail(array.status());
-    if (array->dtype() != spikeserve::DataType::kUint8 || array->shape().size() != rank ||
-        array->shape()[0] <= kTrainingDigits || (rank == 2 && array->shape()[1] != kPixels)) {
-      Fail(absl::InvalidArgumentError(data_path + ":" + name + " does not hold digits"));
-    }
-    return *std::move(array);
-  };
-  const RowMatrix<uint8_t> images = read("images", 2).matrix<uint8_t>();
-  const Tensor label_array = read("labels", 1);
-  const auto all_labels = label_array.values<uint8_t>();
-  Table table;
-  const Labels training_labels(all_labels.begin(), all_labels.begin() + kTrainingDigits);
-  const Labels labels(all_labels.begin() + kTrainingDigits, all_labels.end());
-  const int64_t batch = labels.size();
+  const absl::StatusOr<Digits> digits = ReadDigits(data_path);
+  if (!digits.ok()) Fail(digits.status());
+  const int64_t batch = digits->labels.size() - kTrainingDigits;
+  if (batch <= 0) Fail(absl::InvalidArgumentError("the data has too few digits"));
+  // All is learnt from the training digits, and judged on the rest.
+  const Images training_images = digits->images.topRows(kTrainingDigits);
+  const Labels training_labels(digits->labels.begin(), digits->labels.begin() + kTrainingDigits);
+  const Labels labels(digits->labels.begin() + kTrainingDigits, digits->labels.end());
+  const RowMatrix<bool> training_spikes = Encode(training_images);
 
-  // The spikes of the training digits and of the rest, on which everything is judged.
-  const RowMatrix<bool> training_spikes = Encode(images.topRows(kTrainingDigits));
-  const RowMatrix<bool> spikes = Encode(images.bottomRows(batch));
+  Table table;
+  const RowMatrix<bool> spikes =
+      table.Time([&] { return absl::StatusOr<RowMatrix<bool>>(Encode(digits->images.bottomRows(batch))); });
+  table.Row("encode as spikes", "(no call)", {batch, kPixels},
+            absl::StrFormat("%d steps, %d spikes for each digit", kSteps, spikes.count() / batch));
   const TensorView training_input(spikeserve::DataType::kBool, {kSteps, kTrainingDigits, kPixels},
                                   training_spikes.data());
   const TensorView input(spikeserve::DataType::kBool, {kSteps, batch, kPixels}, spikes.data());
@@ -175,7 +93,7 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   spikeserve::LifNode lif;
   lif.tau = 8;
   const auto network = table.Time([&] {
-    return client.CreateNetwork({{"weights", NearestMean(images.topRows(kTrainingDigits), training_labels)},
+    return client.CreateNetwork({{"weights", NearestMean(training_images, training_labels)},
                                  {"output", lif},
                                  {"trace", spikeserve::LowPassSynapse{.tau = 8}}});
   });
@@ -242,23 +160,13 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
             absl::StrFormat("step %.1f in right class, %.1f else; %.1f %% right", right_latency, wrong_latency,
                             Accuracy(-latency, labels)));
 
-  // Equally many digits of each class, sorted by class, and the first of each.
-  std::vector<int> compared;
-  std::vector<int> shown;
-  for (int c = 0; c < kClasses; ++c) {
-    int seen = 0;
-    for (int i = 0; i < batch && seen < kComparedPerClass; ++i) {
-      if (labels[i] != c) continue;
-      if (seen++ == 0) shown.push_back(i);
-      compared.push_back(i);
-    }
-  }
+  const std::vector<int> compared = SortedByClass(labels, kComparedPerClass);
   // A digit's row: the smoothed spikes of all its neurons. (The gaussian kernel of smoothed spike trains is that of
   // their van Rossum distance. Unsmoothed, two trains that differ by a step would be as far apart as any.)
   const RowMatrix<float> by_neuron = forward.output.matrix<float>().transpose();
   const RowMatrix<float> traces =
       Eigen::Map<const RowMatrix<float>>(by_neuron.data(), batch, kNeurons * kSteps)(compared, Eigen::all);
-  // About half of the distance between digits of different classes.
+  // About a third of the usual distance between digits of different classes.
   const spikeserve::GaussianKernel kernel{.sigma = 15};
   const Tensor similarity = table.Time([&] { return client.KernelDotProduct({.x = traces, .kernel = kernel}); });
   const RowMatrix<float> compared_codes = wanted.matrix<float>()(compared, Eigen::all);
@@ -279,6 +187,7 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
   std::error_code error;
   std::filesystem::create_directories(output_folder, error);
   const std::string path = output_folder + "/digits_results.npz";
+  const std::vector<int> shown = SortedByClass(labels, 1);
   const RowMatrix<bool> shown_pixels = InTurn(spikes, shown, kPixels);
   const RowMatrix<bool> shown_output = InTurn(output, shown, kNeurons);
   const absl::Status written = spikeserve::npz::WriteNpz(
@@ -288,6 +197,7 @@ void Run(const spikeserve::Client& client, const std::string& data_path, const s
 }
 
 }  // namespace
+}  // namespace digits
 
 int main(int argc, char** argv) {
   CLI::App app("Classifies handwritten digits with a spiking network");
@@ -300,7 +210,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   const auto client = server.empty() ? spikeserve::Client::InProcess() : spikeserve::Client::Connect(server);
-  if (!client.ok()) Fail(client.status());
-  Run(*client, data, output);
+  if (!client.ok()) digits::Fail(client.status());
+  digits::Run(*client, data, output);
   return 0;
 }

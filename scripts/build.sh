@@ -5,6 +5,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:-release}
 shift || true
 
+# Paths below this folder do not matter to ccache, so that another checkout finds what this one compiled.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 # Configuring is loud and seldom interesting; building tells how far it is.
 mkdir -p "build/$preset"
 log=build/$preset/configure.log

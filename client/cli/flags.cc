@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "cli/caller.h"
+#include "npz/file.h"
 #include "npz/npz.h"
 
 namespace spikeserve::cli {
@@ -25,10 +26,15 @@ CLI::Option* AddOutput(CLI::App& app, std::string& path, const std::vector<std::
 }
 
 CLI::Option* ArrayFlag::AddTo(CLI::App& app, const std::string& name, const std::string& help) {
+  name_ = name;
   return app.add_option(name, spec_, help)->type_name("ARRAY");
 }
 
-absl::StatusOr<Tensor> ArrayFlag::Read() const { return npz::ReadArray(spec_); }
+absl::StatusOr<Tensor> ArrayFlag::Read() const {
+  absl::StatusOr<Tensor> array = npz::ReadArray(spec_);
+  if (!array.ok()) return npz::AtPath(name_, array.status());
+  return array;
+}
 
 CLI::Option* NumberOrArrayFlag::AddTo(CLI::App& app, const std::string& name, const std::string& help) {
   return ArrayFlag::AddTo(app, name, help)->type_name("NUMBER|ARRAY");
@@ -37,6 +43,9 @@ CLI::Option* NumberOrArrayFlag::AddTo(CLI::App& app, const std::string& name, co
 absl::StatusOr<Tensor> NumberOrArrayFlag::Read() const {
   double number;
   if (absl::SimpleAtod(spec_, &number)) return Tensor(TensorView(number));
+  if (!absl::StrContains(spec_, ".np")) {
+    return UsageError(absl::StrCat(name_, ": got ", spec_, "; need a number, FILE.npy or FILE.npz:NAME"));
+  }
   return ArrayFlag::Read();
 }
 

@@ -52,10 +52,11 @@ class ArrayFlag {
  public:
   CLI::Option* AddTo(CLI::App& app, const std::string& name, const std::string& help);
   bool given() const { return !spec_.empty(); }
-  const std::string& spec() const { return spec_; }
+  // Errors name the option.
   absl::StatusOr<Tensor> Read() const;
 
  protected:
+  std::string name_;
   std::string spec_;
 };
 

@@ -78,10 +78,10 @@ absl::StatusOr<Json> ParseJson(const std::string& text) {
 absl::StatusOr<std::vector<LayerSpec>> ParseLayers(const std::string& text, const std::filesystem::path& folder) {
   SPIKESERVE_ASSIGN_OR_RETURN(Json json, ParseJson(text));
   if (json.is_array()) json = Json{{"layers", std::move(json)}};
-  std::vector<Reference> references;
-  if (json.is_object() && json.contains("layers") && json["layers"].is_array()) {
-    references = TakeReferences(json["layers"]);
+  if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array()) {
+    return absl::InvalidArgumentError("no list of layers; need {\"layers\": [...]} or [...]");
   }
+  const std::vector<Reference> references = TakeReferences(json["layers"]);
   v1::CreateNetworkRequest request;
   if (const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), &request); !status.ok()) {
     return absl::InvalidArgumentError(std::string(status.message()));

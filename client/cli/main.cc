@@ -35,6 +35,8 @@ int Fail(const std::string& message, int exit_code) {
   return exit_code;
 }
 
+std::string SeeHelp(const std::string& command) { return " (see " + command + " --help)"; }
+
 void AddCommonFlags(CLI::App& app, CommonFlags& flags) {
   app.add_option("--server", flags.server, "HOST:PORT or unix:PATH (default: $SPIKESERVE_SERVER)")
       ->type_name("ADDRESS")
@@ -103,7 +105,7 @@ int FailUsage(const CLI::App& app, const CLI::ParseError& error) {
     at = at->get_subcommands().front();
     absl::StrAppend(&command, " ", at->get_name());
   }
-  const std::string help = absl::StrCat(" (see ", command, " --help)");
+  const std::string help = SeeHelp(command);
   const std::vector<const CLI::App*> subcommands = at->get_subcommands({});
   if (subcommands.empty()) return Fail(error.what() + help, 2);
 
@@ -113,7 +115,7 @@ int FailUsage(const CLI::App& app, const CLI::ParseError& error) {
   const auto distance = [&](const CLI::App* a) { return EditDistance(words[0], a->get_name()); };
   const auto* nearest = *std::min_element(subcommands.begin(), subcommands.end(),
                                           [&](auto* a, auto* b) { return distance(a) < distance(b); });
-  const bool near = distance(nearest) <= 3 && distance(nearest) < words[0].size();
+  const bool near = distance(nearest) <= 2;
   return Fail(
       absl::StrCat("unknown command ", words[0], near ? "; did you mean " + nearest->get_name() + "?" : "", help), 2);
 }
@@ -145,7 +147,7 @@ int Main(int argc, char** argv) {
   std::vector<CommandInfo> commands = Commands();
   CLI::App app(
       "spikectl computes on spike trains: on a spikeserve server, or without --server by itself.\n"
-      "ARRAY is FILE.npy, FILE.npz:NAME, or FILE.npz of one array.\n",
+      "ARRAY is FILE.npy, FILE.npz:NAME, or FILE.npz of one array.",
       "spikectl");
   app.set_version_flag("--version", "spikectl " SPIKESERVE_VERSION)->description("Print the version and exit");
   app.formatter(std::make_shared<HelpFormatter>());
@@ -163,8 +165,9 @@ int Main(int argc, char** argv) {
   }
   const size_t chosen = std::find_if(apps.begin(), apps.end(), [](auto* a) { return a->parsed(); }) - apps.begin();
   const absl::Status status = RunCommand(commands[chosen], flags);
-  if (!status.ok()) return Fail(std::string(status.message()), IsUsageError(status) ? 2 : 1);
-  return 0;
+  if (status.ok()) return 0;
+  const std::string message(status.message());
+  return IsUsageError(status) ? Fail(message + SeeHelp("spikectl " + commands[chosen].name), 2) : Fail(message, 1);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -105,9 +106,11 @@ std::string Table(const std::vector<std::vector<std::string>>& rows) {
   std::string lines;
   for (const auto& row : rows) {
     for (size_t c = 0; c < row.size(); ++c) {
-      const bool last = c + 1 == row.size();
-      absl::StrAppend(&lines, row[c], last ? "\n" : std::string(widths[c] - row[c].size() + 2, ' '));
+      lines += row[c];
+      if (c + 1 < row.size()) lines.append(widths[c] - row[c].size() + 2, ' ');
     }
+    absl::StripTrailingAsciiWhitespace(&lines);
+    lines += '\n';
   }
   return lines;
 }

@@ -5,6 +5,7 @@ readme_test.py SPIKESERVE SPIKECTL
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,22 @@ EXAMPLES = {
     "python": "examples/python_client.py",
     "js": "examples/node_client.js",
 }
+
+
+def run_examples(address, folder):
+    plugin = shutil.which("grpc_python_plugin")
+    subprocess.run(["protoc", f"-I{REPOSITORY}/proto", f"--python_out={folder}", f"--grpc_out={folder}",
+                    f"--plugin=protoc-gen-grpc={plugin}", "spikeserve/v1/tensor.proto", "spikeserve/v1/functions.proto"],
+                   check=True)
+    commands = {
+        "[2. 1.]": ["/usr/bin/python3", "-B", REPOSITORY / EXAMPLES["python"], address],
+        "[ 2, 1 ]": ["node", REPOSITORY / EXAMPLES["js"], address],
+    }
+    modules = REPOSITORY / "tests/foreign/node/node_modules"
+    for wanted, command in commands.items():
+        shown = subprocess.run(command, env={**os.environ, "PYTHONPATH": folder, "NODE_PATH": str(modules)}, check=True,
+                               stdout=subprocess.PIPE, text=True).stdout
+        assert wanted in shown, f"{command} printed {shown}"
 
 
 def main():
@@ -38,6 +55,7 @@ def main():
             assert len(commands) >= 2
             for block in commands:
                 subprocess.run(["bash", "-euc", block], cwd=folder, env=environment, check=True)
+            run_examples(address, folder)
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0

@@ -38,8 +38,10 @@ using Plot = absl::Status (*)(const TensorView& matrix, const plot::PlotOptions&
 template <Plot plot>
 class DrawCommand : public Command {
  public:
+  explicit DrawCommand(const char* array_help) : array_help_(array_help) {}
+
   void AddOptions(CLI::App& app) override {
-    array_.AddTo(app, "ARRAY", "[T, N], or with --sample [T, batch, ...]")->required();
+    array_.AddTo(app, "ARRAY", array_help_)->required();
     app.add_option("--sample", sample_, "Draw this sample of a batch, counted from 0")->type_name("INT");
     app.add_option("--title", options_.title, "Above the picture");
     app.add_option("--x-label", options_.x_label, "Below the picture");
@@ -59,8 +61,8 @@ class DrawCommand : public Command {
       SPIKESERVE_ASSIGN_OR_RETURN(matrix, TakeSample(matrix, *sample_));
     }
     if (matrix.shape().size() > 2) {
-      return absl::InvalidArgumentError(absl::StrCat(array_.spec(), ": shape ", ShapeString(matrix.shape()),
-                                                     "; need a matrix, or --sample to draw one"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("ARRAY: shape ", ShapeString(matrix.shape()), "; need a matrix, or --sample to draw one"));
     }
     SPIKESERVE_RETURN_IF_ERROR(plot(matrix, options_, path_));
     Report report;
@@ -72,15 +74,19 @@ class DrawCommand : public Command {
   plot::PlotOptions options_;
 
  private:
+  const char* array_help_;
   ArrayFlag array_;
   std::optional<int64_t> sample_;
   std::string path_;
 };
 
-using RasterCommand = DrawCommand<plot::PlotRaster>;
+struct RasterCommand final : DrawCommand<plot::PlotRaster> {
+  RasterCommand() : DrawCommand("Spikes, 0/1 [T, N], or with --sample [T, batch, ...]") {}
+};
 
-class HeatmapCommand final : public DrawCommand<plot::PlotHeatmap> {
- public:
+struct HeatmapCommand final : DrawCommand<plot::PlotHeatmap> {
+  HeatmapCommand() : DrawCommand("A matrix, or with --sample [rows, batch, ...]") {}
+
   void AddOptions(CLI::App& app) override {
     DrawCommand::AddOptions(app);
     app.add_option("--value-label", options_.value_label, "Beside the scale of colours");

@@ -133,11 +133,11 @@ class GetCommand final : public OneNetworkCommand {
     report.AddValue("training", result.training);
     report.AddValue("next_step", result.next_step);
     Json json = Json::array();
-    std::vector<std::vector<std::string>> rows;
+    std::vector<std::vector<std::string>> rows = {{"layers"}};
     std::vector<std::pair<std::string, Tensor>> tensors;
     for (const LayerSpec& layer : result.layers) {
       SPIKESERVE_ASSIGN_OR_RETURN(LayerDescription description, DescribeLayer(layer));
-      rows.push_back({"layer " + description.name, description.kind, ParameterText(description.parameters, ", ")});
+      rows.push_back({"  " + description.name, description.kind, ParameterText(description.parameters, ", ")});
       json.push_back({{"name", description.name}, {description.kind, std::move(description.parameters)}});
       for (auto& [field, tensor] : description.tensors) {
         tensors.emplace_back(absl::StrCat(description.name, "/", field), std::move(tensor));
