@@ -51,6 +51,7 @@ check "lint of the protos" linted
 for preset in "${presets[@]}"; do
   check "tests, $preset" built_and_tested "$preset"
 done
+check demo scripts/demo.sh --no-install --output build/demo
 if [[ $container ]]; then
   check container docker/test.sh
 fi
