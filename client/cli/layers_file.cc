@@ -87,9 +87,14 @@ absl::StatusOr<std::vector<LayerSpec>> ParseLayers(const std::string& text, cons
     return absl::InvalidArgumentError(std::string(status.message()));
   }
   for (const Reference& reference : references) {
-    SPIKESERVE_ASSIGN_OR_RETURN(const Tensor array, npz::ReadArray((folder / reference.array).string()));
+    const absl::StatusOr<Tensor> array = npz::ReadArray((folder / reference.array).string());
+    if (!array.ok()) {
+      return npz::AtPath(
+          absl::StrCat("layers[", reference.layer, "].", reference.kind->name(), ".", reference.tensor->name()),
+          array.status());
+    }
     Message& kind = MutableField(*request.mutable_layers(reference.layer), *reference.kind);
-    codec::EncodeTensor(array, &static_cast<v1::Tensor&>(MutableField(kind, *reference.tensor)));
+    codec::EncodeTensor(*array, &static_cast<v1::Tensor&>(MutableField(kind, *reference.tensor)));
   }
   std::vector<LayerSpec> layers;
   for (int i = 0; i < request.layers_size(); ++i) {

@@ -13,11 +13,11 @@
 namespace spikeserve::cli {
 namespace {
 
-// The matrix [rows, features] of one sample of `array`, which is [rows, batch, features ...].
+// The matrix [rows, features] of one sample of `array`, which is [rows, batch, features ...]. (No file holds BIT
+// arrays.)
 absl::StatusOr<Tensor> TakeSample(const Tensor& array, int64_t sample) {
   const Shape& shape = array.shape();
-  const bool bits = array.dtype() == DataType::kBit;  // No file has such.
-  if (shape.size() < 3 || bits) {
+  if (shape.size() < 3) {
     return InvalidField("--sample", absl::StrCat("an array of shape ", ShapeString(shape)), "[T, batch, features ...]");
   }
   if (sample < 0 || sample >= shape[1]) {
@@ -46,12 +46,8 @@ class DrawCommand : public Command {
     app.add_option("--title", options_.title, "Above the picture");
     app.add_option("--x-label", options_.x_label, "Below the picture");
     app.add_option("--y-label", options_.y_label, "Left of the picture");
-    app.add_option("--width", options_.width, "In pixels (default: to suit the shape)")
-        ->type_name("INT")
-        ->default_str("");
-    app.add_option("--height", options_.height, "In pixels (default: to suit the shape)")
-        ->type_name("INT")
-        ->default_str("");
+    app.add_option("--width", options_.width, "In pixels (default: to suit the shape)")->type_name("INT");
+    app.add_option("--height", options_.height, "In pixels (default: to suit the shape)")->type_name("INT");
     AddOutput(app, path_, {".png", ".svg"}, "The picture to write, PNG or SVG by its ending")->required();
   }
 
