@@ -109,7 +109,9 @@ int FailUsage(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<const CLI::App*> subcommands = at->get_subcommands({});
   if (subcommands.empty()) return Fail(error.what() + help, 2);
 
-  const std::vector<std::string> words = at->remaining();
+  // A parent's unknown words fall through to the program's.
+  std::vector<std::string> words = at->remaining();
+  if (words.empty()) words = app.remaining();
   if (words.empty()) return Fail("need a command" + help, 2);
   if (words[0].substr(0, 1) == "-") return Fail(absl::StrCat("unknown option ", words[0], help), 2);
   const auto distance = [&](const CLI::App* a) { return EditDistance(words[0], a->get_name()); };

@@ -14,8 +14,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
-  // Calls body(begin, end) for consecutive ranges that cover [0, count), each of at least `grain` (>= 1) indices but for
-  // the last, possibly from several threads at once. Returns when all have returned.
+  // Calls body(begin, end) for consecutive ranges that cover [0, count), each of at least `grain` (>= 1) indices but
+  // for the last, possibly from several threads at once. Returns when all have returned.
   virtual void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t begin, int64_t end)> body) = 0;
 };
 

@@ -100,7 +100,8 @@ struct LowPassSynapse {
   double tau = 100.0;
 };
 
-// Dropout with one mask for all steps from one reset to the next; only in training. Kept values are scaled by 1/(1 - p).
+// Dropout with one mask for all steps from one reset to the next; only in training. Kept values are scaled by 1/(1 -
+// p).
 struct Dropout {
   // In [0, 1).
   double p = 0.5;

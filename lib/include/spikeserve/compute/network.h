@@ -30,7 +30,8 @@ struct RecordRequest {
   bool v_after_reset = false;
 };
 
-// What a spiking layer did at each step. Vectors that were not asked for are empty; the others are of `shape`, row-major.
+// What a spiking layer did at each step. Vectors that were not asked for are empty; the others are of `shape`,
+// row-major.
 struct LayerRecord {
   std::string layer;
   // [T, batch, features ...].
@@ -52,8 +53,9 @@ struct ForwardResult {
 };
 
 // Thread rule: thread-compatible (calls that change the network need exclusion; its user serialises them).
-// Errors name the operand as the field of the request; a layer of the specification as "layers[2].linear.weight". A call
-// that fails leaves the network as it was. Forward called once with T steps, or T times with one, gives the same bits.
+// Errors name the operand as the field of the request; a layer of the specification as "layers[2].linear.weight". A
+// call that fails leaves the network as it was. Forward called once with T steps, or T times with one, gives the same
+// bits.
 class Network {
  public:
   // A network in evaluation mode and initial state. INVALID_ARGUMENT for an empty list, two layers of one name, a
@@ -70,10 +72,10 @@ class Network {
   bool training() const { return training_; }
   void SetTraining(bool training) { training_ = training; }
 
-  // Runs T steps. `input` is row-major of `shape` [T, batch, features ...], T < 2^31; T and batch may be 0. The first step
-  // after a reset (or at all) settles the batch and the features; INVALID_ARGUMENT for others before the next reset, for
-  // a shape that a layer cannot take, for thresholds that do not have the shape of the layer's input, NaN in input, and a
-  // record of a layer that is unknown or does not spike.
+  // Runs T steps. `input` is row-major of `shape` [T, batch, features ...], T < 2^31; T and batch may be 0. The first
+  // step after a reset (or at all) settles the batch and the features; INVALID_ARGUMENT for others before the next
+  // reset, for a shape that a layer cannot take, for thresholds that do not have the shape of the layer's input, NaN in
+  // input, and a record of a layer that is unknown or does not spike.
   absl::StatusOr<ForwardResult> Forward(absl::Span<const float> input, const Shape& shape,
                                         absl::Span<const RecordRequest> records = {},
                                         Executor& executor = InlineExecutor());

@@ -17,7 +17,8 @@ absl::StatusOr<int64_t> RedundantOneHotWidth(int64_t num_classes, int64_t n);
 // Writes codes [B, num_classes * n]: row b has ones at labels[b] * n ... labels[b] * n + n - 1, else zeros.
 //
 // labels B elements; codes has room for B * num_classes * n. Scalar is float or uint8_t.
-// Errors: those of RedundantOneHotWidth; INVALID_ARGUMENT for a label outside of [0, num_classes), codes of another size.
+// Errors: those of RedundantOneHotWidth; INVALID_ARGUMENT for a label outside of [0, num_classes), codes of another
+// size.
 template <typename Scalar>
 absl::Status RedundantOneHot(absl::Span<const int64_t> labels, int64_t num_classes, int64_t n,
                              absl::Span<Scalar> codes);

@@ -22,7 +22,8 @@ enum class ClusterRule {
   // - a candidate whose voltage equals the minimum of the whole tensor v does not count;
   // - where all voltages of a neuron equal that minimum, k_positive is step 0.
   kReference,
-  // A neuron fires at step t where v[t, n] >= v_threshold[n]. A cluster is a maximal group of a neuron's spikes in which
+  // A neuron fires at step t where v[t, n] >= v_threshold[n]. A cluster is a maximal group of a neuron's spikes in
+  // which
   // neighbours are at most t_in steps apart.
   kDefinition,
 };
@@ -31,7 +32,8 @@ struct SpikeClusterOptions {
   // In steps, >= 0.
   int64_t t_in = 1;
   ClusterRule rule = ClusterRule::kReference;
-  // The minimum of the whole tensor of which v is a block of neurons. Default: the minimum of v. Only kReference uses it.
+  // The minimum of the whole tensor of which v is a block of neurons. Default: the minimum of v. Only kReference uses
+  // it.
   std::optional<double> v_min = std::nullopt;
 };
 
@@ -49,8 +51,8 @@ struct SpikeClusters {
 // Finds the spike clusters of each neuron, in one pass over v with memory for O(N) values.
 //
 // v [T, N], T < 2^31, either may be 0; v_threshold one element or N. Scalar is float or double.
-// Errors: INVALID_ARGUMENT for NaN in v or v_threshold, v_threshold of another length, t_in < 0, v_min above the minimum
-// of v or NaN.
+// Errors: INVALID_ARGUMENT for NaN in v or v_threshold, v_threshold of another length, t_in < 0, v_min above the
+// minimum of v or NaN.
 template <typename Scalar>
 absl::StatusOr<SpikeClusters> SpikeCluster(MatrixView<Scalar> v, absl::Span<const Scalar> v_threshold,
                                            const SpikeClusterOptions& options, Executor& executor = InlineExecutor());

@@ -27,8 +27,9 @@ enum class LossType {
 // Where `grad_spikes` is given, of the shape of spikes, it receives the loss's gradient as automatic differentiation of
 // the formulas gives it: for kL1 0 at equality, for a silent sample the gradient of its norm is 0. It may not overlap
 // spikes.
-// Errors: INVALID_ARGUMENT for N = 0, labels of another N or with values other than 0 and 1, those of CheckKernel, and for
-// kBce a p outside of [0, 1] by more than 1e-5 (the message names the pair and the value; less is rounding, and clamped).
+// Errors: INVALID_ARGUMENT for N = 0, labels of another N or with values other than 0 and 1, those of CheckKernel, and
+// for kBce a p outside of [0, 1] by more than 1e-5 (the message names the pair and the value; less is rounding, and
+// clamped).
 template <typename Scalar>
 absl::StatusOr<double> SpikeSimilarLoss(MatrixView<Scalar> spikes, MatrixView<uint8_t> labels, const Kernel& kernel,
                                         LossType loss_type,

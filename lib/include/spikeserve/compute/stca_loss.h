@@ -23,9 +23,9 @@ struct StcaLossResult {
 };
 
 // v, v_threshold and t_in as for SpikeCluster (with ClusterRule::kReference); n_d, the wanted numbers of clusters, one
-// element or N. Where `grad_v` is given, of the shape of v, it receives the loss's gradient with respect to v: +1 and -1
-// at those steps, 0 elsewhere. grad_v may not overlap v.
-// Errors: those of SpikeCluster; INVALID_ARGUMENT for n_d of another length, or not finite.
+// element or N. Where `grad_v` is given, of the shape of v, it receives the loss's gradient with respect to v: +1 and
+// -1 at those steps, 0 elsewhere. grad_v may not overlap v. Errors: those of SpikeCluster; INVALID_ARGUMENT for n_d of
+// another length, or not finite.
 template <typename Scalar>
 absl::StatusOr<StcaLossResult> StcaLoss(MatrixView<Scalar> v, absl::Span<const Scalar> v_threshold, int64_t t_in,
                                         absl::Span<const double> n_d,

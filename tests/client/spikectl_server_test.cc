@@ -1,0 +1,172 @@
+// What spikectl does on a server, which is the built program.
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/strip.h"
+#include "client/spikectl_testing.h"
+
+namespace spikeserve::testing {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::StartsWith;
+
+// With a server of its own.
+class SpikectlOnServer : public Spikectl {
+ protected:
+  void SetUp() override {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    server_process_ = fork();
+    ASSERT_GE(server_process_, 0);
+    if (server_process_ == 0) {
+      dup2(ends[1], STDOUT_FILENO);
+      close(ends[0]);
+      close(ends[1]);
+      execl(SPIKESERVE, "spikeserve", "--listen=127.0.0.1:0", nullptr);
+      _exit(127);
+    }
+    close(ends[1]);
+    std::string line;
+    for (char c; read(ends[0], &c, 1) == 1 && c != '\n';) line += c;
+    close(ends[0]);
+    ASSERT_THAT(line, StartsWith("spikeserve listening on "));
+    server_ = std::string(absl::StripPrefix(line, "spikeserve listening on "));
+
+    ASSERT_TRUE(npz::WriteNpz(Path("weights.npz"), {{"fc", weight_}, {"bias", bias_}}).ok());
+    std::ofstream(Path("net.json")) << R"([{"name": "fc", "linear": {"weight": "weights.npz:fc",
+                                                                     "bias": "weights.npz:bias"}},
+                                           {"name": "out", "lifNode": {"tau": 2, "vThreshold": 0.5, "monitor": true}},
+                                           {"dropout": {"p": 0.25, "seed": 7}}])";
+    Save("input.npy", TensorView(absl::MakeConstSpan(input_), {4, 2, 5}));
+  }
+
+  void TearDown() override {
+    kill(server_process_, SIGTERM);
+    int status;
+    waitpid(server_process_, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
+
+  std::string Create() const {
+    const std::string name = Output("network create net.json");
+    EXPECT_THAT(name, MatchesRegex("[0-9a-f]{32}\n"));
+    return name.substr(0, 32);
+  }
+
+  const RowMatrix<float> weight_ = RowMatrix<float>::Random(3, 5);
+  const std::vector<float> bias_ = {0.5, 0, 0.25};
+  const std::vector<float> input_ = std::vector<float>(40, 0.75f);
+  pid_t server_process_ = -1;
+};
+
+TEST_F(SpikectlOnServer, HealthExitsWith0) {
+  EXPECT_EQ(Output("health"), server_ + " serves\n");
+  EXPECT_EQ(Json("health --timeout 3 --server " + server_), json::parse(R"({"serving": true})"));
+}
+
+TEST_F(SpikectlOnServer, FunctionsAreTheSameAsInProcess) {
+  const std::string command = "spike-cluster --index-output --v-threshold 0.5 --v " +
+                              Golden("spike_cluster", "random_3/inputs/v") + " --json --server ";
+  EXPECT_EQ(Output(command + server_), Output(command + "''"));
+}
+
+TEST_F(SpikectlOnServer, ANetworkStaysUntilItIsDeleted) {
+  EXPECT_EQ(Output("network list"), "no networks\n");
+  const std::string name = Create();
+  EXPECT_THAT(Output("network list"), HasSubstr("\n" + name + "  "));
+  const json networks = Json("network list").at("networks");
+  ASSERT_EQ(networks.size(), 1u);
+  EXPECT_EQ(networks[0].at("network"), name);
+  EXPECT_GT(networks[0].at("bytes"), 0);
+  EXPECT_EQ(Output("network delete " + name), "deleted " + name + "\n");
+  EXPECT_EQ(Json("network list").at("networks"), json::array());
+  EXPECT_THAT(Error("network reset " + name, 1), StartsWith("spikectl: NOT_FOUND: network: "));
+}
+
+TEST_F(SpikectlOnServer, ForwardReturnsTheOutputAndTheRecordsThatWereAskedFor) {
+  const std::string name = Create();
+  Output("network forward " + name + " --input input.npy --record out:spikes,v_before_reset,v_after_reset -o run.npz");
+  LifNode node;
+  node.tau = 2;
+  node.v_threshold = 0.5f;
+  Dropout dropout;
+  dropout.p = 0.25;
+  const NetworkHandle same =
+      Value(client_.CreateNetwork({{"fc", LinearLayer{weight_, bias_}}, {"out", node}, {"drop", dropout}}));
+  const auto result = Value(same.Forward({.network = "",
+                                          .input = TensorView(absl::MakeConstSpan(input_), {4, 2, 5}),
+                                          .records = {{"out", true, true, true}}}));
+  ExpectSame(Read(Path("run.npz:output")), result.output);
+  ExpectSame(Read(Path("run.npz:out/spikes")), *result.records[0].spikes);
+  ExpectSame(Read(Path("run.npz:out/v_before_reset")), *result.records[0].v_before_reset);
+  ExpectSame(Read(Path("run.npz:out/v_after_reset")), *result.records[0].v_after_reset);
+
+  Save("step.npy", TensorView(absl::MakeConstSpan(input_).subspan(0, 10), {2, 5}));
+  const json step = Json("network forward " + name + " --single-step --input step.npy --step 1");
+  EXPECT_EQ(step.at("output").at("shape"), json::parse("[2, 3]"));
+  EXPECT_EQ(step.at("next_step"), 2);
+  EXPECT_THAT(Error("network forward " + name + " --single-step --input step.npy --step 7", 1),
+              StartsWith("spikectl: FAILED_PRECONDITION: step: "));
+  EXPECT_THAT(Error("network forward " + name + " --input input.npy --record out:volts", 2),
+              HasSubstr("--record: got out:volts; need LAYER:PART"));
+}
+
+TEST_F(SpikectlOnServer, GetShowsLayersAndSavesThemForCreate) {
+  const std::string name = Create();
+  Output("network forward " + name + " --input input.npy");
+  EXPECT_THAT(Output("network get " + name + " --include-monitors --save copy.json -o net.npz"),
+              AllOf(HasSubstr("\n  out  lif_node  v_threshold 0.5,"), HasSubstr("\nfc/weight "),
+                    HasSubstr("\nout/v_before_reset  FLOAT32  [4, 2, 3] ")));
+  ExpectSame(Read(Path("net.npz:fc/weight")), weight_);
+  ExpectSame(Read(Path("net.npz:fc/bias")), bias_);
+  EXPECT_EQ(Read(Path("net.npz:out/spikes")).shape(), (Shape{4, 2, 3}));
+
+  json original = Json("network get " + name);
+  EXPECT_EQ(original.at("training"), false);
+  EXPECT_EQ(original.at("next_step"), 1);
+  EXPECT_EQ(original.at("layers")[1].at("lif_node").at("tau"), 2);
+  json copy = Json("network get $(\"" SPIKECTL "\" network create copy.json)");
+  EXPECT_EQ(copy.at("layers"), original.at("layers"));
+  EXPECT_EQ(copy.at("fc/weight"), original.at("fc/weight"));
+}
+
+TEST_F(SpikectlOnServer, ModeMarginAndResetChangeTheNetwork) {
+  const std::string name = Create();
+  Save("labels.npy", TensorView(absl::MakeConstSpan(std::vector<float>{0, 1, 0, 1, 0, 0}), {2, 3}));
+  EXPECT_EQ(Json("network set-training " + name + " on"), json::parse(R"({"training": true, "next_step": 1})"));
+  const json margin =
+      Json("network set-threshold-margin " + name + " out --label-one-hot labels.npy --threshold0 0.5 -o v.npy");
+  EXPECT_EQ(margin.at("v_threshold").at("values"), json::parse("[0.5, 1.1, 0.5, 1.1, 0.5, 0.5]"));
+  EXPECT_EQ(Read(Path("v.npy")).shape(), (Shape{2, 3}));
+  EXPECT_EQ(Output("network reset " + name + " --step 2"), "next_step  3\n");
+  EXPECT_EQ(Json("network get " + name).at("out/v_threshold_tensor"), margin.at("v_threshold"));
+  EXPECT_THAT(Error("network set-training " + name + " maybe", 2), HasSubstr("got maybe; need on|off"));
+}
+
+TEST_F(SpikectlOnServer, CreateSaysWhatIsWrongWithTheFile) {
+  const auto error = [&](const std::string& text) {
+    std::ofstream(Path("bad.json")) << text;
+    return Error("network create bad.json", 1);
+  };
+  EXPECT_THAT(error("{"), HasSubstr("bad.json: parse error at line 1"));
+  EXPECT_THAT(error("3"), HasSubstr("bad.json: no list of layers"));
+  EXPECT_THAT(error(R"([{"lif_node": {"tua": 2}}])"), AllOf(HasSubstr("layers[0].lif_node"), HasSubstr("tua")));
+  EXPECT_THAT(
+      error(R"([{"linear": {"weight": "weights.npz:fd"}}])"),
+      AllOf(HasSubstr("bad.json: layers[0].linear.weight: "), HasSubstr("no array fd"), HasSubstr("one of: fc, bias")));
+  EXPECT_THAT(error(R"([{"lif_node": {"tau": 0}}])"),
+              StartsWith("spikectl: INVALID_ARGUMENT: layers[0].lif_node.tau: "));
+}
+
+}  // namespace
+}  // namespace spikeserve::testing
