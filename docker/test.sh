@@ -19,13 +19,22 @@ work=$(mktemp -d)
 container=
 cleanup() {
   [[ -z $container ]] || podman rm --force "$container" >/dev/null 2>&1 || true
+  podman image prune --force >/dev/null 2>&1 || true
   rm -rf "$work"
 }
 trap cleanup EXIT
 
-# Both work inside of a container or a chroot, where overlay mounts and user namespaces do not.
-export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
-export CONTAINERS_CONF=$work/containers.conf
+# These work inside of a container or a chroot, where overlay mounts and user namespaces do not. The images are kept in a
+# place of our own, where what the last run left can be pruned.
+export BUILDAH_ISOLATION=chroot CONTAINERS_CONF=$work/containers.conf CONTAINERS_STORAGE_CONF=$work/storage.conf
+storage=$PWD/build/container
+mkdir -p "$storage"
+cat >"$CONTAINERS_STORAGE_CONF" <<END
+[storage]
+driver = "vfs"
+graphroot = "$storage/images"
+runroot = "$storage/run"
+END
 cat >"$CONTAINERS_CONF" <<'END'
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -47,7 +56,7 @@ fi
 echo "Building the image"
 mkdir "$work/context"
 git -c safe.directory="$PWD" archive HEAD | tar -x -C "$work/context"
-buildah bud --pull-never --layers --network host --format docker -f "$work/context/docker/Dockerfile" -t "$image" \
+buildah bud --pull-never --network host --format docker -f "$work/context/docker/Dockerfile" -t "$image" \
   "$work/context" >"$work/build.log" 2>&1 || {
   cat "$work/build.log" >&2
   fail "building the image failed (its output is above)"

@@ -1,74 +1,66 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, starts the server, and runs handwritten digits through it:
-#   scripts/demo.sh [--no-install] [--output DIR]   pictures and arrays go to DIR, demo-output when absent
+# Installs what is missing, builds, starts a server, runs 1,797 handwritten digits through it, and draws the results:
+#   scripts/demo.sh [--output DIR] [--no-install]
+#     --output DIR   where the results go; demo-output in the repository when absent
+#     --no-install   do not look for missing packages
 set -euo pipefail
-install=yes
-usage() {
-  echo "demo.sh: $1; usage: scripts/demo.sh [--no-install] [--output DIR]" >&2
-  exit 2
+caller=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+fail() {
+  echo "demo.sh: $*" >&2
+  exit 1
 }
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-output=$repository/demo-output
+
+output=$PWD/demo-output
+install=yes
 while (($#)); do
   case $1 in
-    --no-install) install= ;;
     --output)
-      [[ $# -ge 2 ]] || usage "--output needs a folder"
-      output=$(realpath -m "$2")
+      [[ $# -ge 2 && $2 ]] || fail "--output needs a folder"
+      [[ $2 == /* ]] && output=$2 || output=$caller/$2
       shift
       ;;
-    *) usage "unknown argument '$1'" ;;
+    --no-install) install= ;;
+    *) fail "unknown argument '$1'; usage: scripts/demo.sh [--output DIR] [--no-install]" ;;
   esac
   shift
 done
-cd "$repository"
 
-if [[ $install ]]; then
-  scripts/install.sh
-  scripts/build.sh release spikeserve spikectl digits_demo
-fi
+[[ -z $install ]] || scripts/install.sh
+scripts/build.sh release spikeserve spikectl digits_demo
+bin=build/release
 mkdir -p "$output"
 
-# The server tells on its first line where it listens.
-work=$(mktemp -d)
+# The server's standard output comes through a pipe: reading its first line waits for it to serve, or to have died.
 server=
-cleanup() {
-  [[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-build/release/server/spikeserve --listen=127.0.0.1:0 >"$work/server.log" &
+trap '[[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true' EXIT
+exec {lines}< <(exec "$bin/server/spikeserve" --listen=127.0.0.1:0)
 server=$!
-for _ in {1..100}; do
-  grep -q '^spikeserve listening on ' "$work/server.log" && break
-  kill -0 "$server" 2>/dev/null || break
-  sleep 0.1
-done
-address=$(sed -n 's/^spikeserve listening on //p' "$work/server.log")
-[[ $address ]] || {
-  echo "demo.sh: the server did not start" >&2
-  exit 1
-}
-echo "The server listens on $address"
+address=
+read -r -t 60 line <&"$lines" || fail "the server did not start"
+[[ $line == "spikeserve listening on "* ]] || fail "the server said '$line', not where it listens"
+address=${line#spikeserve listening on }
+echo "A server listens on $address"
 echo
 
-build/release/examples/digits_demo --server "$address" --data examples/data/digits.npz --output "$output"
-spikectl=build/release/client/cli/spikectl
-"$spikectl" raster "$output/digits_results.npz:pixel_spikes" -o "$output/pixels.png" \
-  --title "The digits 0 to 9 as spikes, 32 steps each" --y-label "pixel"
-"$spikectl" raster "$output/digits_results.npz:output_spikes" -o "$output/neurons.png" \
-  --title "The network's answer to the digits 0 to 9, 32 steps each" --y-label "output neuron, 4 for each class"
-"$spikectl" heatmap "$output/digits_results.npz:similarity" -o "$output/similarity.png" \
-  --title "Similarity of digits' spikes (gaussian kernel)" --x-label "digit, sorted by label" \
-  --y-label "digit, sorted by label"
+"$bin/examples/digits_demo" --server "$address" --output "$output"
+
+draw() {
+  "$bin/client/cli/spikectl" "$@" >/dev/null
+}
+results=$output/digits_results.npz
+draw raster "$results:pixel_spikes" -o "$output/pixel_raster.png" --title "Pixels' spikes, a digit of each class" \
+  --x-label "time step (32 for each of the digits 0 to 9)" --y-label "pixel"
+draw raster "$results:output_spikes" -o "$output/output_raster.png" --title "Output neurons' spikes, the same digits" \
+  --x-label "time step (32 for each of the digits 0 to 9)" --y-label "neuron (4 for each class)"
+draw heatmap "$results:similarity" -o "$output/similarity.png" --title "Similarity of 300 digits' output" \
+  --x-label "digit (30 of each class, sorted)" --y-label "digit" --value-label "gaussian kernel"
 
 kill -TERM "$server"
 code=0
 wait "$server" || code=$?
 server=
-((code == 0)) || {
-  echo "demo.sh: the server exited with $code after SIGTERM" >&2
-  exit 1
-}
-echo
-echo "Pictures: pixels.png, neurons.png and similarity.png in $output"
+((code == 0)) || fail "the server ended with exit code $code"
+echo "The server drained and ended."
+echo "Pictures: $output/{pixel_raster,output_raster,similarity}.png"

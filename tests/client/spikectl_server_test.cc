@@ -51,6 +51,7 @@ class SpikectlOnServer : public Spikectl {
   }
 
   void TearDown() override {
+    if (server_process_ < 0) return;
     kill(server_process_, SIGTERM);
     int status;
     waitpid(server_process_, &status, 0);

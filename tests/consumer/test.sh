@@ -1,53 +1,78 @@
 #!/usr/bin/env bash
-# Installs a build and uses it as another project would: tests/consumer/test.sh BUILD_DIRECTORY
+# Installs a build and uses it as other projects do: test.sh BUILD
+#   the quickstart against the whole package, without a server and with one;
+#   a program of the compute library only, against that package and against one built with SPIKESERVE_COMPUTE_ONLY.
 set -euo pipefail
-build=$(realpath "$1")
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-repository=$(cd "$here/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+source=$here/../..
+build=$1
 
-# quiet COMMAND...: runs it, and shows what it said where it fails.
-quiet() {
-  "$@" >"$work/log" 2>&1 || {
-    cat "$work/log" >&2
-    echo "test.sh: '$*' failed (see above)" >&2
+scratch=$(mktemp -d)
+server=
+trap '[[ -z $server ]] || kill -KILL "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
+
+# quietly COMMAND...: its output is shown only if it fails.
+quietly() {
+  "$@" >"$scratch/log" 2>&1 || {
+    cat "$scratch/log" >&2
+    echo "test.sh: failed: $*" >&2
     exit 1
   }
 }
 
-# expect WANTED COMMAND...: the command prints WANTED.
+# consume SOURCE NAME PREFIX: configures and builds a project against the package installed under PREFIX.
+consume() {
+  quietly cmake -G Ninja -S "$1" -B "$scratch/$2" -DCMAKE_PREFIX_PATH="$3"
+  quietly cmake --build "$scratch/$2"
+  # Found was what has been installed, not a package of the machine.
+  grep -q "^spikeserve_DIR:PATH=$3/" "$scratch/$2/CMakeCache.txt"
+}
+
+# expect WANTED COMMAND...: the command prints just that.
 expect() {
-  local wanted=$1 got
+  local wanted=$1 printed
   shift
-  got=$("$@")
-  [[ $got == "$wanted" ]] || {
-    echo "test.sh: '$*' printed '$got', not '$wanted'" >&2
+  printed=$("$@")
+  [[ $printed == "$wanted" ]] || {
+    echo "test.sh: '$*' printed '$printed', not '$wanted'" >&2
     exit 1
   }
 }
 
-# consumer SOURCE: builds the project against what is installed in $work/prefix.
-consumer() {
-  quiet cmake -S "$1" -B "$work/consumer" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix"
-  quiet cmake --build "$work/consumer"
+whole=$scratch/whole
+quietly cmake --install "$build" --prefix "$whole"
+! grep -rlF -e "$build" -e "$(realpath "$source")" "$whole" --include='*.cmake' --include='*.h' || {
+  echo "test.sh: the installed files above name folders of the build" >&2
+  exit 1
 }
+consume "$source/examples/quickstart" quickstart "$whole"
+expect "2 1 " "$scratch/quickstart/quickstart"
 
-echo "The client, installed with everything it needs"
-quiet cmake --install "$build" --prefix "$work/prefix"
-consumer "$repository/examples/quickstart"
-expect "2 1 " "$work/consumer/quickstart"
-expect "spikeserve $(sed -n 's/^project(spikeserve VERSION \([0-9.]*\).*/\1/p' "$repository/CMakeLists.txt")" \
-  "$work/prefix/bin/spikeserve" --version
-[[ -z $(find "$work/prefix/include" -name '*internal*' -o -name '*.pb.h') ]] ||
-  { echo "test.sh: internal or generated headers are installed" >&2; exit 1; }
+"$whole/bin/spikeserve" "--listen=unix:$scratch/socket" >"$scratch/server.log" &
+server=$!
+for ((i = 0; i < 100; ++i)); do
+  grep -q listening "$scratch/server.log" && break
+  sleep 0.1
+done
+expect "2 1 " "$scratch/quickstart/quickstart" "unix:$scratch/socket"
+quietly "$whole/bin/spikectl" --version
+kill -TERM "$server"
+wait "$server"
+server=
 
-echo "The compute library by itself, configured, built and installed without gRPC and Protobuf"
-rm -rf "$work/prefix" "$work/consumer"
-quiet cmake -S "$repository" -B "$work/compute" -G Ninja -DSPIKESERVE_COMPUTE_ONLY=ON \
+consume "$here/compute" compute "$whole"
+quietly "$scratch/compute/compute_consumer"
+
+# Without gRPC and Protobuf.
+quietly cmake -G Ninja -S "$source" -B "$scratch/compute-only" -DSPIKESERVE_COMPUTE_ONLY=ON \
   -DCMAKE_DISABLE_FIND_PACKAGE_gRPC=ON -DCMAKE_DISABLE_FIND_PACKAGE_Protobuf=ON
-quiet cmake --build "$work/compute"
-quiet cmake --install "$work/compute" --prefix "$work/prefix"
-consumer "$here/compute"
-expect "2 1 " "$work/consumer/compute_consumer"
-echo "passed"
+quietly cmake --build "$scratch/compute-only"
+quietly cmake --install "$scratch/compute-only" --prefix "$scratch/only"
+consume "$here/compute" compute-of-only "$scratch/only"
+quietly "$scratch/compute-of-only/compute_consumer"
+if cmake -S "$source/examples/quickstart" -B "$scratch/refused" -DCMAKE_PREFIX_PATH="$scratch/only" \
+  -DCMAKE_FIND_PACKAGE_NO_PACKAGE_REGISTRY=ON >"$scratch/log" 2>&1; then
+  echo "test.sh: the quickstart was configured without a client" >&2
+  exit 1
+fi
+echo "The installed package works for its consumers"

@@ -50,7 +50,7 @@ class ListCommand final : public Command {
     std::vector<std::vector<std::string>> rows = {{"NETWORK", "BYTES", "IDLE"}};
     for (const auto& [name, bytes, idle] : networks) {
       json.push_back({{"network", name}, {"bytes", bytes}, {"idle_seconds", absl::ToDoubleSeconds(idle)}});
-      rows.push_back({name, absl::StrCat(bytes), absl::FormatDuration(absl::Trunc(idle, absl::Seconds(1)))});
+      rows.push_back({name, absl::StrCat(bytes), absl::StrCat(absl::ToInt64Seconds(idle), " s")});
     }
     std::string text = networks.empty() ? "no networks" : Table(rows);
     Report report;
