@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, starts a server, runs 1,797 handwritten digits through it, and draws the results:
+# Installs what is missing, builds, starts a server, runs handwritten digits through it, and draws what came out:
 #   scripts/demo.sh [--output DIR] [--no-install]
 #     --output DIR   where the results go; demo-output in the repository when absent
 #     --no-install   do not look for missing packages
@@ -22,7 +22,10 @@ while (($#)); do
       shift
       ;;
     --no-install) install= ;;
-    *) fail "unknown argument '$1'; usage: scripts/demo.sh [--output DIR] [--no-install]" ;;
+    *)
+      echo "demo.sh: unknown argument '$1'; usage: scripts/demo.sh [--output DIR] [--no-install]" >&2
+      exit 2
+      ;;
   esac
   shift
 done
@@ -37,7 +40,6 @@ server=
 trap '[[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true' EXIT
 exec {lines}< <(exec "$bin/server/spikeserve" --listen=127.0.0.1:0)
 server=$!
-address=
 read -r -t 60 line <&"$lines" || fail "the server did not start"
 [[ $line == "spikeserve listening on "* ]] || fail "the server said '$line', not where it listens"
 address=${line#spikeserve listening on }
@@ -63,4 +65,4 @@ wait "$server" || code=$?
 server=
 ((code == 0)) || fail "the server ended with exit code $code"
 echo "The server drained and ended."
-echo "Pictures: $output/{pixel_raster,output_raster,similarity}.png"
+printf 'Picture: %s\n' "$output"/{pixel_raster,output_raster,similarity}.png
