@@ -5,6 +5,8 @@
 
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "runtime/compute_pool.h"
 
 namespace spikeserve {
@@ -23,13 +25,53 @@ class CallbackScope {
   static inline thread_local int depth_ = 0;
 };
 
+// The objects that are being deleted in threads of their own.
+class Disposals {
+ public:
+  static Disposals& Instance() {
+    static Disposals disposals;
+    return disposals;
+  }
+
+  // When the process exits: they use libraries whose own static objects go next. A callback that calls exit() is waited
+  // for by them, and so does not wait.
+  ~Disposals() {
+    if (InCallback()) return;
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](int* running) { return *running == 0; }, &running_));
+  }
+
+  template <typename T>
+  void Start(T* object) {
+    {
+      absl::MutexLock lock(&mutex_);
+      ++running_;
+    }
+    std::thread([this, object] {
+      delete object;
+      absl::MutexLock lock(&mutex_);
+      --running_;
+    }).detach();
+  }
+
+  // Whether the calling thread runs a callback.
+  static bool InCallback() { return CallbackScope::Active() || server::ComputePool::InTask(); }
+
+ private:
+  Disposals() = default;
+
+  absl::Mutex mutex_;
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
 // Deletes `object`, whose destructor waits for the threads that run callbacks: where the calling thread is one of them
 // (an application dropped its last client in a callback), in a thread of its own. A gRPC channel is such an object: the
 // last one that goes joins gRPC's callback threads, and gRPC 1.51 aborts when it is one of them that does so.
 template <typename T>
 void Dispose(T* object) {
-  if (CallbackScope::Active() || server::ComputePool::InTask()) {
-    std::thread([object] { delete object; }).detach();
+  if (Disposals::InCallback()) {
+    Disposals::Instance().Start(object);
   } else {
     delete object;
   }
