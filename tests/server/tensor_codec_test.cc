@@ -81,6 +81,27 @@ TEST(TensorCodec, EveryFormOfAMaskDecodesToTheSame) {
   }
 }
 
+TEST(TensorCodec, AMaskOfBytesOrFloatsDecodesToWhatWasEncoded) {
+  for (const Shape& shape : {Shape{0}, Shape{0, 3}, Shape{3, 0}, Shape{1}, Shape{8}, Shape{3, 9}, Shape{2, 3, 17}}) {
+    std::vector<uint8_t> bytes(*ElementCount(shape));
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = i % 3 == 0;
+    const std::vector<float> floats(bytes.begin(), bytes.end());
+    for (const DataType dtype : {DataType::kBool, DataType::kBit}) {
+      // Into a tensor that held something before, of which nothing may stay.
+      v1::Tensor from_bytes;
+      from_bytes.set_data(std::string(1000, '\xff'));
+      v1::Tensor from_floats = from_bytes;
+      EncodeMask(absl::MakeConstSpan(bytes), shape, dtype, &from_bytes);
+      EncodeMask(absl::MakeConstSpan(floats), shape, dtype, &from_floats);
+      EXPECT_EQ(from_bytes.SerializeAsString(), from_floats.SerializeAsString());
+      const auto array = Decode<uint8_t>(from_bytes, "x", Accept::kBinary, kRoomy);
+      ASSERT_TRUE(array.ok()) << array.status();
+      EXPECT_EQ(array->shape(), shape);
+      EXPECT_THAT(array->values(), ::testing::ElementsAreArray(bytes));
+    }
+  }
+}
+
 TEST(TensorCodec, PaddingBitsAreIgnored) {
   v1::Tensor tensor;
   tensor.set_dtype(v1::DATA_TYPE_BIT);

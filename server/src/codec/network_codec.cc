@@ -246,23 +246,9 @@ void EncodeLayer(const LayerSpec& spec, v1::Layer* layer) {
   std::visit([&](const auto& kind) { EncodeKind(kind, layer); }, spec.kind);
 }
 
-void EncodeMask(absl::Span<const uint8_t> mask, const Shape& shape, DataType mask_dtype, v1::Tensor* out) {
-  uint8_t* bytes = EncodeRoom(mask_dtype, shape, out);
-  if (mask_dtype == DataType::kBool) {
-    std::copy(mask.begin(), mask.end(), bytes);
-    return;
-  }
-  const size_t width = shape.empty() ? 1 : shape.back();
-  const size_t row_bytes = (width + 7) / 8;
-  for (size_t i = 0; i < mask.size(); ++i) {
-    const size_t column = i % width;
-    bytes[i / width * row_bytes + column / 8] |= static_cast<uint8_t>(mask[i] << (column % 8));
-  }
-}
-
 void EncodeThreshold(const std::variant<float, ThresholdTensor>& threshold, v1::Tensor* out) {
   std::visit(Overloaded{
-                 [&](float value) { EncodeTensor(TensorView(DataType::kFloat32, {}, &value), out); },
+                 [&](float value) { EncodeTensor(value, out); },
                  [&](const ThresholdTensor& tensor) {
                    EncodeTensor(TensorView(absl::MakeConstSpan(tensor.values), tensor.shape), out);
                  },
@@ -274,7 +260,7 @@ void EncodeRecord(const LayerRecord& record, const RecordRequest& parts, DataTyp
                   v1::LayerRecord* out) {
   const Shape shape = single_step ? Shape(record.shape.begin() + 1, record.shape.end()) : record.shape;
   out->set_layer(record.layer);
-  if (parts.spikes) EncodeMask(record.spikes, shape, mask_dtype, out->mutable_spikes());
+  if (parts.spikes) EncodeMask(absl::MakeConstSpan(record.spikes), shape, mask_dtype, out->mutable_spikes());
   const auto encode = [&](const std::vector<float>& values, v1::Tensor* tensor) {
     EncodeTensor(TensorView(absl::MakeConstSpan(values), shape), tensor);
   };

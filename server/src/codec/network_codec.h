@@ -8,7 +8,6 @@
 #include <variant>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "spikeserve/compute/layer_spec.h"
 #include "spikeserve/compute/network.h"
 #include "spikeserve/v1/networks.pb.h"
@@ -23,9 +22,6 @@ void EncodeLayer(const LayerSpec& spec, v1::Layer* layer);
 // Writes the `parts` of `record`. Where `single_step`, the dimension of time (1) is left out.
 void EncodeRecord(const LayerRecord& record, const RecordRequest& parts, DataType mask_dtype, bool single_step,
                   v1::LayerRecord* out);
-
-// Writes 0/1 bytes as a mask of `mask_dtype`, which is kBool or kBit.
-void EncodeMask(absl::Span<const uint8_t> mask, const Shape& shape, DataType mask_dtype, v1::Tensor* out);
 
 // Writes a layer's threshold: FLOAT32, a scalar or a tensor.
 void EncodeThreshold(const std::variant<float, ThresholdTensor>& threshold, v1::Tensor* out);

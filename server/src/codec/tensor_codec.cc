@@ -326,6 +326,24 @@ uint8_t* EncodeRoom(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor*
   return reinterpret_cast<uint8_t*>(data->data());
 }
 
+template <typename T>
+void EncodeMask(absl::Span<const T> elements, const Shape& shape, DataType mask_dtype, v1::Tensor* tensor) {
+  uint8_t* bytes = EncodeRoom(mask_dtype, shape, tensor);
+  if (mask_dtype == DataType::kBool) {
+    std::transform(elements.begin(), elements.end(), bytes, [](T element) { return static_cast<uint8_t>(element); });
+    return;
+  }
+  const size_t width = shape.empty() ? 1 : static_cast<size_t>(shape.back());
+  for (size_t row = 0; row < elements.size(); row += width, bytes += (width + 7) / 8) {
+    for (size_t i = 0; i < width; ++i) {
+      bytes[i / 8] |= static_cast<uint8_t>(static_cast<uint8_t>(elements[row + i]) << (i % 8));
+    }
+  }
+}
+
+template void EncodeMask(absl::Span<const uint8_t>, const Shape&, DataType, v1::Tensor*);
+template void EncodeMask(absl::Span<const float>, const Shape&, DataType, v1::Tensor*);
+
 absl::StatusOr<DataType> DecodeMaskType(v1::DataType dtype, DataType fallback, absl::Span<const DataType> allowed) {
   if (dtype == v1::DATA_TYPE_UNSPECIFIED) return fallback;
   const std::optional<DataType> known = FromWire(dtype);

@@ -73,6 +73,10 @@ void EncodeTensor(const TensorView& view, v1::Tensor* tensor);
 // ByteCount has a value.
 uint8_t* EncodeRoom(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor* tensor);
 
+// Writes elements that are 0 or 1, bytes or floats, as a mask of `mask_dtype`, which is kBool or kBit.
+template <typename T>
+void EncodeMask(absl::Span<const T> elements, const Shape& shape, DataType mask_dtype, v1::Tensor* tensor);
+
 v1::DataType ToWire(DataType dtype);
 
 // The dtype of a mask that a request asks for: `fallback` where it is unspecified. INVALID_ARGUMENT for one not in

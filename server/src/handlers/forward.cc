@@ -36,8 +36,7 @@ absl::StatusOr<v1::ForwardResponse> Forward(const v1::ForwardRequest& request, H
   v1::ForwardResponse response;
   const Shape output_shape = request.single_step() ? Shape(result.shape.begin() + 1, result.shape.end()) : result.shape;
   if (result.output_is_spikes) {
-    const std::vector<uint8_t> mask(result.output.begin(), result.output.end());
-    codec::EncodeMask(mask, output_shape, mask_dtype, response.mutable_output());
+    codec::EncodeMask(absl::MakeConstSpan(result.output), output_shape, mask_dtype, response.mutable_output());
   } else {
     codec::EncodeTensor(TensorView(absl::MakeConstSpan(result.output), output_shape), response.mutable_output());
   }

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "codec/network_codec.h"
+#include "codec/tensor_codec.h"
 #include "handlers/handlers.h"
 #include "handlers/operands.h"
 
@@ -33,7 +33,7 @@ absl::StatusOr<v1::RedundantOneHotResponse> RedundantOneHot(const v1::RedundantO
                                                                   absl::MakeSpan(bytes, count)));
   if (dtype == DataType::kBit) {
     const std::vector<uint8_t> mask(bytes, bytes + count);
-    codec::EncodeMask(mask, shape, dtype, response.mutable_codes());
+    codec::EncodeMask(absl::MakeConstSpan(mask), shape, dtype, response.mutable_codes());
   }
   return response;
 }

@@ -1,6 +1,5 @@
 #include "spikeserve/compute/threshold_margin.h"
 
-#include "codec/network_codec.h"
 #include "codec/option_codec.h"
 #include "handlers/handlers.h"
 #include "handlers/operands.h"
@@ -16,7 +15,7 @@ absl::StatusOr<v1::ThresholdMarginResponse> ThresholdMargin(const v1::ThresholdM
                                                     context.limits.max_decoded_bytes));
   v1::ThresholdMarginResponse response;
   if (!request.training()) {
-    codec::EncodeThreshold(static_cast<float>(options.eval_threshold), response.mutable_v_threshold());
+    codec::EncodeTensor(static_cast<float>(options.eval_threshold), response.mutable_v_threshold());
     return response;
   }
   SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes, ResultRoom(DataType::kFloat32, labels.shape(), "v_threshold", context,
