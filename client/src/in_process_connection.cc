@@ -26,7 +26,7 @@ class InProcessConnection final : public Connection {
   }
 
  private:
-  std::shared_ptr<server::Engine> engine_;
+  const std::unique_ptr<server::Engine, void (*)(server::Engine*)> engine_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/random/random.h"
@@ -30,14 +31,22 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
   }
 
  private:
+  // How long to wait before the next attempt; nullopt: there is none.
+  std::optional<absl::Duration> WaitAfter(const absl::Status& status, int attempt, absl::Time deadline) const {
+    if (!absl::IsUnavailable(status) || attempt >= policy_.max_attempts) return std::nullopt;
+    const absl::Duration wait = Backoff(policy_, attempt);
+    if (absl::Now() + wait >= deadline) return std::nullopt;
+    return wait;
+  }
+
   void Attempt(const Rpc& rpc, int attempt, std::function<void(absl::Status)> done) {
     inner_->Start(rpc, [self = shared_from_this(), rpc, attempt, done = std::move(done)](absl::Status status) mutable {
-      const absl::Duration wait = Backoff(self->policy_, attempt);
-      if (!absl::IsUnavailable(status) || attempt >= self->policy_.max_attempts || absl::Now() + wait >= rpc.deadline) {
+      const std::optional<absl::Duration> wait = self->WaitAfter(status, attempt, rpc.deadline);
+      if (!wait) {
         self.reset();  // Before the caller goes on: see Dispose.
         return std::exchange(done, nullptr)(std::move(status));
       }
-      self->timer_(wait, [self, rpc, attempt, done = std::move(done)]() mutable {
+      self->timer_(*wait, [self, rpc, attempt, done = std::move(done)]() mutable {
         self->Attempt(rpc, attempt + 1, std::move(done));
       });
     });
