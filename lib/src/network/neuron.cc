@@ -238,11 +238,9 @@ void SpikingLayer::Reset() {
 int64_t SpikingLayer::ByteSize() const {
   int64_t floats = v_.size() + v_before_reset_.size();
   if (const auto* thresholds = std::get_if<ThresholdTensor>(&neuron().v_threshold)) floats += thresholds->values.size();
-  int64_t bytes = sizeof(NeuronLayer<RifNode>) + name().size() + floats * sizeof(float);
-  for (const Piece& piece : monitor_) {
-    bytes += sizeof(piece) + piece.spikes.size() + piece.v_before_reset.size() * sizeof(float);
-  }
-  return bytes;
+  const int64_t watched = ElementCount(monitor_shape_).value_or(0);
+  return sizeof(NeuronLayer<RifNode>) + name().size() + floats * sizeof(float) + monitor_.size() * sizeof(Piece) +
+         watched * (sizeof(uint8_t) + sizeof(float));
 }
 
 template <typename Node>
