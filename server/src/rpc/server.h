@@ -36,8 +36,6 @@ class Server {
   // answered. After `timeout` the rest are cancelled. Returns whether all were answered.
   bool Drain(absl::Duration timeout);
 
-  server::Engine& engine() { return *engine_; }
-
  private:
   explicit Server(const ServerOptions& options);
 

@@ -27,7 +27,7 @@ struct ComputePool::Arena {
   tbb::task_arena arena;
 };
 
-ComputePool::ComputePool(int threads) : threads_(threads), arena_(std::make_unique<Arena>(threads)) {}
+ComputePool::ComputePool(int threads) : arena_(std::make_unique<Arena>(threads)) {}
 
 ComputePool::~ComputePool() { Wait(); }
 

@@ -29,14 +29,11 @@ class ComputePool : public Executor {
 
   void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) override;
 
-  int threads() const { return threads_; }
-
   // Whether the calling thread is in a task of any pool.
   static bool InTask();
 
  private:
   struct Arena;
-  const int threads_;
   std::unique_ptr<Arena> arena_;
   absl::Mutex mutex_;
   // Tasks that were submitted and have not ended.

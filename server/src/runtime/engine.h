@@ -59,10 +59,6 @@ class Engine {
   // Never blocks. Refusals (UNIMPLEMENTED, RESOURCE_EXHAUSTED with too many calls) reach `done` before it returns.
   void Submit(Call call);
 
-  const Limits& limits() const { return options_.limits; }
-  int threads() const { return pool_.threads(); }
-  NetworkStore& networks() { return networks_; }
-
  private:
   void Begin(const Method& method, Call call);
   void Compute(const Method& method, const Message& request, HeldNetwork* held, Call call);
