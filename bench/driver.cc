@@ -7,6 +7,7 @@
 //   load     like client or, without a function, like echo; concurrency, seconds instead of repetitions
 //   memory   read_bytes, write_bytes, threads, repetitions
 //   bits     (nothing else)
+//   about    (nothing else): what the client offers
 
 #include <map>
 #include <memory>
@@ -31,12 +32,19 @@ namespace {
 
 using server::ComputePool;
 
+// Whether clients send tensors of any size in pieces.
+template <typename Options>
+constexpr bool kStreams = requires(Options options) {
+  options.stream_above_bytes;
+};
+
 class Driver {
  public:
   Json Answer(const Json& request) {
     static const std::map<std::string, Json (Driver::*)(const Json&)> kWhat = {
         {"library", &Driver::Library}, {"client", &Driver::CallServer}, {"echo", &Driver::Echo},
         {"load", &Driver::Load},       {"memory", &Driver::Memory},     {"bits", &Driver::Bits},
+        {"about", &Driver::About},
     };
     const auto it = kWhat.find(request.at("what").get<std::string>());
     if (it == kWhat.end()) throw std::runtime_error("unknown request " + request.dump());
@@ -154,6 +162,8 @@ class Driver {
   }
 
   Json Bits(const Json&) { return {{"bit_pairs_per_second", BitPairsPerSecond()}}; }
+
+  Json About(const Json&) { return {{"streams", kStreams<ConnectOptions>}, {"shared_memory", false}}; }
 
   Operands operands_;
   std::map<std::string, Client> clients_;

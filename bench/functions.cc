@@ -54,15 +54,18 @@ Kernel KernelOf(const Json& params, const char* name) {
 
 Runnable LibrarySpikeCluster(Operands& operands, const Json& params, Executor& executor) {
   const std::vector<float> v_threshold = {params.at("v_threshold").get<float>()};
-  return Make([&v = operands["v"], v_threshold, options = ClusterOptions(params),
-               &executor] { return Value(SpikeCluster<float>(v.matrix<float>(), v_threshold, options, executor)); },
+  const TensorView tensor = operands.View("v");
+  const Eigen::Map<const RowMatrix<float>> v(static_cast<const float*>(tensor.data()), tensor.shape()[0],
+                                             tensor.shape()[1]);
+  return Make([v, v_threshold, options = ClusterOptions(params),
+               &executor] { return Value(SpikeCluster<float>(v, v_threshold, options, executor)); },
               [](const SpikeClusters& c) {
                 return std::vector{Digest(c.n_o), Digest(c.k_positive), Digest(c.k_negative)};
               });
 }
 
 Runnable LibraryFirstSpikeIndex(Operands& operands, const Json&, Executor& executor) {
-  const Tensor& spikes = operands["spikes"];
+  const TensorView spikes = operands.View("spikes");
   const int64_t steps = spikes.shape().back();
   const Eigen::Map<const RowMatrix<uint8_t>> rows(static_cast<const uint8_t*>(spikes.data()), spikes.size() / steps,
                                                   steps);
@@ -106,7 +109,7 @@ Runnable LibraryRedundantOneHot(Operands& operands, const Json& params, Executor
 // A client's.
 
 Runnable CallSpikeCluster(Operands& operands, const Json& params, const Client& client) {
-  const SpikeClusterArgs args = {.v = operands["v"],
+  const SpikeClusterArgs args = {.v = operands.View("v"),
                                  .v_threshold = params.at("v_threshold").get<float>(),
                                  .options = ClusterOptions(params),
                                  .index_output = true};

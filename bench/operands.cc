@@ -31,15 +31,23 @@ RowMatrix<float> ToFloats(const Tensor& tensor) {
 void Operands::Use(const Json& paths) {
   if (paths == paths_) return;
   arrays_.clear();
+  repeated_.clear();
   on_the_wire_.clear();
   floats_.clear();
   paths_ = nullptr;
-  for (const auto& [name, path] : paths.items()) {
+  for (const auto& [name, source] : paths.items()) {
+    const Json& path = source.is_object() ? source.at("path") : source;
     absl::StatusOr<Tensor> array = npz::ReadArray(path.get<std::string>());
     if (!array.ok()) throw std::runtime_error(array.status().ToString());
+    if (source.is_object()) repeated_.try_emplace(name, *array, source.at("times").get<int64_t>());
     arrays_.emplace(name, *std::move(array));
   }
   paths_ = paths;
+}
+
+TensorView Operands::View(const std::string& name) const {
+  const auto repeated = repeated_.find(name);
+  return repeated == repeated_.end() ? TensorView((*this)[name]) : repeated->second.view();
 }
 
 const Tensor& Operands::OnTheWire(const std::string& name) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "bench/repeated_tensor.h"
 #include "bench/worker.h"
 #include "spikeserve/compute/matrix.h"
 #include "spikeserve/compute/tensor.h"
@@ -22,12 +23,14 @@ RowMatrix<float> ToFloats(const Tensor& tensor);
 // for.
 class Operands {
  public:
-  // Makes the arrays those of `paths`, an object of names and paths. Throws std::runtime_error where a file is no
-  // array.
+  // Makes the arrays those of `paths`, an object of names and paths; in place of a path, {"path": ..., "times": n}
+  // stands for the array's rows n times. Throws std::runtime_error where a file is no array.
   void Use(const Json& paths);
 
   // The array as the file has it: spikes and other 0/1 as BOOL.
   const Tensor& operator[](const std::string& name) const { return arrays_.at(name); }
+  // The same, with the rows as often as was asked for.
+  TensorView View(const std::string& name) const;
   // Other forms of it, made at the first use.
   const Tensor& OnTheWire(const std::string& name);
   const RowMatrix<float>& Floats(const std::string& name);
@@ -35,6 +38,7 @@ class Operands {
  private:
   Json paths_;
   std::map<std::string, Tensor> arrays_;
+  std::map<std::string, RepeatedTensor> repeated_;
   std::map<std::string, Tensor> on_the_wire_;
   std::map<std::string, RowMatrix<float>> floats_;
 };

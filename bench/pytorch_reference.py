@@ -150,7 +150,7 @@ def digest(function, results):
         rows = results[0].reshape(-1, results[0].shape[-1])
         results = (steps_of(rows.T),)
     weights = [torch.arange(r.numel(), dtype=torch.float64) % 97 for r in results]
-    return [float((r.double().flatten() * w).sum()) if r.numel() > 1 else float(r) for r, w in zip(results, weights)]
+    return [float((r.double().flatten().abs() * w).sum()) if r.numel() > 1 else float(r) for r, w in zip(results, weights)]
 
 
 def as_tuple(results):
@@ -189,8 +189,11 @@ def check(golden):
 def blas_library():
     """The path of the BLAS that PyTorch has loaded."""
     paths = {line.split()[-1] for line in open("/proc/self/maps") if "/" in line}
-    found = sorted(p for p in paths if "openblas" in p or "libblas" in p or "mkl" in p)
-    return found[0] if found else "none"
+    for name in ("libopenblas", "mkl", "libblas"):
+        found = sorted(p for p in paths if name in p.rsplit("/", 1)[1])
+        if found:
+            return found[0]
+    raise RuntimeError("PyTorch has loaded no BLAS")
 
 
 class Worker:
