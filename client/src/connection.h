@@ -9,7 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "google/protobuf/message.h"
+#include "codec/envelope.h"
+#include "memory/buffer_pool.h"
 #include "spikeserve/client/options.h"
 
 namespace spikeserve {
@@ -18,17 +19,15 @@ namespace server {
 class Engine;
 }  // namespace server
 
-using google::protobuf::Message;
-
 // One call of one method.
 struct Rpc {
   // Such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".
   std::string_view path;
   // Whether the call may be made twice.
   bool repeatable;
-  // Both must live until `done` is called.
-  const Message* request;
-  Message* response;
+  // Both must live until `done` is called. The response's message is an empty one of its type.
+  const codec::Envelope* request;
+  codec::Envelope* response;
   absl::Time deadline;
 };
 
@@ -38,11 +37,15 @@ class Connection {
   virtual ~Connection() = default;
 
   // Calls `done` once, from any thread, when the response is filled in or the call has failed.
+  // Owners of the request's tensors may be kept for longer than that, as long as bytes are under way.
   virtual void Start(const Rpc& rpc, std::function<void(absl::Status)> done) = 0;
+
+  // For the elements of requests and responses.
+  virtual BufferPool& buffers() = 0;
 };
 
 // The server at `target`.
-std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target);
+std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target, const ConnectOptions& options = {});
 
 // An engine in this process.
 std::shared_ptr<Connection> MakeInProcessConnection(std::unique_ptr<server::Engine> engine);

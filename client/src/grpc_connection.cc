@@ -7,7 +7,7 @@
 #include "dispose.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
-#include "grpcpp/impl/codegen/proto_utils.h"
+#include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
 
 namespace spikeserve {
@@ -22,27 +22,26 @@ struct CallState {
 
 class GrpcConnection final : public Connection {
  public:
-  explicit GrpcConnection(const std::string& target) : stub_(MakeChannel(target)) {}
+  GrpcConnection(const std::string& target, const ConnectOptions& options)
+      : stub_(MakeChannel(target)), buffers_(options.max_idle_buffer_bytes) {}
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
     auto state = std::make_shared<CallState>();
-    bool own_buffer;
-    const grpc::Status serialized =
-        grpc::GenericSerialize<grpc::ProtoBufferWriter, Message>(*rpc.request, &state->request, &own_buffer);
-    if (!serialized.ok()) return done(rpc::FromGrpc(serialized));
+    state->request = rpc::ToByteBuffer(*rpc.request);
     if (rpc.deadline != absl::InfiniteFuture()) state->context.set_deadline(absl::ToChronoTime(rpc.deadline));
 
     stub_.UnaryCall(&state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
-                    [state, response = rpc.response, done = std::move(done)](grpc::Status status) mutable {
+                    [this, state, response = rpc.response, done = std::move(done)](const grpc::Status& status) mutable {
                       const CallbackScope scope;
-                      if (status.ok()) {
-                        status = grpc::GenericDeserialize<grpc::ProtoBufferReader, Message>(&state->response, response);
-                      }
+                      absl::Status result =
+                          status.ok() ? Read(state->response, *response) : WithHint(rpc::FromGrpc(status));
                       // The context holds the channel: see Dispose.
                       state.reset();
-                      std::exchange(done, nullptr)(WithHint(rpc::FromGrpc(status)));
+                      std::exchange(done, nullptr)(std::move(result));
                     });
   }
+
+  BufferPool& buffers() override { return buffers_; }
 
  private:
   static std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
@@ -57,6 +56,13 @@ class GrpcConnection final : public Connection {
     return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
   }
 
+  absl::Status Read(const grpc::ByteBuffer& bytes, codec::Envelope& response) {
+    absl::StatusOr<codec::Envelope> read = rpc::FromByteBuffer(bytes, *response.message, buffers_);
+    if (!read.ok()) return absl::InternalError(absl::StrCat("the server's response: ", read.status().message()));
+    response = *std::move(read);
+    return absl::OkStatus();
+  }
+
   // gRPC itself refuses a message over the limit, and knows nothing of the flag that sets it.
   static absl::Status WithHint(absl::Status status) {
     constexpr absl::string_view kTooLarge = "eceived message larger than max";
@@ -69,12 +75,13 @@ class GrpcConnection final : public Connection {
   }
 
   grpc::GenericStub stub_;
+  BufferPool buffers_;
 };
 
 }  // namespace
 
-std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target) {
-  return {new GrpcConnection(std::string(target)), Dispose<GrpcConnection>};
+std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target, const ConnectOptions& options) {
+  return {new GrpcConnection(std::string(target), options), Dispose<GrpcConnection>};
 }
 
 }  // namespace spikeserve

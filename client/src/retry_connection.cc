@@ -30,6 +30,8 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
     Attempt(rpc, /*attempt=*/1, std::move(done));
   }
 
+  BufferPool& buffers() override { return inner_->buffers(); }
+
  private:
   // How long to wait before the next attempt; nullopt: there is none.
   std::optional<absl::Duration> WaitAfter(const absl::Status& status, int attempt, absl::Time deadline) const {

@@ -24,7 +24,8 @@ std::vector<v1::Tensor> AllForms(const std::vector<int>& elements, const std::ve
     values.mutable_shape()->Assign(shape.begin(), shape.end());
     v1::Tensor data = values, events = values;
     uint64_t last = 0;
-    uint8_t* bytes = EncodeRoom(dtype, shape, &data);
+    uint8_t* bytes = TensorTarget(&data).Room(dtype, shape);
+    std::fill_n(bytes, data.data().size(), uint8_t{0});
     for (size_t i = 0; i < elements.size(); ++i) {
       values.add_values(elements[i]);
       if (elements[i]) {
@@ -115,7 +116,7 @@ TEST(TensorCodec, PaddingBitsAreIgnored) {
 
 TEST(TensorCodec, ElementsOfTheRightTypeAreReadInPlace) {
   v1::Tensor tensor;
-  float* out = reinterpret_cast<float*>(EncodeRoom(DataType::kFloat32, {100}, &tensor));
+  float* out = reinterpret_cast<float*>(TensorTarget(&tensor).Room(DataType::kFloat32, {100}));
   out[99] = 7;
   const auto array = Decode<float>(tensor, "x", Accept::kFloat, kRoomy);
   ASSERT_TRUE(array.ok());

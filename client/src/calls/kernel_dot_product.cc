@@ -9,13 +9,15 @@ struct RpcTraits<KernelDotProductArgs> {
   using Request = v1::KernelDotProductRequest;
   using Response = v1::KernelDotProductResponse;
 
-  static void Encode(const KernelDotProductArgs& args, Request& request) {
-    codec::EncodeTensor(args.x, request.mutable_x());
-    if (args.y) codec::EncodeTensor(*args.y, request.mutable_y());
-    codec::EncodeKernel(args.kernel, request.mutable_kernel());
+  static void Encode(const KernelDotProductArgs& args, RequestBuilder<Request>& request) {
+    request.Put(Request::kXFieldNumber, args.x);
+    if (args.y) request.Put(Request::kYFieldNumber, *args.y);
+    codec::EncodeKernel(args.kernel, request->mutable_kernel());
   }
 
-  static absl::StatusOr<Tensor> Decode(const Response& response) { return DecodeResult(response.ret(), "ret"); }
+  static absl::StatusOr<Tensor> Decode(ResponseReader<Response>& response) {
+    return response.Take(Response::kRetFieldNumber, "ret");
+  }
 };
 
 SPIKESERVE_INSTANTIATE_CALL(KernelDotProductArgs);

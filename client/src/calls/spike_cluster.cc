@@ -10,21 +10,21 @@ struct RpcTraits<SpikeClusterArgs> {
   using Request = v1::SpikeClusterRequest;
   using Response = v1::SpikeClusterResponse;
 
-  static void Encode(const SpikeClusterArgs& args, Request& request) {
-    codec::EncodeTensor(args.v, request.mutable_v());
-    codec::EncodeTensor(args.v_threshold, request.mutable_v_threshold());
-    request.set_t_in(args.options.t_in);
-    request.set_rule(codec::EncodeClusterRule(args.options.rule));
-    if (args.options.v_min) request.set_v_min(*args.options.v_min);
-    request.set_mask_dtype(codec::ToWire(args.mask_dtype));
-    request.set_index_output(args.index_output);
+  static void Encode(const SpikeClusterArgs& args, RequestBuilder<Request>& request) {
+    request.Put(Request::kVFieldNumber, args.v);
+    request.Put(Request::kVThresholdFieldNumber, args.v_threshold);
+    request->set_t_in(args.options.t_in);
+    request->set_rule(codec::EncodeClusterRule(args.options.rule));
+    if (args.options.v_min) request->set_v_min(*args.options.v_min);
+    request->set_mask_dtype(codec::ToWire(args.mask_dtype));
+    request->set_index_output(args.index_output);
   }
 
-  static absl::StatusOr<SpikeClusterResult> Decode(const Response& response) {
+  static absl::StatusOr<SpikeClusterResult> Decode(ResponseReader<Response>& response) {
     SpikeClusterResult result;
-    SPIKESERVE_ASSIGN_OR_RETURN(result.n_o, DecodeResult(response.n_o(), "n_o"));
-    SPIKESERVE_ASSIGN_OR_RETURN(result.k_positive, DecodeResult(response.k_positive(), "k_positive"));
-    SPIKESERVE_ASSIGN_OR_RETURN(result.k_negative, DecodeResult(response.k_negative(), "k_negative"));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.n_o, response.Take(Response::kNOFieldNumber, "n_o"));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.k_positive, response.Take(Response::kKPositiveFieldNumber, "k_positive"));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.k_negative, response.Take(Response::kKNegativeFieldNumber, "k_negative"));
     return result;
   }
 };

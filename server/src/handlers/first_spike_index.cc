@@ -1,19 +1,28 @@
 #include "spikeserve/compute/first_spike_index.h"
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "handlers/handlers.h"
 #include "handlers/operands.h"
 
 namespace spikeserve::server {
+namespace {
 
-absl::StatusOr<v1::FirstSpikeIndexResponse> FirstSpikeIndex(const v1::FirstSpikeIndexRequest& request,
-                                                            Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(request.mask_dtype(), DataType::kBool,
+using Request = v1::FirstSpikeIndexRequest;
+using Response = v1::FirstSpikeIndexResponse;
+
+}  // namespace
+
+int64_t FirstSpikeIndexWork(Incoming<Request> request) { return Elements(request.tensor(Request::kSpikesFieldNumber)); }
+
+absl::StatusOr<Outgoing<Response>> FirstSpikeIndex(Incoming<Request> request, Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(request->mask_dtype(), DataType::kBool,
                                                                                {DataType::kBool, DataType::kBit}));
-  SPIKESERVE_ASSIGN_OR_RETURN(auto spikes, codec::Decode<uint8_t>(request.spikes(), "spikes", codec::Accept::kBinary,
-                                                                  context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(
+      auto spikes, codec::Decode<uint8_t>(request.tensor(Request::kSpikesFieldNumber), "spikes", codec::Accept::kBinary,
+                                          context.limits.max_decoded_bytes));
   const Shape& shape = spikes.shape();
   if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
   const Shape row_shape(shape.begin(), shape.end() - 1);
@@ -22,15 +31,17 @@ absl::StatusOr<v1::FirstSpikeIndexResponse> FirstSpikeIndex(const v1::FirstSpike
   SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<int32_t> index,
                               spikeserve::FirstSpikeIndex(spikes.Matrix(rows, steps), context.executor));
 
-  v1::FirstSpikeIndexResponse response;
-  if (request.index_output()) {
-    codec::EncodeTensor(TensorView(absl::MakeConstSpan(index), row_shape), response.mutable_index());
+  Outgoing<Response> response(context.buffers);
+  if (request->index_output()) {
+    codec::EncodeTensor(TensorView(absl::MakeConstSpan(index), row_shape),
+                        response.tensor(Response::kIndexFieldNumber));
     return response;
   }
-  SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes,
-                              ResultRoom(mask_dtype, shape, "index", context, response.mutable_index()));
+  SPIKESERVE_ASSIGN_OR_RETURN(
+      uint8_t * bytes, ResultRoom(mask_dtype, shape, "index", context, response.tensor(Response::kIndexFieldNumber)));
   const bool bits = mask_dtype == DataType::kBit;
   const int64_t row_bytes = bits ? (steps + 7) / 8 : steps;
+  std::memset(bytes, 0, static_cast<size_t>(rows * row_bytes));
   for (int64_t r = 0; r < rows; ++r) {
     if (index[r] < 0) continue;
     uint8_t* row = bytes + r * row_bytes;

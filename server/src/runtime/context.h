@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 #define SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 
+#include "memory/buffer_pool.h"
 #include "runtime/limits.h"
 #include "runtime/network_store.h"
 #include "spikeserve/compute/executor.h"
@@ -15,6 +16,8 @@ struct Context {
   // then is incomplete, and is thrown away by whoever made the context.
   Executor& executor;
   NetworkStore& networks;
+  // For the elements of results.
+  BufferPool& buffers;
 };
 
 }  // namespace spikeserve::server

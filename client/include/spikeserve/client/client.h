@@ -63,9 +63,7 @@ class Client {
   }
 
   template <typename Args>
-  ResultOr<Args> Call(const Args& args, const CallOptions& options = {}) const {
-    return Async(args, options).get();
-  }
+  ResultOr<Args> Call(const Args& args, const CallOptions& options = {}) const;
 
   // Functions.
   ResultOr<SpikeClusterArgs> SpikeCluster(const SpikeClusterArgs& a, const CallOptions& o = {}) const;
@@ -85,6 +83,11 @@ class Client {
   ResultOr<ListNetworksArgs> ListNetworks(const CallOptions& o = {}) const;
 
  private:
+  // Starts a call whose arguments' memory stays as it is until `lease` has no owner; null: only until this returns.
+  template <typename Args>
+  void Launch(const Args& args, const CallOptions& options, std::shared_ptr<const void> lease,
+              std::function<void(ResultOr<Args>)> done) const;
+
   std::shared_ptr<Connection> connection_;
 };
 
