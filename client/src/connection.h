@@ -3,8 +3,10 @@
 #ifndef SPIKESERVE_CLIENT_CONNECTION_H_
 #define SPIKESERVE_CLIENT_CONNECTION_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -31,6 +33,24 @@ struct Rpc {
   absl::Time deadline;
 };
 
+// What a streaming call sends and receives: the messages of one call on a tensor that goes in pieces.
+//
+// Send and Receive may be called at the same time, each from one thread at a time.
+class StreamExchange {
+ public:
+  virtual ~StreamExchange() = default;
+  // Such as "/spikeserve.v1.SpikeStreamService/StreamSpikeCluster".
+  virtual std::string_view path() const = 0;
+  // An empty message of the responses' type.
+  virtual const google::protobuf::Message& response_prototype() const = 0;
+  // Goes back to the first message: the call is made (again).
+  virtual void Begin() = 0;
+  // The next message to send; nullopt: that was all.
+  virtual std::optional<codec::Envelope> Send() = 0;
+  // Takes the next response. An error ends the call.
+  virtual absl::Status Receive(codec::Envelope response) = 0;
+};
+
 // Thread-safe.
 class Connection {
  public:
@@ -39,6 +59,12 @@ class Connection {
   // Calls `done` once, from any thread, when the response is filled in or the call has failed.
   // Owners of the request's tensors may be kept for longer than that, as long as bytes are under way.
   virtual void Start(const Rpc& rpc, std::function<void(absl::Status)> done) = 0;
+
+  // The bytes of request and response above which a function is called by Stream; such a call is safe to repeat.
+  virtual int64_t stream_above_bytes() const = 0;
+  // Calls `done` once, from any thread, when the exchange has ended. Needs stream_above_bytes() < INT64_MAX.
+  virtual void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
+                      std::function<void(absl::Status)> done) = 0;
 
   // For the elements of requests and responses.
   virtual BufferPool& buffers() = 0;

@@ -25,6 +25,12 @@ class InProcessConnection final : public Connection {
     engine_->Submit(std::move(call));
   }
 
+  // There is no message that could be too large.
+  int64_t stream_above_bytes() const override { return INT64_MAX; }
+  void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
+    done(absl::UnimplementedError("calls in process are not streamed"));
+  }
+
   BufferPool& buffers() override { return engine_->buffers(); }
 
  private:

@@ -84,6 +84,10 @@ class ResponseReader {
 //   using Request = v1::...Request; using Response = v1::...Response;
 //   static void Encode(const Args& args, RequestBuilder<Request>& request);
 //   static absl::StatusOr<Args::Result> Decode(ResponseReader<Response>& response);
+// A function that can be streamed has a class RpcTraits<Args>::Exchange as well, a StreamExchange with
+//   static int64_t MessageBytes(const Args& args);  // About what request and response would take.
+//   Exchange(const Args& args, BufferPool& buffers, std::shared_ptr<const void> lease);
+//   absl::StatusOr<Args::Result> Result();  // After the last response.
 template <typename Args>
 struct RpcTraits;
 
@@ -133,13 +137,32 @@ auto Client::Call(const Args& args, const CallOptions& options) const -> ResultO
   auto released = std::make_shared<std::promise<void>>();
   std::future<void> free = released->get_future();
   std::shared_ptr<const void> lease(&args, [released](const void*) { released->set_value(); });
+  ResultOr<Args> result = CallLeased(args, options, std::move(lease));
+  free.wait();
+  return result;
+}
+
+template <typename Args>
+auto Client::CallLeased(const Args& args, const CallOptions& options, std::shared_ptr<const void> lease) const
+    -> ResultOr<Args> {
+  using Traits = RpcTraits<Args>;
+  if constexpr (requires { typename Traits::Exchange; }) {
+    using Exchange = typename Traits::Exchange;
+    if (Exchange::MessageBytes(args) > connection_->stream_above_bytes()) {
+      const auto exchange = std::make_shared<Exchange>(args, connection_->buffers(), std::move(lease));
+      auto ended = std::make_shared<std::promise<absl::Status>>();
+      std::future<absl::Status> status_to_come = ended->get_future();
+      connection_->Stream(exchange, absl::Now() + options.timeout,
+                          [ended](absl::Status status) { ended->set_value(std::move(status)); });
+      if (absl::Status status = status_to_come.get(); !status.ok()) return status;
+      return exchange->Result();
+    }
+  }
   auto promise = std::make_shared<std::promise<ResultOr<Args>>>();
   std::future<ResultOr<Args>> future = promise->get_future();
   Launch<Args>(args, options, std::move(lease),
                [promise](ResultOr<Args> result) { promise->set_value(std::move(result)); });
-  ResultOr<Args> result = future.get();
-  free.wait();
-  return result;
+  return future.get();
 }
 
 #define SPIKESERVE_INSTANTIATE_CALL(Args)                                                                        \

@@ -14,6 +14,10 @@ class Scripted : public Connection {
  public:
   explicit Scripted(std::vector<absl::Status> statuses) : statuses_(std::move(statuses)) {}
   void Start(const Rpc&, std::function<void(absl::Status)> done) override { done(statuses_.at(attempts_++)); }
+  int64_t stream_above_bytes() const override { return 0; }
+  void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
+    done(statuses_.at(attempts_++));
+  }
   BufferPool& buffers() override { return buffers_; }
   size_t attempts() const { return attempts_; }
 

@@ -12,7 +12,9 @@
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
+#include "rpc/stream_call.h"
 #include "spikeserve/v1/networks.grpc.pb.h"
+#include "spikeserve/v1/streams.grpc.pb.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -115,12 +117,36 @@ class NetworkService final : public RawNetworks {
 
 #undef SPIKESERVE_RPC
 
+#define SPIKESERVE_STREAM(service, method)                                               \
+  StreamReactor* method(CallbackServerContext* context) override {                       \
+    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context);      \
+  }
+
+using S = v1::SpikeStreamService;
+using RawStreams = S::WithRawCallbackMethod_StreamSpikeCluster<S::WithRawCallbackMethod_StreamFirstSpikeIndex<
+    S::WithRawCallbackMethod_StreamKernelDotProduct<S::WithRawCallbackMethod_StreamSpikeSimilarLoss<S::Service>>>>;
+
+class StreamService final : public RawStreams {
+ public:
+  explicit StreamService(Engine& engine) : engine_(engine) {}
+  SPIKESERVE_STREAM(SpikeStreamService, StreamSpikeCluster)
+  SPIKESERVE_STREAM(SpikeStreamService, StreamFirstSpikeIndex)
+  SPIKESERVE_STREAM(SpikeStreamService, StreamKernelDotProduct)
+  SPIKESERVE_STREAM(SpikeStreamService, StreamSpikeSimilarLoss)
+
+ private:
+  Engine& engine_;
+};
+
+#undef SPIKESERVE_STREAM
+
 }  // namespace
 
 std::vector<std::unique_ptr<grpc::Service>> MakeServices(Engine& engine) {
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<FunctionService>(engine));
   services.push_back(std::make_unique<NetworkService>(engine));
+  services.push_back(std::make_unique<StreamService>(engine));
   return services;
 }
 

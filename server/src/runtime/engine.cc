@@ -19,7 +19,7 @@ absl::Status CheckWanted(const Call& call) {
   return absl::OkStatus();
 }
 
-// Calls `fn`, which returns a StatusOr. Our code throws nothing, but an allocation may fail anywhere: that ends the
+// Calls `fn`, which returns a Status or a StatusOr. Our code throws nothing, but an allocation may fail anywhere: that ends the
 // call, and not the server.
 template <typename Fn>
 auto Guarded(Fn fn) -> decltype(fn()) {
@@ -84,12 +84,8 @@ void Engine::Submit(Call call) {
     call.done(absl::UnimplementedError(absl::StrCat("no method ", std::string(call.path))));
     return;
   }
-  const int64_t calls = calls_.fetch_add(1) + 1;
-  if (calls > options_.limits.max_calls) {
-    calls_.fetch_sub(1);
-    call.done(absl::ResourceExhaustedError(
-        absl::StrCat("calls: ", options_.limits.max_calls, " wait or compute already; need fewer than ",
-                     options_.limits.max_calls, " (the server's --max-calls); try again later")));
+  if (absl::Status admitted = Admit(); !admitted.ok()) {
+    call.done(std::move(admitted));
     return;
   }
   if (call.may_compute_at_once && method->second.work != nullptr && call.request_bytes <= kSmallRequest) {
@@ -105,6 +101,41 @@ void Engine::Submit(Call call) {
   pool_.Submit([this, &method = method->second, call = std::move(call)]() mutable {
     Request request = Parse(method, call);
     Begin(method, std::move(request), std::move(call));
+  });
+}
+
+absl::Status Engine::Admit() {
+  const int64_t calls = calls_.fetch_add(1) + 1;
+  if (calls <= options_.limits.max_calls) return absl::OkStatus();
+  calls_.fetch_sub(1);
+  return absl::ResourceExhaustedError(
+      absl::StrCat("calls: ", options_.limits.max_calls, " wait or compute already; need fewer than ",
+                   options_.limits.max_calls, " (the server's --max-calls); try again later"));
+}
+
+absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(std::string_view path, StreamTransport& transport,
+                                                           absl::Time deadline, std::function<bool()> cancelled) {
+  const auto method = StreamMethods().find(absl::string_view(path.data(), path.size()));
+  if (method == StreamMethods().end()) return absl::UnimplementedError(absl::StrCat("no method ", std::string(path)));
+  if (absl::Status admitted = Admit(); !admitted.ok()) return admitted;
+
+  // The call that the stream's work belongs to.
+  Call call;
+  call.deadline = deadline;
+  call.cancelled = std::move(cancelled);
+  const auto compute = [this, call = std::move(call)](const std::function<absl::Status(Context&)>& fn) -> absl::Status {
+    if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return wanted;
+    CallExecutor executor(pool_, call);
+    Context context{options_.limits, executor, networks_, buffers_};
+    absl::Status status = Guarded([&] { return fn(context); });
+    if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return wanted;
+    return status;
+  };
+  auto* stream = new Stream(
+      method->second, transport, [this](std::function<void()> task) { pool_.Submit(std::move(task)); }, compute);
+  return std::shared_ptr<Stream>(stream, [this](Stream* ended) {
+    delete ended;
+    calls_.fetch_sub(1);
   });
 }
 

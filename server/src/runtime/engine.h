@@ -27,6 +27,7 @@
 #include "runtime/limits.h"
 #include "runtime/method.h"
 #include "runtime/network_store.h"
+#include "runtime/stream.h"
 
 namespace spikeserve::server {
 
@@ -66,11 +67,17 @@ class Engine {
   // once, reach `done` before it returns.
   void Submit(Call call);
 
+  // A stream on the method `path`, to be started by the caller; it counts as a call until it is destroyed. Errors: those
+  // of Submit. `transport`, and what `cancelled` refers to, must live until Finish was called on it.
+  absl::StatusOr<std::shared_ptr<Stream>> OpenStream(std::string_view path, StreamTransport& transport,
+                                                     absl::Time deadline, std::function<bool()> cancelled);
+
   BufferPool& buffers() { return buffers_; }
 
  private:
   using Request = absl::StatusOr<const codec::Envelope*>;
 
+  absl::Status Admit();
   Request Parse(const Method& method, const Call& call);
   void Begin(const Method& method, Request request, Call call);
   void Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads, Call call);

@@ -87,6 +87,8 @@ class Client {
   template <typename Args>
   void Launch(const Args& args, const CallOptions& options, std::shared_ptr<const void> lease,
               std::function<void(ResultOr<Args>)> done) const;
+  template <typename Args>
+  ResultOr<Args> CallLeased(const Args& args, const CallOptions& options, std::shared_ptr<const void> lease) const;
 
   std::shared_ptr<Connection> connection_;
 };
