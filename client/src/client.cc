@@ -53,6 +53,10 @@ Client::ResultOr<StcaLossArgs> Client::StcaLoss(const StcaLossArgs& a, const Cal
   return Call(a, o);
 }
 
+Client::ResultOr<ServerStatisticsArgs> Client::ServerStatistics(const CallOptions& o) const {
+  return Call(ServerStatisticsArgs{}, o);
+}
+
 Client::ResultOr<ListNetworksArgs> Client::ListNetworks(const CallOptions& o) const {
   return Call(ListNetworksArgs{}, o);
 }

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/v1/functions.pb.h"
+#include "spikeserve/v1/streams.pb.h"
 #include "support/envelopes.h"
 
 namespace spikeserve::server {
@@ -187,7 +188,8 @@ TEST(Engine, ResultsDoNotDependOnTheNumberOfThreads) {
 
 TEST(Engine, EveryMethodOfTheServicesIsInTheTable) {
   size_t methods = 0;
-  for (const char* name : {"spikeserve.v1.SpikeFunctionService", "spikeserve.v1.SpikeNetworkService"}) {
+  for (const char* name : {"spikeserve.v1.SpikeFunctionService", "spikeserve.v1.SpikeNetworkService",
+                           "spikeserve.v1.SpikeServerService"}) {
     // The generated code registers its files when it is linked, and it is through the request types.
     const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     ASSERT_NE(service, nullptr);
@@ -199,6 +201,16 @@ TEST(Engine, EveryMethodOfTheServicesIsInTheTable) {
     }
   }
   EXPECT_EQ(Methods().size(), methods);
+}
+
+TEST(Engine, EveryStreamOfTheServiceIsInTheTable) {
+  const auto* service = v1::StreamSpikeClusterRequest::descriptor()->file()->service(0);
+  ASSERT_EQ(StreamMethods().size(), static_cast<size_t>(service->method_count()));
+  for (int i = 0; i < service->method_count(); ++i) {
+    const auto it = StreamMethods().find("/" + service->full_name() + "/" + service->method(i)->name());
+    ASSERT_NE(it, StreamMethods().end()) << service->method(i)->full_name();
+    EXPECT_EQ(it->second.request_prototype->GetDescriptor(), service->method(i)->input_type());
+  }
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ std::vector<CommandInfo> Commands() {
       NetworkCreate, NetworkGet,       NetworkList,      NetworkForward,  NetworkSetTraining, NetworkSetThresholdMargin,
       NetworkReset,  NetworkDelete,  //
       Raster,        Heatmap,        //
-      Health,
+      Health,        Statistics,
   };
   std::vector<CommandInfo> commands;
   for (const auto& command : kTable) commands.push_back(command());

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "handlers/first_spikes.h"
 #include "handlers/handlers.h"
 #include "handlers/operands.h"
 
@@ -17,12 +18,12 @@ using Response = v1::FirstSpikeIndexResponse;
 
 int64_t FirstSpikeIndexWork(Incoming<Request> request) { return Elements(request.tensor(Request::kSpikesFieldNumber)); }
 
-absl::StatusOr<Outgoing<Response>> FirstSpikeIndex(Incoming<Request> request, Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(request->mask_dtype(), DataType::kBool,
+absl::Status FindFirstSpikes(const codec::WireTensor& spikes_tensor, const v1::FirstSpikeIndexRequest& options,
+                             Context& context, const codec::TensorTarget& out) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(options.mask_dtype(), DataType::kBool,
                                                                                {DataType::kBool, DataType::kBit}));
-  SPIKESERVE_ASSIGN_OR_RETURN(
-      auto spikes, codec::Decode<uint8_t>(request.tensor(Request::kSpikesFieldNumber), "spikes", codec::Accept::kBinary,
-                                          context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto spikes, codec::Decode<uint8_t>(spikes_tensor, "spikes", codec::Accept::kBinary,
+                                                                  context.limits.max_decoded_bytes));
   const Shape& shape = spikes.shape();
   if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
   const Shape row_shape(shape.begin(), shape.end() - 1);
@@ -30,15 +31,11 @@ absl::StatusOr<Outgoing<Response>> FirstSpikeIndex(Incoming<Request> request, Co
   const int64_t steps = shape.back();
   SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<int32_t> index,
                               spikeserve::FirstSpikeIndex(spikes.Matrix(rows, steps), context.executor));
-
-  Outgoing<Response> response(context.buffers);
-  if (request->index_output()) {
-    codec::EncodeTensor(TensorView(absl::MakeConstSpan(index), row_shape),
-                        response.tensor(Response::kIndexFieldNumber));
-    return response;
+  if (options.index_output()) {
+    codec::EncodeTensor(TensorView(absl::MakeConstSpan(index), row_shape), out);
+    return absl::OkStatus();
   }
-  SPIKESERVE_ASSIGN_OR_RETURN(
-      uint8_t * bytes, ResultRoom(mask_dtype, shape, "index", context, response.tensor(Response::kIndexFieldNumber)));
+  SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes, ResultRoom(mask_dtype, shape, "index", context, out));
   const bool bits = mask_dtype == DataType::kBit;
   const int64_t row_bytes = bits ? (steps + 7) / 8 : steps;
   std::memset(bytes, 0, static_cast<size_t>(rows * row_bytes));
@@ -51,6 +48,13 @@ absl::StatusOr<Outgoing<Response>> FirstSpikeIndex(Incoming<Request> request, Co
       row[index[r]] = 1;
     }
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Outgoing<Response>> FirstSpikeIndex(Incoming<Request> request, Context& context) {
+  Outgoing<Response> response(context.buffers);
+  SPIKESERVE_RETURN_IF_ERROR(FindFirstSpikes(request.tensor(Request::kSpikesFieldNumber), *request, context,
+                                             response.tensor(Response::kIndexFieldNumber)));
   return response;
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/network_store.h"
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
+#include "spikeserve/v1/server.pb.h"
 
 namespace spikeserve::server {
 
@@ -27,6 +28,10 @@ absl::StatusOr<Outgoing<v1::RedundantOneHotResponse>> RedundantOneHot(Incoming<v
 absl::StatusOr<Outgoing<v1::FirstSpikeIndexResponse>> FirstSpikeIndex(Incoming<v1::FirstSpikeIndexRequest>, Context&);
 absl::StatusOr<Outgoing<v1::ThresholdMarginResponse>> ThresholdMargin(Incoming<v1::ThresholdMarginRequest>, Context&);
 absl::StatusOr<Outgoing<v1::StcaLossResponse>> StcaLoss(Incoming<v1::StcaLossRequest>, Context&);
+
+// The server itself.
+absl::StatusOr<Outgoing<v1::ServerStatisticsResponse>> ServerStatistics(Incoming<v1::ServerStatisticsRequest>,
+                                                                        Context&);
 
 // About how many operations on elements each function takes for a request: what is small is computed at once, in the
 // thread that received it. The request may be wrong in any way.

@@ -83,6 +83,7 @@ const MethodTable& Methods() {
       {"/spikeserve.v1.SpikeFunctionService/FirstSpikeIndex", Plain(FirstSpikeIndex, FirstSpikeIndexWork)},
       {"/spikeserve.v1.SpikeFunctionService/ThresholdMargin", Plain(ThresholdMargin, ThresholdMarginWork)},
       {"/spikeserve.v1.SpikeFunctionService/StcaLoss", Plain(StcaLoss, StcaLossWork)},
+      {"/spikeserve.v1.SpikeServerService/ServerStatistics", Plain(ServerStatistics)},
       {"/spikeserve.v1.SpikeNetworkService/CreateNetwork", Plain(CreateNetwork)},
       {"/spikeserve.v1.SpikeNetworkService/ListNetworks", Plain(ListNetworks)},
       {"/spikeserve.v1.SpikeNetworkService/GetNetwork", OnNetwork(GetNetwork)},

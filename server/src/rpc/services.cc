@@ -11,9 +11,10 @@
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
-#include "spikeserve/v1/functions.grpc.pb.h"
 #include "rpc/stream_call.h"
+#include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/networks.grpc.pb.h"
+#include "spikeserve/v1/server.grpc.pb.h"
 #include "spikeserve/v1/streams.grpc.pb.h"
 
 namespace spikeserve::rpc {
@@ -115,11 +116,22 @@ class NetworkService final : public RawNetworks {
   Engine& engine_;
 };
 
+using RawServer = v1::SpikeServerService::WithRawCallbackMethod_ServerStatistics<v1::SpikeServerService::Service>;
+
+class ServerService final : public RawServer {
+ public:
+  explicit ServerService(Engine& engine) : engine_(engine) {}
+  SPIKESERVE_RPC(SpikeServerService, ServerStatistics)
+
+ private:
+  Engine& engine_;
+};
+
 #undef SPIKESERVE_RPC
 
-#define SPIKESERVE_STREAM(service, method)                                               \
-  StreamReactor* method(CallbackServerContext* context) override {                       \
-    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context);      \
+#define SPIKESERVE_STREAM(service, method)                                          \
+  StreamReactor* method(CallbackServerContext* context) override {                  \
+    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context); \
   }
 
 using S = v1::SpikeStreamService;
@@ -147,6 +159,7 @@ std::vector<std::unique_ptr<grpc::Service>> MakeServices(Engine& engine) {
   services.push_back(std::make_unique<FunctionService>(engine));
   services.push_back(std::make_unique<NetworkService>(engine));
   services.push_back(std::make_unique<StreamService>(engine));
+  services.push_back(std::make_unique<ServerService>(engine));
   return services;
 }
 

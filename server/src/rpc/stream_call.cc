@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
 
@@ -18,7 +19,10 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   StreamCall(server::Engine& engine, const char* path, grpc::CallbackServerContext* context) : engine_(engine) {
     absl::StatusOr<std::shared_ptr<Stream>> stream = engine.OpenStream(
         path, *this, absl::FromChrono(context->deadline()), [context] { return context->IsCancelled(); });
-    if (!stream.ok()) return StreamReactor::Finish(ToGrpc(stream.status()));
+    if (!stream.ok()) {
+      Finish(stream.status());
+      return;
+    }
     stream_ = *std::move(stream);
     stream_->Start();
   }
@@ -38,9 +42,10 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     if (!ok) return stream->OnRead(std::nullopt);
     auto bytes = std::make_shared<ByteBuffer>();
     bytes->Swap(&incoming_);
-    stream->OnRead([bytes = std::move(bytes), &buffers = engine_.buffers()](const google::protobuf::Message& prototype) {
-      return FromByteBuffer(*bytes, prototype, buffers);
-    });
+    stream->OnRead(
+        [bytes = std::move(bytes), &buffers = engine_.buffers()](const google::protobuf::Message& prototype) {
+          return FromByteBuffer(*bytes, prototype, buffers);
+        });
   }
   void OnWriteDone(bool ok) override {
     const std::shared_ptr<Stream> stream = stream_;

@@ -4,6 +4,7 @@
 #define SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 
 #include "memory/buffer_pool.h"
+#include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/network_store.h"
 #include "spikeserve/compute/executor.h"
@@ -18,6 +19,7 @@ struct Context {
   NetworkStore& networks;
   // For the elements of results.
   BufferPool& buffers;
+  const Counters& counters;
 };
 
 }  // namespace spikeserve::server

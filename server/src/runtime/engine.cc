@@ -19,8 +19,8 @@ absl::Status CheckWanted(const Call& call) {
   return absl::OkStatus();
 }
 
-// Calls `fn`, which returns a Status or a StatusOr. Our code throws nothing, but an allocation may fail anywhere: that ends the
-// call, and not the server.
+// Calls `fn`, which returns a Status or a StatusOr. Our code throws nothing, but an allocation may fail anywhere: that
+// ends the call, and not the server.
 template <typename Fn>
 auto Guarded(Fn fn) -> decltype(fn()) {
   try {
@@ -67,7 +67,9 @@ Engine::Engine(EngineOptions options)
       buffers_(options_.limits.max_idle_buffer_bytes),
       pool_(ThreadCount(options_.threads)),
       networks_(options_.limits, pool_, options_.clock),
-      expirer_([this] { ExpireNetworks(); }) {}
+      expirer_([this] { ExpireNetworks(); }) {
+  counters_.threads = ThreadCount(options_.threads);
+}
 
 Engine::~Engine() {
   {
@@ -105,9 +107,12 @@ void Engine::Submit(Call call) {
 }
 
 absl::Status Engine::Admit() {
-  const int64_t calls = calls_.fetch_add(1) + 1;
-  if (calls <= options_.limits.max_calls) return absl::OkStatus();
-  calls_.fetch_sub(1);
+  if (counters_.calls_in_progress.fetch_add(1) < options_.limits.max_calls) {
+    ++counters_.calls_accepted;
+    return absl::OkStatus();
+  }
+  --counters_.calls_in_progress;
+  ++counters_.calls_refused;
   return absl::ResourceExhaustedError(
       absl::StrCat("calls: ", options_.limits.max_calls, " wait or compute already; need fewer than ",
                    options_.limits.max_calls, " (the server's --max-calls); try again later"));
@@ -126,7 +131,7 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(std::string_view path
   const auto compute = [this, call = std::move(call)](const std::function<absl::Status(Context&)>& fn) -> absl::Status {
     if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return wanted;
     CallExecutor executor(pool_, call);
-    Context context{options_.limits, executor, networks_, buffers_};
+    Context context{options_.limits, executor, networks_, buffers_, counters_};
     absl::Status status = Guarded([&] { return fn(context); });
     if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return wanted;
     return status;
@@ -135,7 +140,7 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(std::string_view path
       method->second, transport, [this](std::function<void()> task) { pool_.Submit(std::move(task)); }, compute);
   return std::shared_ptr<Stream>(stream, [this](Stream* ended) {
     delete ended;
-    calls_.fetch_sub(1);
+    --counters_.calls_in_progress;
   });
 }
 
@@ -159,7 +164,7 @@ void Engine::Compute(const Method& method, const codec::Envelope& request, HeldN
                      Call call) {
   if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return Finish(call, std::move(wanted));
   CallExecutor executor(threads, call);
-  Context context{options_.limits, executor, networks_, buffers_};
+  Context context{options_.limits, executor, networks_, buffers_, counters_};
   EnvelopeOr result = Guarded([&] { return method.handle(request, held, context); });
   // A handler that changes a network carries the change out whole; others may have stopped half-way.
   if (held == nullptr) {
@@ -169,7 +174,7 @@ void Engine::Compute(const Method& method, const codec::Envelope& request, HeldN
 }
 
 void Engine::Finish(Call& call, EnvelopeOr result) {
-  calls_.fetch_sub(1);
+  --counters_.calls_in_progress;
   call.done(std::move(result));
 }
 

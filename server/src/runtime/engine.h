@@ -24,6 +24,7 @@
 #include "codec/envelope.h"
 #include "memory/buffer_pool.h"
 #include "runtime/compute_pool.h"
+#include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
 #include "runtime/network_store.h"
@@ -67,8 +68,8 @@ class Engine {
   // once, reach `done` before it returns.
   void Submit(Call call);
 
-  // A stream on the method `path`, to be started by the caller; it counts as a call until it is destroyed. Errors: those
-  // of Submit. `transport`, and what `cancelled` refers to, must live until Finish was called on it.
+  // A stream on the method `path`, to be started by the caller; it counts as a call until it is destroyed. Errors:
+  // those of Submit. `transport`, and what `cancelled` refers to, must live until Finish was called on it.
   absl::StatusOr<std::shared_ptr<Stream>> OpenStream(std::string_view path, StreamTransport& transport,
                                                      absl::Time deadline, std::function<bool()> cancelled);
 
@@ -85,7 +86,7 @@ class Engine {
   void ExpireNetworks();
 
   const EngineOptions options_;
-  std::atomic<int64_t> calls_{0};
+  Counters counters_;
   BufferPool buffers_;
   ComputePool pool_;
   NetworkStore networks_;

@@ -24,6 +24,7 @@
 #include "spikeserve/client/functions.h"
 #include "spikeserve/client/networks.h"
 #include "spikeserve/client/options.h"
+#include "spikeserve/client/statistics.h"
 
 namespace spikeserve {
 
@@ -73,6 +74,9 @@ class Client {
   ResultOr<FirstSpikeIndexArgs> FirstSpikeIndex(const FirstSpikeIndexArgs& a, const CallOptions& o = {}) const;
   ResultOr<ThresholdMarginArgs> ThresholdMargin(const ThresholdMarginArgs& a, const CallOptions& o = {}) const;
   ResultOr<StcaLossArgs> StcaLoss(const StcaLossArgs& a, const CallOptions& o = {}) const;
+
+  // The server itself.
+  ResultOr<ServerStatisticsArgs> ServerStatistics(const CallOptions& o = {}) const;
 
   // Networks.
 
