@@ -9,8 +9,10 @@
 
 #include "benchmark/benchmark.h"
 #include "hwy/highway.h"
+#include "spikeserve/compute/redundant_one_hot.h"
 #include "spikeserve/compute/spike_cluster.h"
 #include "spikeserve/compute/spike_cluster_scan.h"
+#include "spikeserve/compute/step_mask.h"
 
 namespace spikeserve {
 namespace {
@@ -95,6 +97,74 @@ void SpikeClustersInPieces(benchmark::State& state) {
   SetBytes(state, v.size() * sizeof(float));
 }
 BENCHMARK(SpikeClustersInPieces)->Args({100, 10'000, 1, 1})->Args({100, 10'000, 1, 16})->Args({100, 10'000, 10, 16});
+
+// Bytes of the mask [range(0), range(1)] that are written.
+
+std::vector<int32_t> Index(int64_t count, int64_t steps) {
+  std::mt19937 random(1);
+  std::vector<int32_t> index(static_cast<size_t>(count));
+  for (int32_t& step : index) step = static_cast<int32_t>(random() % (steps + 1)) - 1;
+  return index;
+}
+
+void StepMask(benchmark::State& state) {
+  const std::vector<int32_t> index = Index(state.range(1), state.range(0));
+  std::vector<uint8_t> mask(static_cast<size_t>(state.range(0) * state.range(1)));
+  for (auto _ : state) {
+    WriteStepMask(index, state.range(0), absl::MakeSpan(mask));
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, mask.size());
+}
+BENCHMARK(StepMask)->Args({100, 10'000})->Args({100, 100'000});
+
+void StepBitMask(benchmark::State& state) {
+  const std::vector<int32_t> index = Index(state.range(1), state.range(0));
+  std::vector<uint8_t> mask(static_cast<size_t>(state.range(0) * ((state.range(1) + 7) / 8)));
+  for (auto _ : state) {
+    WriteStepBitMask(index, state.range(0), absl::MakeSpan(mask));
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, mask.size());
+}
+BENCHMARK(StepBitMask)->Args({100, 10'000})->Args({100, 100'000});
+
+// Bytes of the codes of range(0) labels of range(1) classes, range(2) ones each, that are written.
+
+std::vector<int64_t> Labels(const benchmark::State& state) {
+  std::mt19937 random(1);
+  std::vector<int64_t> labels(static_cast<size_t>(state.range(0)));
+  for (int64_t& label : labels) label = static_cast<int64_t>(random()) % state.range(1);
+  return labels;
+}
+
+template <typename Scalar>
+void OneHot(benchmark::State& state) {
+  const std::vector<int64_t> labels = Labels(state);
+  std::vector<Scalar> codes(static_cast<size_t>(state.range(0) * state.range(1) * state.range(2)));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(RedundantOneHot(labels, state.range(1), state.range(2), absl::MakeSpan(codes)));
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, codes.size() * sizeof(Scalar));
+}
+BENCHMARK(OneHot<float>)
+    ->Args({100'000, 10, 10})
+    ->Args({10'000, 10, 10})
+    ->Args({1'000, 10, 10})
+    ->Args({1'000, 1'000, 10});
+BENCHMARK(OneHot<uint8_t>)->Args({100'000, 10, 10})->Args({100'000, 10, 1})->Args({10'000, 10, 10});
+
+void OneHotBits(benchmark::State& state) {
+  const std::vector<int64_t> labels = Labels(state);
+  std::vector<uint8_t> codes(static_cast<size_t>(state.range(0) * ((state.range(1) * state.range(2) + 7) / 8)));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(RedundantOneHotBits(labels, state.range(1), state.range(2), absl::MakeSpan(codes)));
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, codes.size());
+}
+BENCHMARK(OneHotBits)->Args({100'000, 10, 10});
 
 }  // namespace
 }  // namespace spikeserve

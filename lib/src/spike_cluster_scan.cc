@@ -23,6 +23,8 @@ constexpr int64_t kStepsOfOverhead = 8;
 
 constexpr int64_t kMaxSteps = std::numeric_limits<int32_t>::max();
 
+int64_t CeilDivide(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
 template <typename Scalar>
 absl::Status CheckOperands(int64_t neurons, absl::Span<const Scalar> v_threshold, const SpikeClusterOptions& options) {
   if (neurons < 0) return InvalidField("neurons", absl::StrCat(neurons), ">= 0");
@@ -73,21 +75,34 @@ class SpikeClusterScan<Scalar>::Impl {
   int64_t ByteSizeAfter(int64_t rows) const;
 
  private:
-  using Block = simd::SpikeClusterBlock<Scalar>;
+  using Group = simd::SpikeClusterGroup<Scalar>;
   using Run = simd::SpikeClusterRun<Scalar>;
-  using Step = typename Block::Step;
+  using Step = typename Group::Step;
 
-  int64_t BlockCount() const { return neurons_ / Block::kWidth + (neurons_ % Block::kWidth != 0); }
-  static int64_t FirstNeuron(int64_t b) { return b * Block::kWidth; }
+  // Neurons that are taken together through all steps: so many that the pieces of rows (2 KB of floats) are worth the
+  // jump from one row to the next, so few that their state and a run of rows stay in the first-level cache.
+  static constexpr int64_t kBlockNeurons = 512;
+  static constexpr int64_t kBlockGroups = kBlockNeurons / Group::kNeurons;
+  struct Block {
+    int64_t first;
+    int64_t neurons;  // <= kBlockNeurons.
+    Group* groups;    // Their state.
+  };
+
+  int64_t BlockCount() const { return CeilDivide(neurons_, kBlockNeurons); }
+  int64_t GroupCount() const { return CeilDivide(neurons_, Group::kNeurons); }
+  Block BlockAt(int64_t b, Group* groups) const {
+    return {b * kBlockNeurons, std::min(kBlockNeurons, neurons_ - b * kBlockNeurons), groups};
+  }
 
   absl::Status CheckRows(const MatrixView<Scalar>& rows) const;
   void ForEachBlock(int64_t rows, Executor& executor, absl::FunctionRef<void(int64_t b)> body) const;
 
-  void StartBlock(int64_t b, Block& block) const;
-  static void ForgetSpikes(Block& block);
-  void AdvanceBlock(int64_t b, const MatrixView<Scalar>& rows, Block& block) const;
-  void JudgeLastSteps(int64_t b, const MatrixView<Scalar>& rows, Block& block) const;
-  static void EndClusters(Block& block);
+  void Start(const Block& block) const;
+  static void ForgetSpikes(const Block& block);
+  // Whether there may be a NaN.
+  bool Advance(const Block& block, const MatrixView<Scalar>& rows) const;
+  void JudgeLastSteps(const Block& block, const MatrixView<Scalar>& rows) const;
 
   // The rows for which the history has room once `steps` rows were taken: they double until they are t_in.
   int64_t HistoryCapacity(int64_t steps) const;
@@ -105,7 +120,7 @@ class SpikeClusterScan<Scalar>::Impl {
   int64_t first_step_;  // The first that may be a spike or a candidate.
   int64_t steps_ = 0;
   absl::Status status_;
-  std::unique_ptr<Block[]> blocks_;  // None before the first rows.
+  std::unique_ptr<Group[]> groups_;  // None before the first rows.
   // A ring: the row of step s, one of the last min(t_in, steps_), is at s % t_in.
   std::unique_ptr<Scalar[]> history_;
   int64_t history_capacity_ = 0;
@@ -127,51 +142,55 @@ absl::Status SpikeClusterScan<Scalar>::Impl::CheckRows(const MatrixView<Scalar>&
 template <typename Scalar>
 void SpikeClusterScan<Scalar>::Impl::ForEachBlock(int64_t rows, Executor& executor,
                                                   absl::FunctionRef<void(int64_t b)> body) const {
-  const int64_t grain = 1 + kElementsPerTask / (Block::kWidth * (rows + kStepsOfOverhead));
+  const int64_t grain = 1 + kElementsPerTask / (kBlockNeurons * (rows + kStepsOfOverhead));
   executor.ParallelFor(BlockCount(), grain, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) body(b);
   });
 }
 
 template <typename Scalar>
-void SpikeClusterScan<Scalar>::Impl::StartBlock(int64_t b, Block& block) const {
+void SpikeClusterScan<Scalar>::Impl::Start(const Block& block) const {
   constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
-  block.width = std::min(Block::kWidth, neurons_ - FirstNeuron(b));
-  block.lowest = kInfinity;
-  block.maybe_nan = false;
-  std::fill_n(block.highest, block.width, -kInfinity);
-  if (v_threshold_.size() == 1) {
-    std::fill_n(block.threshold, block.width, v_threshold_[0]);
-  } else {
-    std::copy_n(v_threshold_.begin() + FirstNeuron(b), block.width, block.threshold);
+  for (int64_t first = 0; first < block.neurons; first += Group::kNeurons) {
+    Group& group = block.groups[first / Group::kNeurons];
+    std::fill_n(group.lowest, Group::kNeurons, kInfinity);
+    std::fill_n(group.highest, Group::kNeurons, -kInfinity);
+    if (v_threshold_.size() == 1) {
+      std::fill_n(group.threshold, Group::kNeurons, v_threshold_[0]);
+    } else {
+      std::copy_n(&v_threshold_[block.first + first], std::min(Group::kNeurons, block.neurons - first),
+                  group.threshold);
+    }
   }
   ForgetSpikes(block);
 }
 
 template <typename Scalar>
-void SpikeClusterScan<Scalar>::Impl::ForgetSpikes(Block& block) {
-  std::fill_n(block.last_spike, block.width, Block::kNever);
-  std::fill_n(block.clusters, block.width, Step{0});
-  std::fill_n(block.size, block.width, Block::kNone);
-  std::fill_n(block.smallest, block.width, Block::kNone);
-  std::fill_n(block.k_negative, block.width, Step{-1});
-  std::fill_n(block.k_positive, block.width, Step{-1});
-  std::fill_n(block.candidate, block.width, std::numeric_limits<Scalar>::quiet_NaN());
+void SpikeClusterScan<Scalar>::Impl::ForgetSpikes(const Block& block) {
+  for (Group* group = block.groups; group < block.groups + CeilDivide(block.neurons, Group::kNeurons); ++group) {
+    std::fill_n(group->last_spike, Group::kNeurons, Group::kNever);
+    std::fill_n(group->clusters, Group::kNeurons, Step{0});
+    std::fill_n(group->size, Group::kNeurons, Group::kNone);
+    std::fill_n(group->smallest, Group::kNeurons, Group::kNone);
+    std::fill_n(group->k_negative, Group::kNeurons, Step{-1});
+    std::fill_n(group->k_positive, Group::kNeurons, Step{-1});
+    std::fill_n(group->candidate, Group::kNeurons, std::numeric_limits<Scalar>::quiet_NaN());
+  }
 }
 
 // Takes a block through `rows`, the next. Step s is judged as a candidate together with the spikes of step s + t_in.
 template <typename Scalar>
-void SpikeClusterScan<Scalar>::Impl::AdvanceBlock(int64_t b, const MatrixView<Scalar>& rows, Block& block) const {
-  const int64_t first_neuron = FirstNeuron(b);
+bool SpikeClusterScan<Scalar>::Impl::Advance(const Block& block, const MatrixView<Scalar>& rows) const {
   const int64_t end = steps_ + rows.rows();
-  // Of the row that is read kMaxSteps steps after `t`: in the next block after the last.
+  // The row that is read kMaxSteps steps after `t`; after the last ones, in the next block.
   const auto row_ahead = [&](int64_t t) {
     const int64_t ahead = t + Run::kMaxSteps;
-    if (ahead < end) return Row(rows, ahead) + first_neuron;
+    if (ahead < end) return Row(rows, ahead) + block.first;
     const int64_t in_next_block = steps_ + (ahead - end);
-    if (b + 1 < BlockCount() && in_next_block < end) return Row(rows, in_next_block) + first_neuron + Block::kWidth;
-    return Row(rows, t) + first_neuron;
+    const bool exists = block.first + kBlockNeurons < neurons_ && in_next_block < end;
+    return exists ? Row(rows, in_next_block) + block.first + kBlockNeurons : Row(rows, t) + block.first;
   };
+  bool maybe_nan = false;
   Run run;
   run.spikes = true;
   run.t_in = static_cast<Step>(t_in_);
@@ -184,18 +203,19 @@ void SpikeClusterScan<Scalar>::Impl::AdvanceBlock(int64_t b, const MatrixView<Sc
     if (!run.candidates) count = std::min(count, first_step_ - s);
     run.count = static_cast<int>(count);
     for (int i = 0; i < run.count; ++i) {
-      run.v[i] = Row(rows, t + i) + first_neuron;
+      run.v[i] = Row(rows, t + i) + block.first;
       run.v_ahead[i] = row_ahead(t + i);
-      if (run.candidates) run.v_candidate[i] = Row(rows, s + i) + first_neuron;
+      if (run.candidates) run.v_candidate[i] = Row(rows, s + i) + block.first;
     }
-    simd::Advance(run, block);
+    maybe_nan |= simd::Advance(run, block.neurons, block.groups);
     if (t < first_step_) ForgetSpikes(block);
   }
+  return maybe_nan;
 }
 
 // Judges the steps that are not followed by t_in others, after `rows`.
 template <typename Scalar>
-void SpikeClusterScan<Scalar>::Impl::JudgeLastSteps(int64_t b, const MatrixView<Scalar>& rows, Block& block) const {
+void SpikeClusterScan<Scalar>::Impl::JudgeLastSteps(const Block& block, const MatrixView<Scalar>& rows) const {
   const int64_t end = steps_ + rows.rows();
   Run run;
   run.spikes = false;
@@ -204,15 +224,8 @@ void SpikeClusterScan<Scalar>::Impl::JudgeLastSteps(int64_t b, const MatrixView<
   for (int64_t s = std::max(first_step_, end - t_in_); s < end; s += run.count) {
     run.first_candidate = static_cast<Step>(s);
     run.count = static_cast<int>(std::min<int64_t>(Run::kMaxSteps, end - s));
-    for (int i = 0; i < run.count; ++i) run.v_candidate[i] = Row(rows, s + i) + FirstNeuron(b);
-    simd::Advance(run, block);
-  }
-}
-
-template <typename Scalar>
-void SpikeClusterScan<Scalar>::Impl::EndClusters(Block& block) {
-  for (int64_t n = 0; n < block.width; ++n) {
-    block.k_negative[n] = block.size[n] < block.smallest[n] ? block.last_spike[n] : block.k_negative[n];
+    for (int i = 0; i < run.count; ++i) run.v_candidate[i] = Row(rows, s + i) + block.first;
+    simd::Advance(run, block.neurons, block.groups);
   }
 }
 
@@ -238,19 +251,17 @@ absl::Status SpikeClusterScan<Scalar>::Impl::Add(const MatrixView<Scalar>& rows,
   if (absl::Status status = CheckRows(rows); !status.ok()) return status;
   if (rows.rows() == 0) return absl::OkStatus();
   const int64_t end = steps_ + rows.rows();
-  const bool first = blocks_ == nullptr;
-  if (first) blocks_ = std::make_unique_for_overwrite<Block[]>(static_cast<size_t>(BlockCount()));
+  const bool first = groups_ == nullptr;
+  if (first) groups_ = std::make_unique_for_overwrite<Group[]>(static_cast<size_t>(GroupCount()));
   GrowHistory(end);
   std::atomic<bool> maybe_nan = false;
   ForEachBlock(rows.rows(), executor, [&](int64_t b) {
-    Block& block = blocks_[b];
-    if (first) StartBlock(b, block);
-    AdvanceBlock(b, rows, block);
+    const Block block = BlockAt(b, &groups_[b * kBlockGroups]);
+    if (first) Start(block);
+    if (Advance(block, rows)) maybe_nan.store(true, std::memory_order_relaxed);
     for (int64_t s = std::max(steps_, end - t_in_); s < end; ++s) {
-      std::copy_n(Row(rows, s) + FirstNeuron(b), block.width, HistoryRow(s) + FirstNeuron(b));
+      std::copy_n(Row(rows, s) + block.first, block.neurons, HistoryRow(s) + block.first);
     }
-    if (block.maybe_nan) maybe_nan.store(true, std::memory_order_relaxed);
-    block.maybe_nan = false;
   });
   if (maybe_nan) status_ = CheckNumbers(rows, steps_);
   steps_ = end;
@@ -267,43 +278,52 @@ absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Impl::Finish(const Matri
 
   const bool reference = options_.rule == ClusterRule::kReference;
   // The minimum of all voltages, on which the reference's k_positive hangs, is known only after the last block. But it
-  // makes a difference only to neurons with nothing higher than their block's minimum, and only if the two are the
-  // same.
+  // makes a difference only to neurons with nothing higher than their own minimum, and only if that is the one of all.
   struct AtMinimum {
     int64_t neuron;
+    Scalar lowest;
     int32_t k_positive;
   };
   struct BlockEnd {
     Scalar lowest;
-    std::vector<AtMinimum> at_minimum;  // What is different if `lowest` is the minimum of all.
+    std::vector<AtMinimum> at_minimum;
   };
   std::vector<BlockEnd> ends(static_cast<size_t>(BlockCount()));
   std::atomic<bool> maybe_nan = false;
   ForEachBlock(last_rows.rows(), executor, [&](int64_t b) {
-    Block block;
-    if (blocks_ == nullptr) {
-      StartBlock(b, block);
+    Group groups[kBlockGroups];
+    const Block block = BlockAt(b, groups);
+    if (groups_ == nullptr) {
+      Start(block);
     } else {
-      block = blocks_[b];
+      std::copy_n(&groups_[b * kBlockGroups], CeilDivide(block.neurons, Group::kNeurons), groups);
     }
-    AdvanceBlock(b, last_rows, block);
-    JudgeLastSteps(b, last_rows, block);
-    EndClusters(block);
+    if (Advance(block, last_rows)) maybe_nan.store(true, std::memory_order_relaxed);
+    JudgeLastSteps(block, last_rows);
 
-    const int64_t first = FirstNeuron(b);
-    std::copy_n(block.clusters, block.width, result.n_o.begin() + first);
-    std::copy_n(block.k_positive, block.width, result.k_positive.begin() + first);
-    std::copy_n(block.k_negative, block.width, result.k_negative.begin() + first);
     BlockEnd& end = ends[static_cast<size_t>(b)];
-    end.lowest = block.lowest;
-    for (int64_t n = 0; reference && n < block.width; ++n) {
-      if (block.highest[n] == block.lowest) {
-        end.at_minimum.push_back({first + n, 0});
-      } else if (block.candidate[n] == block.lowest) {
-        end.at_minimum.push_back({first + n, -1});
+    end.lowest = groups[0].lowest[0];
+    for (int64_t first = 0; first < block.neurons; first += Group::kNeurons) {
+      const Group& group = groups[first / Group::kNeurons];
+      const int64_t neurons = std::min(Group::kNeurons, block.neurons - first);
+      const int64_t out = block.first + first;
+      bool any_at_minimum = false;
+      for (int64_t n = 0; n < neurons; ++n) {
+        result.n_o[out + n] = static_cast<float>(group.clusters[n]);
+        const bool last_is_smallest = group.size[n] < group.smallest[n];
+        result.k_negative[out + n] = static_cast<int32_t>(last_is_smallest ? group.last_spike[n] : group.k_negative[n]);
+        result.k_positive[out + n] = static_cast<int32_t>(group.k_positive[n]);
+        end.lowest = std::min(end.lowest, group.lowest[n]);
+        any_at_minimum |= (group.highest[n] == group.lowest[n]) | (group.candidate[n] == group.lowest[n]);
+      }
+      for (int64_t n = 0; reference && any_at_minimum && n < neurons; ++n) {
+        if (group.highest[n] == group.lowest[n]) {
+          end.at_minimum.push_back({out + n, group.lowest[n], 0});
+        } else if (group.candidate[n] == group.lowest[n]) {
+          end.at_minimum.push_back({out + n, group.lowest[n], -1});
+        }
       }
     }
-    if (block.maybe_nan) maybe_nan.store(true, std::memory_order_relaxed);
   });
   if (maybe_nan) {
     if (absl::Status status = CheckNumbers(last_rows, steps_); !status.ok()) return status;
@@ -318,8 +338,9 @@ absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Impl::Finish(const Matri
                         absl::StrCat("at most the minimum of v, ", lowest + Scalar{0}));  // Prints -0 as 0.
   }
   for (const BlockEnd& end : ends) {
-    if (end.lowest != v_min) continue;
-    for (const auto& [neuron, k_positive] : end.at_minimum) result.k_positive[neuron] = k_positive;
+    for (const AtMinimum& at : end.at_minimum) {
+      if (at.lowest == v_min) result.k_positive[at.neuron] = at.k_positive;
+    }
   }
   return result;
 }
@@ -330,7 +351,7 @@ int64_t SpikeClusterScan<Scalar>::Impl::ByteSizeAfter(int64_t rows) const {
   // As a floating-point number, in which nothing overflows.
   const double bytes = static_cast<double>(sizeof(*this)) +
                        static_cast<double>(v_threshold_.capacity()) * sizeof(Scalar) +
-                       (steps > 0 ? static_cast<double>(BlockCount()) * sizeof(Block) : 0) +
+                       (steps > 0 ? static_cast<double>(GroupCount()) * sizeof(Group) : 0) +
                        static_cast<double>(HistoryCapacity(steps)) * static_cast<double>(neurons_) * sizeof(Scalar);
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   return bytes < static_cast<double>(kMax) ? static_cast<int64_t>(bytes) : kMax;

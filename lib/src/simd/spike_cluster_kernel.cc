@@ -23,47 +23,51 @@ HWY_INLINE V CountWhere(D d, hn::Mask<D> mask, V v) {
 #endif
 }
 
-// Takes kVectors vectors of neurons through all steps of the run; their state stays in registers meanwhile. Everything
-// is free of branches: neurons differ in when they fire.
+// Takes the kVectors vectors of neurons from `first` on through all steps of the run; their state stays in registers
+// meanwhile. Everything is free of branches: neurons differ in when they fire.
 template <int kVectors, bool kSpikes, bool kCandidates, class D, typename Scalar = hn::TFromD<D>>
-HWY_INLINE void AdvanceVectors(D d, const SpikeClusterRun<Scalar>& run, int64_t first_neuron,
-                               SpikeClusterBlock<Scalar>& block, hn::Vec<D>& lowest, hn::Vec<D>& sum) {
+HWY_INLINE void AdvanceVectors(D d, const SpikeClusterRun<Scalar>& run, int64_t first,
+                               SpikeClusterGroup<Scalar>* groups, hn::Vec<D>& sum) {
+  using Group = SpikeClusterGroup<Scalar>;
   using DI = hn::RebindToSigned<D>;
-  using Step = typename SpikeClusterBlock<Scalar>::Step;
+  using Step = typename Group::Step;
   const DI di;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  Group& group = groups[first / Group::kNeurons];
+  const int64_t first_of_group = first % Group::kNeurons;
 
-  hn::Vec<D> threshold[kVectors], highest[kVectors], candidate[kVectors];
+  hn::Vec<D> threshold[kVectors], lowest[kVectors], highest[kVectors], candidate[kVectors];
   hn::Vec<DI> last_spike[kVectors], clusters[kVectors], size[kVectors], smallest[kVectors], k_negative[kVectors],
       k_positive[kVectors];
   for (int i = 0; i < kVectors; ++i) {
-    const int64_t n = first_neuron + i * lanes;
-    last_spike[i] = hn::LoadU(di, block.last_spike + n);
+    const int64_t n = first_of_group + i * lanes;
+    last_spike[i] = hn::LoadU(di, group.last_spike + n);
     if constexpr (kSpikes) {
-      threshold[i] = hn::LoadU(d, block.threshold + n);
-      highest[i] = hn::LoadU(d, block.highest + n);
-      clusters[i] = hn::LoadU(di, block.clusters + n);
-      size[i] = hn::LoadU(di, block.size + n);
-      smallest[i] = hn::LoadU(di, block.smallest + n);
-      k_negative[i] = hn::LoadU(di, block.k_negative + n);
+      threshold[i] = hn::LoadU(d, group.threshold + n);
+      lowest[i] = hn::LoadU(d, group.lowest + n);
+      highest[i] = hn::LoadU(d, group.highest + n);
+      clusters[i] = hn::LoadU(di, group.clusters + n);
+      size[i] = hn::LoadU(di, group.size + n);
+      smallest[i] = hn::LoadU(di, group.smallest + n);
+      k_negative[i] = hn::LoadU(di, group.k_negative + n);
     }
     if constexpr (kCandidates) {
-      candidate[i] = hn::LoadU(d, block.candidate + n);
-      k_positive[i] = hn::LoadU(di, block.k_positive + n);
+      candidate[i] = hn::LoadU(d, group.candidate + n);
+      k_positive[i] = hn::LoadU(di, group.k_positive + n);
     }
   }
 
   for (int step = 0; step < run.count; ++step) {
     if constexpr (kSpikes) {
-      const Scalar* v = run.v[step] + first_neuron;
-      const Scalar* ahead = run.v_ahead[step] + first_neuron;
+      const Scalar* v = run.v[step] + first;
+      const Scalar* ahead = run.v_ahead[step] + first;
       for (int64_t n = 0; n < kVectors * lanes; n += 64 / sizeof(Scalar)) hwy::Prefetch(ahead + n);
       const Step t = run.first_step + step;
       const auto t_now = hn::Set(di, t);
       const auto t_before = hn::Set(di, t - run.t_in);
       for (int i = 0; i < kVectors; ++i) {
         const auto v_now = hn::LoadU(d, v + i * lanes);
-        lowest = hn::Min(lowest, v_now);
+        lowest[i] = hn::Min(lowest[i], v_now);
         highest[i] = hn::Max(highest[i], v_now);
         sum = hn::Add(sum, v_now);
         const auto fires = hn::RebindMask(di, hn::Ge(v_now, threshold[i]));
@@ -78,7 +82,7 @@ HWY_INLINE void AdvanceVectors(D d, const SpikeClusterRun<Scalar>& run, int64_t 
     }
     if constexpr (kCandidates) {
       // Step s is a candidate once the spikes up to s + t_in are known, and none of them is at s - t_in or later.
-      const Scalar* v = run.v_candidate[step] + first_neuron;
+      const Scalar* v = run.v_candidate[step] + first;
       const Step s = run.first_candidate + step;
       const auto s_now = hn::Set(di, s);
       const auto s_before = hn::Set(di, s - run.t_in);
@@ -94,63 +98,63 @@ HWY_INLINE void AdvanceVectors(D d, const SpikeClusterRun<Scalar>& run, int64_t 
   }
 
   for (int i = 0; i < kVectors; ++i) {
-    const int64_t n = first_neuron + i * lanes;
+    const int64_t n = first_of_group + i * lanes;
     if constexpr (kSpikes) {
-      hn::StoreU(highest[i], d, block.highest + n);
-      hn::StoreU(last_spike[i], di, block.last_spike + n);
-      hn::StoreU(clusters[i], di, block.clusters + n);
-      hn::StoreU(size[i], di, block.size + n);
-      hn::StoreU(smallest[i], di, block.smallest + n);
-      hn::StoreU(k_negative[i], di, block.k_negative + n);
+      hn::StoreU(lowest[i], d, group.lowest + n);
+      hn::StoreU(highest[i], d, group.highest + n);
+      hn::StoreU(last_spike[i], di, group.last_spike + n);
+      hn::StoreU(clusters[i], di, group.clusters + n);
+      hn::StoreU(size[i], di, group.size + n);
+      hn::StoreU(smallest[i], di, group.smallest + n);
+      hn::StoreU(k_negative[i], di, group.k_negative + n);
     }
     if constexpr (kCandidates) {
-      hn::StoreU(candidate[i], d, block.candidate + n);
-      hn::StoreU(k_positive[i], di, block.k_positive + n);
+      hn::StoreU(candidate[i], d, group.candidate + n);
+      hn::StoreU(k_positive[i], di, group.k_positive + n);
     }
   }
 }
 
-// Takes the neurons from `first_neuron` on through the run, in groups of kVectors vectors; those that are left, in
-// vectors of half as many lanes, and so on.
+// Takes the neurons from `first` on through the run, in groups of kVectors vectors; those that are left in vectors of
+// half as many lanes, and so on. Returns whether there may be a NaN.
 template <int kVectors, bool kSpikes, bool kCandidates, class D, typename Scalar = hn::TFromD<D>>
-HWY_INLINE void AdvanceNeurons(D d, const SpikeClusterRun<Scalar>& run, int64_t first_neuron,
-                               SpikeClusterBlock<Scalar>& block) {
-  const int64_t neurons = kVectors * static_cast<int64_t>(hn::Lanes(d));
-  if (block.width - first_neuron >= neurons) {
-    auto lowest = hn::Set(d, block.lowest);
-    // A sum is NaN where one of its terms is: cheaper than a comparison for each. It is NaN as well for infinities of
-    // both signs, so it is only a reason to look closer.
-    auto sum = hn::Zero(d);
-    do {
-      AdvanceVectors<kVectors, kSpikes, kCandidates>(d, run, first_neuron, block, lowest, sum);
-      first_neuron += neurons;
-    } while (block.width - first_neuron >= neurons);
-    block.lowest = hn::GetLane(hn::MinOfLanes(d, lowest));
-    block.maybe_nan |= !hn::AllFalse(d, hn::IsNaN(sum));
+HWY_INLINE bool AdvanceNeurons(D d, const SpikeClusterRun<Scalar>& run, int64_t first, int64_t neurons,
+                               SpikeClusterGroup<Scalar>* groups) {
+  const int64_t together = kVectors * static_cast<int64_t>(hn::Lanes(d));
+  // A sum is NaN where one of its terms is: cheaper than a comparison for each. It may be NaN for infinities, too.
+  auto sum = hn::Zero(d);
+  for (; neurons - first >= together; first += together) {
+    AdvanceVectors<kVectors, kSpikes, kCandidates>(d, run, first, groups, sum);
   }
+  const bool maybe_nan = !hn::AllFalse(d, hn::IsNaN(sum));
+  if (first == neurons) return maybe_nan;
   if constexpr (kVectors > 1) {
-    AdvanceNeurons<kVectors / 2, kSpikes, kCandidates>(d, run, first_neuron, block);
+    return AdvanceNeurons<kVectors / 2, kSpikes, kCandidates>(d, run, first, neurons, groups) || maybe_nan;
   } else if constexpr (hn::MaxLanes(d) > 1) {
-    AdvanceNeurons<1, kSpikes, kCandidates>(hn::CappedTag<Scalar, hn::MaxLanes(d) / 2>(), run, first_neuron, block);
+    const hn::CappedTag<Scalar, hn::MaxLanes(d) / 2> half;
+    return AdvanceNeurons<1, kSpikes, kCandidates>(half, run, first, neurons, groups) || maybe_nan;
   }
+  return maybe_nan;
 }
 
 template <typename Scalar>
-HWY_INLINE void AdvanceBlock(const SpikeClusterRun<Scalar>& run, SpikeClusterBlock<Scalar>& block) {
-  // Two vectors: with more, their state does not fit into the registers; with fewer, one waits for the other.
+HWY_INLINE bool AdvanceRun(const SpikeClusterRun<Scalar>& run, int64_t neurons, SpikeClusterGroup<Scalar>* groups) {
+  // Two vectors: the state of more does not fit into the registers; with fewer, one instruction waits for another.
   constexpr int kVectors = 2;
   const hn::ScalableTag<Scalar> d;
-  if (!run.candidates) {
-    AdvanceNeurons<kVectors, true, false>(d, run, 0, block);
-  } else if (!run.spikes) {
-    AdvanceNeurons<kVectors, false, true>(d, run, 0, block);
-  } else {
-    AdvanceNeurons<kVectors, true, true>(d, run, 0, block);
-  }
+  static_assert(kVectors * hn::MaxLanes(d) <= SpikeClusterGroup<Scalar>::kNeurons);
+  if (!run.candidates) return AdvanceNeurons<kVectors, true, false>(d, run, 0, neurons, groups);
+  if (!run.spikes) return AdvanceNeurons<kVectors, false, true>(d, run, 0, neurons, groups);
+  return AdvanceNeurons<kVectors, true, true>(d, run, 0, neurons, groups);
 }
 
-void AdvanceFloats(const SpikeClusterRun<float>& run, SpikeClusterBlock<float>& block) { AdvanceBlock(run, block); }
-void AdvanceDoubles(const SpikeClusterRun<double>& run, SpikeClusterBlock<double>& block) { AdvanceBlock(run, block); }
+bool AdvanceFloats(const SpikeClusterRun<float>& run, int64_t neurons, SpikeClusterGroup<float>* groups) {
+  return AdvanceRun(run, neurons, groups);
+}
+
+bool AdvanceDoubles(const SpikeClusterRun<double>& run, int64_t neurons, SpikeClusterGroup<double>* groups) {
+  return AdvanceRun(run, neurons, groups);
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace spikeserve::simd
@@ -162,12 +166,12 @@ namespace spikeserve::simd {
 HWY_EXPORT(AdvanceFloats);
 HWY_EXPORT(AdvanceDoubles);
 
-void Advance(const SpikeClusterRun<float>& run, SpikeClusterBlock<float>& block) {
-  HWY_DYNAMIC_DISPATCH(AdvanceFloats)(run, block);
+bool Advance(const SpikeClusterRun<float>& run, int64_t neurons, SpikeClusterGroup<float>* groups) {
+  return HWY_DYNAMIC_DISPATCH(AdvanceFloats)(run, neurons, groups);
 }
 
-void Advance(const SpikeClusterRun<double>& run, SpikeClusterBlock<double>& block) {
-  HWY_DYNAMIC_DISPATCH(AdvanceDoubles)(run, block);
+bool Advance(const SpikeClusterRun<double>& run, int64_t neurons, SpikeClusterGroup<double>* groups) {
+  return HWY_DYNAMIC_DISPATCH(AdvanceDoubles)(run, neurons, groups);
 }
 
 }  // namespace spikeserve::simd

@@ -9,36 +9,33 @@
 
 namespace spikeserve::simd {
 
-// What is known of a block of neurons after some steps, an array for each variable. Wide enough that the pieces of rows
-// that are read (2 KB) are worth the jump from one row to the next, narrow enough that the state and a run of rows stay
-// in the first-level cache.
+// What is known of some neurons after some steps, an array for each variable.
 template <typename Scalar>
-struct SpikeClusterBlock {
-  static constexpr int64_t kWidth = 512;
+struct SpikeClusterGroup {
+  // Two of the widest vectors of floats.
+  static constexpr int64_t kNeurons = 32;
   // As wide as the voltages, so that both have the same number of lanes in a vector.
   using Step = std::conditional_t<sizeof(Scalar) == 4, int32_t, int64_t>;
   static constexpr Step kNever = std::numeric_limits<int32_t>::min();  // More than 2^31 - 1 before step 0.
   static constexpr Step kNone = std::numeric_limits<Step>::max();
 
-  int64_t width;   // The neurons of this block, <= kWidth.
-  Scalar lowest;   // Of all voltages of the block.
-  bool maybe_nan;  // Set where a voltage was NaN, and perhaps where some were infinite or huge.
-  alignas(64) Scalar threshold[kWidth];
-  Scalar highest[kWidth];
-  Step last_spike[kWidth];  // kNever before the first.
-  Step clusters[kWidth];
-  Step size[kWidth];         // Spikes of the present cluster; kNone before the first, which so is never the smallest.
-  Step smallest[kWidth];     // Spikes of the smallest cluster that has ended; kNone where none has.
-  Step k_negative[kWidth];   // Its last spike.
-  Step k_positive[kWidth];   // The best candidate; -1 where there is none.
-  Scalar candidate[kWidth];  // Its voltage; NaN where there is none.
+  alignas(64) Scalar threshold[kNeurons];
+  Scalar lowest[kNeurons];
+  Scalar highest[kNeurons];
+  Step last_spike[kNeurons];  // kNever before the first.
+  Step clusters[kNeurons];
+  Step size[kNeurons];         // Spikes of the present cluster; kNone before the first, which so is never the smallest.
+  Step smallest[kNeurons];     // Spikes of the smallest cluster that has ended; kNone where none has.
+  Step k_negative[kNeurons];   // Its last spike.
+  Step k_positive[kNeurons];   // The best candidate; -1 where there is none.
+  Scalar candidate[kNeurons];  // Its voltage; NaN where there is none.
 };
 
-// A run of consecutive steps. Each pointer leads to the voltages of a block's neurons at one step.
+// A run of consecutive steps. Each pointer leads to the voltages of the neurons at one step.
 template <typename Scalar>
 struct SpikeClusterRun {
-  using Step = typename SpikeClusterBlock<Scalar>::Step;
-  // Short, so that a run of rows stays in cache, and can be prefetched, while the vectors of a block take their turns.
+  using Step = typename SpikeClusterGroup<Scalar>::Step;
+  // Short, so that a run of rows stays in cache, and can be prefetched, while the neurons take their turns.
   static constexpr int kMaxSteps = 8;
 
   int count;        // Of steps, <= kMaxSteps.
@@ -52,8 +49,10 @@ struct SpikeClusterRun {
   const Scalar* v_ahead[kMaxSteps];  // What is read next: only a hint.
 };
 
-void Advance(const SpikeClusterRun<float>& run, SpikeClusterBlock<float>& block);
-void Advance(const SpikeClusterRun<double>& run, SpikeClusterBlock<double>& block);
+// Takes `neurons` neurons, whose state is in `groups`, through the run. Whether a voltage of the run is NaN: if false,
+// none is; true also for some infinite and huge ones.
+bool Advance(const SpikeClusterRun<float>& run, int64_t neurons, SpikeClusterGroup<float>* groups);
+bool Advance(const SpikeClusterRun<double>& run, int64_t neurons, SpikeClusterGroup<double>* groups);
 
 }  // namespace spikeserve::simd
 
