@@ -1,6 +1,7 @@
 #include "spikeserve/compute/redundant_one_hot.h"
 
-#include <vector>
+#include <cstddef>
+#include <cstdint>
 
 #include "codec/tensor_codec.h"
 #include "handlers/handlers.h"
@@ -30,23 +31,24 @@ absl::StatusOr<Outgoing<Response>> RedundantOneHot(Incoming<Request> request, Co
 
   Outgoing<Response> response(context.buffers);
   const Shape shape = {labels.shape()[0], width};
-  const int64_t count = ElementCount(shape).value_or(0);
-  const codec::TensorTarget codes = response.tensor(Response::kCodesFieldNumber);
-  SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes, ResultRoom(dtype, shape, "codes", context, codes));
-  if (dtype == DataType::kFloat32) {
-    SPIKESERVE_RETURN_IF_ERROR(spikeserve::RedundantOneHot<float>(
-        labels.values(), request->num_classes(), request->n(), absl::MakeSpan(reinterpret_cast<float*>(bytes), count)));
-    return response;
-  }
-  if (dtype == DataType::kBool) {
-    SPIKESERVE_RETURN_IF_ERROR(spikeserve::RedundantOneHot<uint8_t>(labels.values(), request->num_classes(),
-                                                                    request->n(), absl::MakeSpan(bytes, count)));
-    return response;
-  }
-  std::vector<uint8_t> mask(static_cast<size_t>(count));
-  SPIKESERVE_RETURN_IF_ERROR(spikeserve::RedundantOneHot<uint8_t>(labels.values(), request->num_classes(), request->n(),
-                                                                  absl::MakeSpan(mask)));
-  codec::EncodeMask(absl::MakeConstSpan(mask), shape, dtype, codes);
+  SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes,
+                              ResultRoom(dtype, shape, "codes", context, response.tensor(Response::kCodesFieldNumber)));
+  const size_t size = static_cast<size_t>(ByteCount(dtype, shape).value_or(0));
+  const auto write = [&]() -> absl::Status {
+    switch (dtype) {
+      case DataType::kBit:
+        return RedundantOneHotBits(labels.values(), request->num_classes(), request->n(), absl::MakeSpan(bytes, size),
+                                   context.executor);
+      case DataType::kBool:
+        return spikeserve::RedundantOneHot<uint8_t>(labels.values(), request->num_classes(), request->n(),
+                                                    absl::MakeSpan(bytes, size), context.executor);
+      default:
+        return spikeserve::RedundantOneHot<float>(labels.values(), request->num_classes(), request->n(),
+                                                  absl::MakeSpan(reinterpret_cast<float*>(bytes), size / sizeof(float)),
+                                                  context.executor);
+    }
+  };
+  SPIKESERVE_RETURN_IF_ERROR(write());
   return response;
 }
 

@@ -22,9 +22,9 @@ absl::Status EncodeSteps(absl::Span<const int32_t> index, int64_t steps, DataTyp
   SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes, ResultRoom(mask_dtype, shape, field, context, out));
   const auto room = absl::MakeSpan(bytes, ByteCount(mask_dtype, shape).value_or(0));
   if (mask_dtype == DataType::kBit) {
-    WriteStepBitMask(index, steps, room);
+    WriteStepBitMask(index, steps, room, context.executor);
   } else {
-    WriteStepMask(index, steps, room);
+    WriteStepMask(index, steps, room, context.executor);
   }
   return absl::OkStatus();
 }
