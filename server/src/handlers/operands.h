@@ -40,6 +40,10 @@ Eigen::Map<const RowMatrix<T>> AsMatrix(const codec::Array<T>& array) {
   return array.Matrix(array.shape()[0], array.shape()[1]);
 }
 
+// Decodes a 0/1 tensor of two dimensions to bits.
+absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor, std::string_view field,
+                                                std::string_view needed, const Context& context);
+
 // Decodes a tensor of at most one dimension: one element, or one for each neuron.
 template <typename T>
 absl::StatusOr<codec::Array<T>> DecodePerNeuron(const codec::WireTensor& tensor, std::string_view field,

@@ -64,9 +64,7 @@ class StreamKernelDotProduct : public OpenedStream<Request> {
   }
 
   absl::Status BitProduct(const codec::WireTensor& x, Context& context) {
-    SPIKESERVE_ASSIGN_OR_RETURN(const codec::BitArray array, codec::DecodeBits(x, "x", /*row_dimensions=*/1, "[n, M]",
-                                                                               context.limits.max_decoded_bytes));
-    SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 2, "x", "[n, M]"));
+    SPIKESERVE_ASSIGN_OR_RETURN(const codec::BitArray array, DecodeBitMatrix(x, "x", "[n, M]", context));
     return Multiply<float>(array.bits(), y_.bits(), context);
   }
 
