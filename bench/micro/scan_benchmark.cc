@@ -14,6 +14,7 @@
 #include "spikeserve/compute/redundant_one_hot.h"
 #include "spikeserve/compute/spike_cluster.h"
 #include "spikeserve/compute/spike_cluster_scan.h"
+#include "spikeserve/compute/stca_loss.h"
 #include "spikeserve/compute/step_mask.h"
 
 namespace spikeserve {
@@ -99,6 +100,18 @@ void SpikeClustersInPieces(benchmark::State& state) {
   SetBytes(state, v.size() * sizeof(float));
 }
 BENCHMARK(SpikeClustersInPieces)->Args({100, 10'000, 1, 1})->Args({100, 10'000, 1, 16})->Args({100, 10'000, 10, 16});
+
+// Bytes of v that are read and of its gradient that are written.
+void StcaLossAndGradient(benchmark::State& state) {
+  const RowMatrix<float> v = Voltages(state.range(0), state.range(1));
+  RowMatrix<float> grad_v(v.rows(), v.cols());
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(StcaLoss<float>(v, {1.0f}, 1, {4.0}, MutableMatrixView<float>(grad_v)));
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, 2 * v.size() * sizeof(float));
+}
+BENCHMARK(StcaLossAndGradient)->Args({100, 10'000})->Args({100, 100'000});
 
 // Bytes of the mask [range(0), range(1)] that are written.
 
