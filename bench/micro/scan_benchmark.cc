@@ -9,9 +9,12 @@
 
 #include "benchmark/benchmark.h"
 #include "hwy/highway.h"
+#include "spikeserve/compute/bit_matrix.h"
+#include "spikeserve/compute/first_spike_index.h"
 #include "spikeserve/compute/redundant_one_hot.h"
 #include "spikeserve/compute/spike_cluster.h"
 #include "spikeserve/compute/spike_cluster_scan.h"
+#include "spikeserve/compute/stca_loss.h"
 #include "spikeserve/compute/step_mask.h"
 
 namespace spikeserve {
@@ -98,6 +101,18 @@ void SpikeClustersInPieces(benchmark::State& state) {
 }
 BENCHMARK(SpikeClustersInPieces)->Args({100, 10'000, 1, 1})->Args({100, 10'000, 1, 16})->Args({100, 10'000, 10, 16});
 
+// Bytes of v that are read and of its gradient that are written.
+void StcaLossAndGradient(benchmark::State& state) {
+  const RowMatrix<float> v = Voltages(state.range(0), state.range(1));
+  RowMatrix<float> grad_v(v.rows(), v.cols());
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(StcaLoss<float>(v, {1.0f}, 1, {4.0}, MutableMatrixView<float>(grad_v)));
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, 2 * v.size() * sizeof(float));
+}
+BENCHMARK(StcaLossAndGradient)->Args({100, 10'000})->Args({100, 100'000});
+
 // Bytes of the mask [range(0), range(1)] that are written.
 
 std::vector<int32_t> Index(int64_t count, int64_t steps) {
@@ -165,6 +180,61 @@ void OneHotBits(benchmark::State& state) {
   SetBytes(state, codes.size());
 }
 BENCHMARK(OneHotBits)->Args({100'000, 10, 10});
+
+// Bytes of the spikes [range(0), range(1)] that are read, of which one in range(2) is 1.
+
+RowMatrix<uint8_t> Spikes(const benchmark::State& state) {
+  std::mt19937 random(1);
+  return RowMatrix<uint8_t>::NullaryExpr(state.range(0), state.range(1),
+                                         [&] { return random() % state.range(2) == 0; });
+}
+
+void FirstSpike(benchmark::State& state) {
+  const RowMatrix<uint8_t> spikes = Spikes(state);
+  for (auto _ : state) benchmark::DoNotOptimize(FirstSpikeIndex(spikes));
+  SetBytes(state, spikes.size());
+}
+BENCHMARK(FirstSpike)->Args({102'400, 100, 50})->Args({102'400, 10, 50})->Args({100, 102'400, 50'000});
+
+void FirstSpikeOfBits(benchmark::State& state) {
+  const RowMatrix<uint8_t> spikes = Spikes(state);
+  const BitMatrix padded = *BitMatrix::Pack<uint8_t>(spikes);
+  const int64_t row_bytes = (state.range(1) + 7) / 8;
+  std::vector<uint8_t> bits(static_cast<size_t>(state.range(0) * row_bytes));
+  for (int64_t r = 0; r < state.range(0); ++r) std::memcpy(&bits[r * row_bytes], padded.row(r), row_bytes);
+  const BitMatrixView view(bits.data(), state.range(0), state.range(1));
+  for (auto _ : state) benchmark::DoNotOptimize(FirstSpikeIndex(view));
+  SetBytes(state, bits.size());
+}
+BENCHMARK(FirstSpikeOfBits)
+    ->Args({102'400, 100, 50})
+    ->Args({102'400, 50, 50})
+    ->Args({102'400, 1'000, 500})
+    ->Args({100, 1'024'000, 10'000'000});
+
+// Bytes of the mask [range(0), range(1)] that are written.
+
+void FirstSpikeMask(benchmark::State& state) {
+  const std::vector<int32_t> index = Index(state.range(0), state.range(1));
+  std::vector<uint8_t> mask(static_cast<size_t>(state.range(0) * state.range(1)));
+  for (auto _ : state) {
+    WriteFirstSpikeMask(index, state.range(1), absl::MakeSpan(mask));
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, mask.size());
+}
+BENCHMARK(FirstSpikeMask)->Args({102'400, 100});
+
+void FirstSpikeBitMask(benchmark::State& state) {
+  const std::vector<int32_t> index = Index(state.range(0), state.range(1));
+  std::vector<uint8_t> mask(static_cast<size_t>(state.range(0) * ((state.range(1) + 7) / 8)));
+  for (auto _ : state) {
+    WriteFirstSpikeBitMask(index, state.range(1), absl::MakeSpan(mask));
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, mask.size());
+}
+BENCHMARK(FirstSpikeBitMask)->Args({102'400, 100});
 
 }  // namespace
 }  // namespace spikeserve
