@@ -210,11 +210,23 @@ void ConvertBits(const char* bytes, const Shape& shape, std::vector<T>& out) {
 // The elements that are not 0 or 1 are refused. Not by way of T, which may not hold what the wire has.
 template <typename Source>
 absl::Status CheckBinary(const char* bytes, int64_t count, std::string_view field) {
-  for (int64_t i = 0; i < count; ++i) {
-    Source value;
-    std::memcpy(&value, bytes + i * sizeof(Source), sizeof(Source));
-    if (!(value == Source{0} || value == Source{1})) {
-      return InvalidField(field, absl::StrCat("element ", i, " is ", value), "0 or 1");
+  const auto element = [bytes](int64_t i) {
+    Source value;  // The bytes may be unaligned.
+    std::memcpy(&value, bytes + i * static_cast<int64_t>(sizeof(Source)), sizeof(Source));
+    return value;
+  };
+  const auto is_other = [](Source value) { return !(value == Source{0} || value == Source{1}); };
+  // Whole runs without a way out, which become vector instructions.
+  constexpr int64_t kRun = 4096;
+  for (int64_t begin = 0; begin < count; begin += kRun) {
+    const int64_t end = std::min(count, begin + kRun);
+    bool other = false;
+    for (int64_t i = begin; i < end; ++i) other |= is_other(element(i));
+    if (!other) continue;
+    for (int64_t i = begin; i < end; ++i) {
+      if (is_other(element(i))) {
+        return InvalidField(field, absl::StrCat("element ", i, " is ", element(i)), "0 or 1");
+      }
     }
   }
   return absl::OkStatus();
