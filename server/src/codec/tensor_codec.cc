@@ -366,7 +366,9 @@ absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view fie
     return BitArray(std::move(header.shape), bits);
   }
   const auto pack = [&]<typename T>() -> absl::StatusOr<BitArray> {
-    SPIKESERVE_ASSIGN_OR_RETURN(Array<T> array, Decode<T>(wire, field, Accept::kNumber, max_bytes));
+    // Values are checked one by one as they are read, bytes as they are packed.
+    const Accept accept = tensor.values_size() > 0 ? Accept::kBinary : Accept::kNumber;
+    SPIKESERVE_ASSIGN_OR_RETURN(Array<T> array, Decode<T>(wire, field, accept, max_bytes));
     std::optional<BitMatrix> bits = BitMatrix::Pack<T>(array.Matrix(rows, cols));
     if (bits) return BitArray(array.shape(), *std::move(bits));
     const auto values = array.values();
