@@ -14,12 +14,10 @@
 #include "tile_grid.h"
 
 namespace spikeserve {
-namespace {
 
-// T is what products are computed in.
 template <typename T, typename Scalar>
-void Compute(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Kernel& kernel,
-             MutableMatrixView<Scalar>& ret, Executor& executor) {
+void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Kernel& kernel,
+                 MutableMatrixView<Scalar> ret, Executor& executor) {
   // The multiplications that take as long as the rest of a pair's work.
   constexpr double kPairCost = 50;
   using Operand = DenseOperand<T, Scalar>;
@@ -49,21 +47,11 @@ void Compute(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Ker
   });
 }
 
-}  // namespace
-
-template <typename Scalar>
-void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Kernel& kernel,
-                 MutableMatrixView<Scalar> ret, Executor& executor) {
-  if (std::is_same_v<Scalar, double> || WorthDouble(ret.rows(), ret.cols(), x.cols())) {
-    Compute<double, Scalar>(x, y, kernel, ret, executor);
-  } else {
-    Compute<Scalar, Scalar>(x, y, kernel, ret, executor);
-  }
-}
-
-template void DenseKernel(const MatrixView<float>&, const MatrixView<float>*, const Kernel&, MutableMatrixView<float>,
-                          Executor&);
-template void DenseKernel(const MatrixView<double>&, const MatrixView<double>*, const Kernel&,
-                          MutableMatrixView<double>, Executor&);
+template void DenseKernel<float>(const MatrixView<float>&, const MatrixView<float>*, const Kernel&,
+                                 MutableMatrixView<float>, Executor&);
+template void DenseKernel<double>(const MatrixView<float>&, const MatrixView<float>*, const Kernel&,
+                                  MutableMatrixView<float>, Executor&);
+template void DenseKernel<double>(const MatrixView<double>&, const MatrixView<double>*, const Kernel&,
+                                  MutableMatrixView<double>, Executor&);
 
 }  // namespace spikeserve

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "bit_kernel.h"
 #include "dense_kernel.h"
+#include "mixed_kernel.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
 
@@ -74,22 +75,23 @@ absl::Status KernelDotProduct(MatrixView<Scalar> x, MatrixView<Scalar> y, const 
                               MutableMatrixView<Scalar> ret, Executor& executor) {
   if (absl::Status status = Check(x, y, kernel, ret); !status.ok()) return status;
   const bool same = Same<Scalar>(x, y);
-  if (x.cols() <= kMaxBitColumns) {
-    const std::optional<BitMatrix> x_bits = BitMatrix::Pack<Scalar>(x, executor);
-    const std::optional<BitMatrix> y_bits =
-        x_bits && !same ? BitMatrix::Pack<Scalar>(y, executor) : std::optional<BitMatrix>();
-    if (x_bits && (same || y_bits)) {
-      const BitMatrixView x_view = *x_bits;
-      if (same) {
-        BitKernel<Scalar>(x_view, nullptr, kernel, ret, executor);
-      } else {
-        const BitMatrixView y_view = *y_bits;
-        BitKernel<Scalar>(x_view, &y_view, kernel, ret, executor);
-      }
-      return absl::OkStatus();
-    }
+  const bool packable = x.cols() <= kMaxBitColumns;
+  const std::optional<BitMatrix> x_bits = packable ? BitMatrix::Pack<Scalar>(x, executor) : std::nullopt;
+  const std::optional<BitMatrix> y_bits = packable && !same ? BitMatrix::Pack<Scalar>(y, executor) : std::nullopt;
+  if (x_bits && same) {
+    BitKernel<Scalar>(*x_bits, nullptr, kernel, ret, executor);
+  } else if (x_bits && y_bits) {
+    const BitMatrixView y_view = *y_bits;
+    BitKernel<Scalar>(*x_bits, &y_view, kernel, ret, executor);
+  } else if (InDouble<Scalar>(x.rows(), y.rows(), x.cols())) {
+    DenseKernel<double, Scalar>(x, same ? nullptr : &y, kernel, ret, executor);
+  } else if (x_bits && WorthMixed(x.rows())) {
+    MixedKernel<Scalar>(*x_bits, y, /*transposed=*/false, kernel, ret, executor);
+  } else if (y_bits && WorthMixed(y.rows())) {
+    MixedKernel<Scalar>(*y_bits, x, /*transposed=*/true, kernel, ret, executor);
+  } else {
+    DenseKernel<Scalar, Scalar>(x, same ? nullptr : &y, kernel, ret, executor);
   }
-  DenseKernel<Scalar>(x, same ? nullptr : &y, kernel, ret, executor);
   return absl::OkStatus();
 }
 

@@ -3,15 +3,16 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
+#include "bit_words.h"
 #include "simd/transpose.h"
+#include "tile_grid.h"
 
 namespace spikeserve {
 namespace {
 
-// Bytes of panels for which it is worth to wake up a thread.
-constexpr int64_t kPackGrain = 1 << 18;
+// The multiplications of floats that take as long as 64 bytes of a panel.
+constexpr double kPackCost = 500;
 
 template <typename T>
 void AddSquares(const Panels<T>& panels, std::vector<double>& norms) {
@@ -31,32 +32,39 @@ void AddSquares(const Panels<T>& panels, std::vector<double>& norms) {
   }
 }
 
-// Word `index` of a row of bits, without what the last byte has beyond the last column.
-uint64_t Word(const uint8_t* row, int64_t cols, int64_t index) {
-  const int64_t bits = cols - index * 64;
-  uint64_t word = 0;
-  if (bits >= 64) {
-    std::memcpy(&word, row + index * 8, 8);
-    return word;
-  }
-  std::memcpy(&word, row + index * 8, static_cast<size_t>((bits + 7) / 8));
-  return word & ((uint64_t{1} << bits) - 1);
-}
-
 }  // namespace
 
 template <typename T, typename Scalar>
 Panels<T> DenseOperand<T, Scalar>::Pack(int64_t begin, int64_t depth, Executor& executor) const {
   constexpr int64_t kLanes = Panels<T>::kLanes;
   Panels<T> panels(rows(), depth);
-  if (depth == 0) return panels;
-  executor.ParallelFor(panels.count(), kPackGrain / (64 * depth) + 1, [&](int64_t first, int64_t end) {
+  executor.ParallelFor(panels.count(), Grain(kPackCost * static_cast<double>(depth)), [&](int64_t first, int64_t end) {
     for (int64_t p = first; p < end; ++p) {
       const int64_t count = std::min(kLanes, rows() - p * kLanes);
       T* panel = panels.panel(p);
       if (count < kLanes) std::fill_n(panel, depth * kLanes, T{0});
       simd::Transpose(matrix_.data() + p * kLanes * matrix_.outerStride() + begin, matrix_.outerStride(), count, depth,
                       centre_.empty() ? nullptr : centre_.data() + begin, panel, kLanes);
+    }
+  });
+  return panels;
+}
+
+template <typename T, typename Scalar>
+Panels<T> DenseOperand<T, Scalar>::PackColumns(Executor& executor) const {
+  constexpr int64_t kLanes = Panels<T>::kLanes;
+  Panels<T> panels(depth(), rows());
+  executor.ParallelFor(panels.count(), Grain(kPackCost * static_cast<double>(rows())), [&](int64_t first, int64_t end) {
+    for (int64_t k = 0; k < rows(); ++k) {
+      for (int64_t p = first; p < end; ++p) {
+        const Scalar* elements = matrix_.data() + k * matrix_.outerStride() + p * kLanes;
+        T* lanes = panels.panel(p) + k * kLanes;
+        const int64_t count = std::min(kLanes, depth() - p * kLanes);
+        for (int64_t lane = 0; lane < count; ++lane) {
+          lanes[lane] = static_cast<T>(elements[lane]) - (centre_.empty() ? T{0} : centre_[p * kLanes + lane]);
+        }
+        std::fill(lanes + count, lanes + kLanes, T{0});
+      }
     }
   });
   return panels;
@@ -70,7 +78,7 @@ Panels<uint64_t> BitOperand::Pack(int64_t begin, int64_t depth, Executor& /*exec
     for (int64_t lane = 0; lane < kLanes; ++lane) {
       const int64_t row = p * kLanes + lane;
       for (int64_t k = 0; k < depth; ++k) {
-        panel[k * kLanes + lane] = row < rows() ? Word(bits_.row(row), bits_.cols(), begin + k) : 0;
+        panel[k * kLanes + lane] = row < rows() ? BitWord(bits_, row, begin + k) : 0;
       }
     }
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "bit_words.h"
 #include "panels.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
@@ -25,7 +26,10 @@ class DenseOperand {
 
   int64_t rows() const { return matrix_.rows(); }
   int64_t depth() const { return matrix_.cols(); }
+  // The columns begin ... begin + depth - 1.
   Panels<T> Pack(int64_t begin, int64_t depth, Executor& executor) const;
+  // The columns as rows.
+  Panels<T> PackColumns(Executor& executor) const;
 
  private:
   const MatrixView<Scalar>& matrix_;
@@ -40,8 +44,8 @@ class BitOperand {
   explicit BitOperand(const BitMatrixView& bits) : bits_(bits) {}
 
   int64_t rows() const { return bits_.rows(); }
-  int64_t depth() const { return bits_.cols() / 64 + (bits_.cols() % 64 != 0); }
-  // In the calling thread, whatever the executor.
+  int64_t depth() const { return WordsOf(bits_.cols()); }
+  // The steps begin ... begin + depth - 1; in the calling thread, whatever the executor.
   Panels<uint64_t> Pack(int64_t begin, int64_t depth, Executor& executor) const;
 
  private:

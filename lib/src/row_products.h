@@ -35,7 +35,7 @@ class RowProducts {
   RowProducts(const Operand& x, const Operand* y, bool norms, Executor& executor)
       : x_norms_(norms ? x.rows() : 0), y_norms_(norms && y != nullptr ? y->rows() : 0), symmetric_(y == nullptr) {
     const int64_t depth = x.depth();
-    const int64_t y_rows = symmetric_ ? x.rows() : y->rows();
+    const int64_t y_rows = y == nullptr ? x.rows() : y->rows();
     const bool few = x.rows() <= kLanes && y_rows <= kLanes;
     if (few) products_.assign(static_cast<size_t>(kLanes * kLanes), Sum{0});
     // All of it at once but for a few rows; then by multiples of simd::kFloatRun, as the sums depend on them.
@@ -43,9 +43,9 @@ class RowProducts {
     for (int64_t k = 0; k < std::max<int64_t>(1, depth); k += piece) {
       const int64_t count = std::min(piece, depth - k);
       x_.emplace(x.Pack(k, count, executor));
-      if (!symmetric_) y_.emplace(y->Pack(k, count, executor));
+      if (y != nullptr) y_.emplace(y->Pack(k, count, executor));
       if (norms) AddSquaredNorms(*x_, x_norms_);
-      if (norms && !symmetric_) AddSquaredNorms(*y_, y_norms_);
+      if (norms && y != nullptr) AddSquaredNorms(*y_, y_norms_);
       if (few) simd::AddPanelProduct(*x_, {0, x.rows()}, y_panels(), {0, y_rows}, products_.data(), kLanes);
     }
   }

@@ -12,12 +12,6 @@
 
 namespace spikeserve {
 
-// Whether products of floats are computed in double: where there are so few that it takes no time to speak of.
-inline bool WorthDouble(int64_t rows, int64_t cols, int64_t depth) {
-  constexpr double kFew = 1 << 20;
-  return static_cast<double>(rows) * static_cast<double>(cols) * static_cast<double>(depth) <= kFew;
-}
-
 // |x - y|^2, computed in double from the differences.
 template <typename Scalar>
 double SquaredDistance(const Scalar* x, const Scalar* y, int64_t depth) {
@@ -40,19 +34,27 @@ double SquaredDistance(const Scalar* x, const Scalar* y, int64_t depth) {
   return sum;
 }
 
+// A squared distance that was computed from squared norms and products in T has lost too many digits where it is this
+// much smaller than the sum of the norms.
+template <typename T>
+inline constexpr double kCancelled = std::is_same_v<T, float> ? 1e-2 : 1e-6;
+
+// Also where it is not a number, or larger than a distance can be, as something overflowed.
+template <typename T>
+bool IsCancelled(double distance, double norms) {
+  return !(norms * kCancelled<T> < distance && distance <= norms * 3);
+}
+
 // Takes the products of row i of x and the rows `cols` of y, of which `products` knows the norms, to |x_i - y_j|^2.
-// Where too many digits of the products cancel, as for rows that are almost the same, the distance is computed from the
-// rows. T is what the products were computed in.
+// Where too many digits cancelled, as for rows that are almost the same, the distance is computed from the rows.
 template <typename T, typename Scalar>
 void ToSquaredDistances(const RowProducts<T>& products, const MatrixView<Scalar>& x, const MatrixView<Scalar>& y,
                         int64_t i, RowRange cols, double* values) {
-  constexpr double kCancelled = std::is_same_v<T, float> ? 1e-2 : 1e-6;
   const double norm = products.x_norms()[i];
   const double* norms = products.y_norms().data() + cols.begin;
-  if (simd::SquaredDistances(norm, norms, kCancelled, values, cols.count)) return;
+  if (simd::SquaredDistances(norm, norms, kCancelled<T>, values, cols.count)) return;
   for (int64_t c = 0; c < cols.count; ++c) {
-    const double sum = norm + norms[c];
-    if (sum * kCancelled < values[c] && values[c] <= sum * 3) continue;
+    if (!IsCancelled<T>(values[c], norm + norms[c])) continue;
     values[c] =
         SquaredDistance(x.data() + i * x.outerStride(), y.data() + (cols.begin + c) * y.outerStride(), x.cols());
   }
