@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "simd/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/first_spike_kernel.cc"
 #include "hwy/foreach_target.h"

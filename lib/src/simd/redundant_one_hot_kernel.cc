@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "simd/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/redundant_one_hot_kernel.cc"
 #include "hwy/cache_control.h"

@@ -1,5 +1,6 @@
 #include "simd/spike_cluster_kernel.h"
 
+#include "simd/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/spike_cluster_kernel.cc"
 #include "hwy/cache_control.h"
