@@ -7,7 +7,6 @@
 //   load     like client or, without a function, like echo; concurrency, seconds instead of repetitions
 //   memory   read_bytes, write_bytes, threads, repetitions
 //   bits     (nothing else)
-//   about    (nothing else): what the client offers
 
 #include <map>
 #include <memory>
@@ -44,7 +43,6 @@ class Driver {
     static const std::map<std::string, Json (Driver::*)(const Json&)> kWhat = {
         {"library", &Driver::Library}, {"client", &Driver::CallServer}, {"echo", &Driver::Echo},
         {"load", &Driver::Load},       {"memory", &Driver::Memory},     {"bits", &Driver::Bits},
-        {"about", &Driver::About},
     };
     const auto it = kWhat.find(request.at("what").get<std::string>());
     if (it == kWhat.end()) throw std::runtime_error("unknown request " + request.dump());
@@ -130,7 +128,7 @@ class Driver {
     if (request.contains("function")) {
       operands_.Use(request.at("inputs"));
       const Json& params = request.at("params");
-      const SpikeClusterArgs args = {.v = operands_["v"],
+      const SpikeClusterArgs args = {.v = operands_.OnTheWire("v"),
                                      .v_threshold = params.at("v_threshold").get<float>(),
                                      .options = {.t_in = params.at("t_in").get<int64_t>()},
                                      .index_output = true};
@@ -162,8 +160,6 @@ class Driver {
   }
 
   Json Bits(const Json&) { return {{"bit_pairs_per_second", BitPairsPerSecond()}}; }
-
-  Json About(const Json&) { return {{"streams", kStreams<ConnectOptions>}, {"shared_memory", false}}; }
 
   Operands operands_;
   std::map<std::string, Client> clients_;

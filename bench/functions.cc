@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bench/digest.h"
+#include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/first_spike_index.h"
 #include "spikeserve/compute/kernel.h"
 #include "spikeserve/compute/redundant_one_hot.h"
@@ -50,11 +51,17 @@ Kernel KernelOf(const Json& params, const char* name) {
   throw std::runtime_error("no kernel " + kernel);
 }
 
+// The bits of a BIT tensor, a row for each index of all dimensions but the last.
+BitMatrixView BitsOf(const TensorView& tensor) {
+  const int64_t cols = tensor.shape().back();
+  return BitMatrixView(tensor.data(), tensor.size() / cols, cols);
+}
+
 // The library's.
 
 Runnable LibrarySpikeCluster(Operands& operands, const Json& params, Executor& executor) {
   const std::vector<float> v_threshold = {params.at("v_threshold").get<float>()};
-  const TensorView tensor = operands.View("v");
+  const TensorView tensor = operands.OnTheWire("v");
   const Eigen::Map<const RowMatrix<float>> v(static_cast<const float*>(tensor.data()), tensor.shape()[0],
                                              tensor.shape()[1]);
   return Make([v, v_threshold, options = ClusterOptions(params),
@@ -65,29 +72,33 @@ Runnable LibrarySpikeCluster(Operands& operands, const Json& params, Executor& e
 }
 
 Runnable LibraryFirstSpikeIndex(Operands& operands, const Json&, Executor& executor) {
-  const TensorView spikes = operands.View("spikes");
-  const int64_t steps = spikes.shape().back();
-  const Eigen::Map<const RowMatrix<uint8_t>> rows(static_cast<const uint8_t*>(spikes.data()), spikes.size() / steps,
-                                                  steps);
-  return Make([rows, &executor] { return Value(FirstSpikeIndex(rows, executor)); },
-              [](const std::vector<int32_t>& index) { return std::vector{Digest(index)}; });
+  return Make(
+      [spikes = BitsOf(operands.OnTheWire("spikes")), &executor] { return Value(FirstSpikeIndex(spikes, executor)); },
+      [](const std::vector<int32_t>& index) { return std::vector{Digest(index)}; });
 }
 
 Runnable LibraryKernelDotProduct(Operands& operands, const Json& params, Executor& executor) {
-  const RowMatrix<float>&x = operands.Floats("x"), &y = operands.Floats("y");
-  auto ret = std::make_shared<RowMatrix<float>>(x.rows(), y.rows());
-  return {[&x, &y, ret, kernel = KernelOf(params, "kernel"), &executor] {
+  const Kernel kernel = KernelOf(params, "kernel");
+  auto ret = std::make_shared<RowMatrix<float>>(operands["x"].shape()[0], operands["y"].shape()[0]);
+  const auto digest = [ret] { return std::vector{Digest(absl::MakeConstSpan(ret->data(), ret->size()))}; };
+  if (operands["x"].dtype() == DataType::kBool) {
+    return {[x = BitsOf(operands.OnTheWire("x")), y = BitsOf(operands.OnTheWire("y")), ret, kernel, &executor] {
+              Check(KernelDotProduct<float>(x, y, kernel, *ret, executor));
+            },
+            digest};
+  }
+  return {[&x = operands.Floats("x"), &y = operands.Floats("y"), ret, kernel, &executor] {
             Check(KernelDotProduct<float>(x, y, kernel, *ret, executor));
           },
-          [ret] { return std::vector{Digest(absl::MakeConstSpan(ret->data(), ret->size()))}; }};
+          digest};
 }
 
 Runnable LibrarySpikeSimilarLoss(Operands& operands, const Json& params, Executor& executor) {
-  const RowMatrix<float>& spikes = operands.Floats("spikes");
+  const BitMatrixView spikes = BitsOf(operands.OnTheWire("spikes"));
   const RowMatrix<uint8_t> labels = operands["labels"].matrix<bool>().cast<uint8_t>();
   auto gradient = std::make_shared<RowMatrix<float>>(spikes.rows(), spikes.cols());
   auto loss = std::make_shared<double>();
-  return {[&spikes, labels, loss, gradient, kernel = KernelOf(params, "kernel_type"), &executor] {
+  return {[spikes, labels, loss, gradient, kernel = KernelOf(params, "kernel_type"), &executor] {
             *loss = Value(SpikeSimilarLoss<float>(spikes, labels, kernel, LossType::kMse,
                                                   MutableMatrixView<float>(*gradient), executor));
           },
@@ -96,12 +107,12 @@ Runnable LibrarySpikeSimilarLoss(Operands& operands, const Json& params, Executo
           }};
 }
 
-Runnable LibraryRedundantOneHot(Operands& operands, const Json& params, Executor&) {
+Runnable LibraryRedundantOneHot(Operands& operands, const Json& params, Executor& executor) {
   const Tensor& labels = operands["labels"];
   const auto num_classes = params.at("num_classes").get<int64_t>(), n = params.at("n").get<int64_t>();
   auto codes = std::make_shared<std::vector<float>>(labels.size() * num_classes * n);
-  return {[&labels, num_classes, n, codes] {
-            Check(RedundantOneHot<float>(labels.values<int64_t>(), num_classes, n, absl::MakeSpan(*codes)));
+  return {[&labels, num_classes, n, codes, &executor] {
+            Check(RedundantOneHot<float>(labels.values<int64_t>(), num_classes, n, absl::MakeSpan(*codes), executor));
           },
           [codes] { return std::vector{Digest(*codes)}; }};
 }
@@ -109,7 +120,7 @@ Runnable LibraryRedundantOneHot(Operands& operands, const Json& params, Executor
 // A client's.
 
 Runnable CallSpikeCluster(Operands& operands, const Json& params, const Client& client) {
-  const SpikeClusterArgs args = {.v = operands.View("v"),
+  const SpikeClusterArgs args = {.v = operands.OnTheWire("v"),
                                  .v_threshold = params.at("v_threshold").get<float>(),
                                  .options = ClusterOptions(params),
                                  .index_output = true};

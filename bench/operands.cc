@@ -39,18 +39,14 @@ void Operands::Use(const Json& paths) {
     const Json& path = source.is_object() ? source.at("path") : source;
     absl::StatusOr<Tensor> array = npz::ReadArray(path.get<std::string>());
     if (!array.ok()) throw std::runtime_error(array.status().ToString());
-    if (source.is_object()) repeated_.try_emplace(name, *array, source.at("times").get<int64_t>());
+    if (source.is_object()) repeated_.try_emplace(name, ForTheWire(*array), source.at("times").get<int64_t>());
     arrays_.emplace(name, *std::move(array));
   }
   paths_ = paths;
 }
 
-TensorView Operands::View(const std::string& name) const {
-  const auto repeated = repeated_.find(name);
-  return repeated == repeated_.end() ? TensorView((*this)[name]) : repeated->second.view();
-}
-
-const Tensor& Operands::OnTheWire(const std::string& name) {
+TensorView Operands::OnTheWire(const std::string& name) {
+  if (const auto repeated = repeated_.find(name); repeated != repeated_.end()) return repeated->second.view();
   auto it = on_the_wire_.find(name);
   if (it == on_the_wire_.end()) it = on_the_wire_.emplace(name, ForTheWire((*this)[name])).first;
   return it->second;

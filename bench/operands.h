@@ -27,19 +27,18 @@ class Operands {
   // stands for the array's rows n times. Throws std::runtime_error where a file is no array.
   void Use(const Json& paths);
 
-  // The array as the file has it: spikes and other 0/1 as BOOL.
+  // The array as the file has it: spikes and other 0/1 as BOOL. Not repeated.
   const Tensor& operator[](const std::string& name) const { return arrays_.at(name); }
-  // The same, with the rows as often as was asked for.
-  TensorView View(const std::string& name) const;
-  // Other forms of it, made at the first use.
-  const Tensor& OnTheWire(const std::string& name);
+  // As ForTheWire, with the rows as often as was asked for; made at the first use.
+  TensorView OnTheWire(const std::string& name);
+  // Not repeated; made at the first use.
   const RowMatrix<float>& Floats(const std::string& name);
 
  private:
   Json paths_;
   std::map<std::string, Tensor> arrays_;
-  std::map<std::string, RepeatedTensor> repeated_;
   std::map<std::string, Tensor> on_the_wire_;
+  std::map<std::string, RepeatedTensor> repeated_;
   std::map<std::string, RowMatrix<float>> floats_;
 };
 

@@ -87,8 +87,7 @@ def run(arguments, folder):
     collected = {"machine": description, "quick": arguments.quick, "results": results}
     if arguments.plot:
         progress("cost by size")
-        collected["linearity"] = linearity.measure(bench, 1 << 16 if arguments.quick else arguments.plot_up_to,
-                                                   largest_message=1 << 28)
+        collected["linearity"] = linearity.measure(bench, 1 << 16 if arguments.quick else arguments.plot_up_to)
         linearity.plot(collected["linearity"], arguments.plot)
     for worker in (driver, blas, pytorch):
         if worker is not None:

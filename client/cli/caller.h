@@ -40,7 +40,9 @@ class Caller {
   Client::ResultOr<Args> Call(const Args& args) const {
     absl::StatusOr<Client> client = server_.empty() ? Client::InProcess() : Client::Connect(server_);
     if (!client.ok()) return ServiceError(client.status());
-    std::future<Client::ResultOr<Args>> future = client->Async(args, {.timeout = timeout_});
+    // A call that waits, in a thread of its own: only such calls are sent in pieces, and their arguments not copied.
+    std::future<Client::ResultOr<Args>> future =
+        std::async(std::launch::async, [&] { return client->Call(args, {.timeout = timeout_}); });
     ShowProgress([&](std::chrono::milliseconds wait) { return future.wait_for(wait) == std::future_status::ready; });
     Client::ResultOr<Args> result = future.get();
     if (!result.ok()) return ServiceError(result.status());

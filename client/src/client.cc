@@ -11,7 +11,7 @@ namespace spikeserve {
 
 absl::StatusOr<Client> Client::Connect(std::string_view target, const ConnectOptions& options) {
   if (target.empty()) return InvalidField("target", "empty", "HOST:PORT or unix:PATH");
-  return Client(MakeRetryConnection(MakeGrpcConnection(target), options.retry, GrpcTimer()));
+  return Client(MakeRetryConnection(MakeGrpcConnection(target, options), options.retry, GrpcTimer()));
 }
 
 absl::StatusOr<Client> Client::InProcess(const InProcessOptions& options) {
@@ -51,6 +51,10 @@ Client::ResultOr<ThresholdMarginArgs> Client::ThresholdMargin(const ThresholdMar
 
 Client::ResultOr<StcaLossArgs> Client::StcaLoss(const StcaLossArgs& a, const CallOptions& o) const {
   return Call(a, o);
+}
+
+Client::ResultOr<ServerStatisticsArgs> Client::ServerStatistics(const CallOptions& o) const {
+  return Call(ServerStatisticsArgs{}, o);
 }
 
 Client::ResultOr<ListNetworksArgs> Client::ListNetworks(const CallOptions& o) const {

@@ -3,13 +3,16 @@
 #ifndef SPIKESERVE_CLIENT_CONNECTION_H_
 #define SPIKESERVE_CLIENT_CONNECTION_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "google/protobuf/message.h"
+#include "codec/envelope.h"
+#include "memory/buffer_pool.h"
 #include "spikeserve/client/options.h"
 
 namespace spikeserve {
@@ -18,18 +21,34 @@ namespace server {
 class Engine;
 }  // namespace server
 
-using google::protobuf::Message;
-
 // One call of one method.
 struct Rpc {
   // Such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".
   std::string_view path;
   // Whether the call may be made twice.
   bool repeatable;
-  // Both must live until `done` is called.
-  const Message* request;
-  Message* response;
+  // Both must live until `done` is called. The response's message is an empty one of its type.
+  const codec::Envelope* request;
+  codec::Envelope* response;
   absl::Time deadline;
+};
+
+// What a streaming call sends and receives: the messages of one call on a tensor that goes in pieces.
+//
+// Send and Receive may be called at the same time, each from one thread at a time.
+class StreamExchange {
+ public:
+  virtual ~StreamExchange() = default;
+  // Such as "/spikeserve.v1.SpikeStreamService/StreamSpikeCluster".
+  virtual std::string_view path() const = 0;
+  // An empty message of the responses' type.
+  virtual const google::protobuf::Message& response_prototype() const = 0;
+  // Goes back to the first message: the call is made (again).
+  virtual void Begin() = 0;
+  // The next message to send; nullopt: that was all.
+  virtual std::optional<codec::Envelope> Send() = 0;
+  // Takes the next response. An error ends the call.
+  virtual absl::Status Receive(codec::Envelope response) = 0;
 };
 
 // Thread-safe.
@@ -38,11 +57,21 @@ class Connection {
   virtual ~Connection() = default;
 
   // Calls `done` once, from any thread, when the response is filled in or the call has failed.
+  // Owners of the request's tensors may be kept for longer than that, as long as bytes are under way.
   virtual void Start(const Rpc& rpc, std::function<void(absl::Status)> done) = 0;
+
+  // The bytes of request and response above which a function is called by Stream; such a call is safe to repeat.
+  virtual int64_t stream_above_bytes() const = 0;
+  // Calls `done` once, from any thread, when the exchange has ended. Needs stream_above_bytes() < INT64_MAX.
+  virtual void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
+                      std::function<void(absl::Status)> done) = 0;
+
+  // For the elements of requests and responses.
+  virtual BufferPool& buffers() = 0;
 };
 
 // The server at `target`.
-std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target);
+std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target, const ConnectOptions& options = {});
 
 // An engine in this process.
 std::shared_ptr<Connection> MakeInProcessConnection(std::unique_ptr<server::Engine> engine);

@@ -1,4 +1,7 @@
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -7,7 +10,7 @@
 #include "dispose.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
-#include "grpcpp/impl/codegen/proto_utils.h"
+#include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
 
 namespace spikeserve {
@@ -20,29 +23,110 @@ struct CallState {
   grpc::ByteBuffer response;
 };
 
+// The bytes of a response as an envelope.
+absl::StatusOr<codec::Envelope> ReadResponse(const grpc::ByteBuffer& bytes, const google::protobuf::Message& prototype,
+                                             BufferPool& buffers) {
+  absl::StatusOr<codec::Envelope> response = rpc::FromByteBuffer(bytes, prototype, buffers);
+  if (response.ok()) return response;
+  return absl::InternalError(absl::StrCat("the server's response: ", response.status().message()));
+}
+
+// gRPC itself refuses a message over the limit, and knows nothing of the flag that sets it.
+absl::Status WithHint(absl::Status status) {
+  constexpr absl::string_view kTooLarge = "eceived message larger than max";
+  if (status.code() != absl::StatusCode::kResourceExhausted ||
+      status.message().find(kTooLarge) == absl::string_view::npos) {
+    return status;
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat(status.message(), "; need a smaller request, or a larger --max-message-bytes of the server"));
+}
+
+// One streaming call. Deletes itself when it has ended.
+class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  StreamingCall(grpc::GenericStub& stub, BufferPool& buffers, std::shared_ptr<StreamExchange> exchange,
+                absl::Time deadline, std::function<void(absl::Status)> done)
+      : buffers_(buffers), exchange_(std::move(exchange)), done_(std::move(done)) {
+    if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
+    exchange_->Begin();
+    stub.PrepareBidiStreamingCall(&context_, std::string(exchange_->path()), grpc::StubOptions(), this);
+    StartRead(&incoming_);
+    WriteNext();
+    StartCall();
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (ok) WriteNext();  // Otherwise the call has ended, and OnDone tells why.
+  }
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    absl::StatusOr<codec::Envelope> response = ReadResponse(incoming_, exchange_->response_prototype(), buffers_);
+    absl::Status status = response.ok() ? exchange_->Receive(*std::move(response)) : std::move(response).status();
+    if (status.ok()) return StartRead(&incoming_);
+    failure_ = std::move(status);
+    context_.TryCancel();
+  }
+  void OnDone(const grpc::Status& status) override {
+    const CallbackScope scope;
+    absl::Status result = failure_.ok() ? WithHint(rpc::FromGrpc(status)) : std::move(failure_);
+    const std::function<void(absl::Status)> done = std::move(done_);
+    delete this;  // The context holds the channel: see Dispose.
+    done(std::move(result));
+  }
+
+ private:
+  void WriteNext() {
+    outgoing_.Clear();
+    const std::optional<codec::Envelope> message = exchange_->Send();
+    if (!message) return StartWritesDone();
+    outgoing_ = rpc::ToByteBuffer(*message);
+    StartWrite(&outgoing_);
+  }
+
+  grpc::ClientContext context_;
+  BufferPool& buffers_;
+  std::shared_ptr<StreamExchange> exchange_;
+  std::function<void(absl::Status)> done_;
+  grpc::ByteBuffer incoming_;
+  grpc::ByteBuffer outgoing_;
+  absl::Status failure_;
+};
+
 class GrpcConnection final : public Connection {
  public:
-  explicit GrpcConnection(const std::string& target) : stub_(MakeChannel(target)) {}
+  GrpcConnection(const std::string& target, const ConnectOptions& options)
+      : stub_(MakeChannel(target)),
+        buffers_(options.max_idle_buffer_bytes),
+        stream_above_bytes_(options.stream_above_bytes) {}
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
     auto state = std::make_shared<CallState>();
-    bool own_buffer;
-    const grpc::Status serialized =
-        grpc::GenericSerialize<grpc::ProtoBufferWriter, Message>(*rpc.request, &state->request, &own_buffer);
-    if (!serialized.ok()) return done(rpc::FromGrpc(serialized));
+    state->request = rpc::ToByteBuffer(*rpc.request);
     if (rpc.deadline != absl::InfiniteFuture()) state->context.set_deadline(absl::ToChronoTime(rpc.deadline));
 
     stub_.UnaryCall(&state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
-                    [state, response = rpc.response, done = std::move(done)](grpc::Status status) mutable {
+                    [this, state, response = rpc.response, done = std::move(done)](const grpc::Status& status) mutable {
                       const CallbackScope scope;
+                      absl::Status result = WithHint(rpc::FromGrpc(status));
                       if (status.ok()) {
-                        status = grpc::GenericDeserialize<grpc::ProtoBufferReader, Message>(&state->response, response);
+                        absl::StatusOr<codec::Envelope> read = ReadResponse(state->response, *response->message, buffers_);
+                        result = read.status();
+                        if (read.ok()) *response = *std::move(read);
                       }
                       // The context holds the channel: see Dispose.
                       state.reset();
-                      std::exchange(done, nullptr)(WithHint(rpc::FromGrpc(status)));
+                      std::exchange(done, nullptr)(std::move(result));
                     });
   }
+
+  int64_t stream_above_bytes() const override { return stream_above_bytes_; }
+  void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
+              std::function<void(absl::Status)> done) override {
+    new StreamingCall(stub_, buffers_, std::move(exchange), deadline, std::move(done));
+  }
+
+  BufferPool& buffers() override { return buffers_; }
 
  private:
   static std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
@@ -57,24 +141,15 @@ class GrpcConnection final : public Connection {
     return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
   }
 
-  // gRPC itself refuses a message over the limit, and knows nothing of the flag that sets it.
-  static absl::Status WithHint(absl::Status status) {
-    constexpr absl::string_view kTooLarge = "eceived message larger than max";
-    if (status.code() != absl::StatusCode::kResourceExhausted ||
-        status.message().find(kTooLarge) == absl::string_view::npos) {
-      return status;
-    }
-    return absl::ResourceExhaustedError(
-        absl::StrCat(status.message(), "; need a smaller request, or a larger --max-message-bytes of the server"));
-  }
-
   grpc::GenericStub stub_;
+  BufferPool buffers_;
+  const int64_t stream_above_bytes_;
 };
 
 }  // namespace
 
-std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target) {
-  return {new GrpcConnection(std::string(target)), Dispose<GrpcConnection>};
+std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target, const ConnectOptions& options) {
+  return {new GrpcConnection(std::string(target), options), Dispose<GrpcConnection>};
 }
 
 }  // namespace spikeserve

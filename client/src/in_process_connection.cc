@@ -16,14 +16,22 @@ class InProcessConnection final : public Connection {
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
     server::Call call;
     call.path = rpc.path;
-    call.request = [request = rpc.request](const Message&) { return request; };
+    call.request = [request = rpc.request](const google::protobuf::Message&, BufferPool&) { return request; };
     call.deadline = rpc.deadline;
-    call.done = [response = rpc.response, done = std::move(done)](server::MessageOr result) {
-      if (result.ok()) response->GetReflection()->Swap(response, result->get());
+    call.done = [response = rpc.response, done = std::move(done)](server::EnvelopeOr result) {
+      if (result.ok()) *response = *std::move(result);
       done(result.status());
     };
     engine_->Submit(std::move(call));
   }
+
+  // There is no message that could be too large.
+  int64_t stream_above_bytes() const override { return INT64_MAX; }
+  void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
+    done(absl::UnimplementedError("calls in process are not streamed"));
+  }
+
+  BufferPool& buffers() override { return engine_->buffers(); }
 
  private:
   const std::unique_ptr<server::Engine, void (*)(server::Engine*)> engine_;

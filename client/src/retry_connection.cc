@@ -27,10 +27,22 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
     if (!rpc.repeatable) return inner_->Start(rpc, std::move(done));
-    Attempt(rpc, /*attempt=*/1, std::move(done));
+    Attempt([this, rpc](Done ended) { inner_->Start(rpc, std::move(ended)); }, rpc.deadline, /*attempt=*/1,
+            std::move(done));
   }
 
+  int64_t stream_above_bytes() const override { return inner_->stream_above_bytes(); }
+  void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
+              std::function<void(absl::Status)> done) override {
+    Attempt([this, exchange, deadline](Done ended) { inner_->Stream(exchange, deadline, std::move(ended)); }, deadline,
+            /*attempt=*/1, std::move(done));
+  }
+
+  BufferPool& buffers() override { return inner_->buffers(); }
+
  private:
+  using Done = std::function<void(absl::Status)>;
+
   // How long to wait before the next attempt; nullopt: there is none.
   std::optional<absl::Duration> WaitAfter(const absl::Status& status, int attempt, absl::Time deadline) const {
     if (!absl::IsUnavailable(status) || attempt >= policy_.max_attempts) return std::nullopt;
@@ -39,15 +51,16 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
     return wait;
   }
 
-  void Attempt(const Rpc& rpc, int attempt, std::function<void(absl::Status)> done) {
-    inner_->Start(rpc, [self = shared_from_this(), rpc, attempt, done = std::move(done)](absl::Status status) mutable {
-      const std::optional<absl::Duration> wait = self->WaitAfter(status, attempt, rpc.deadline);
+  void Attempt(std::function<void(Done)> call, absl::Time deadline, int attempt, Done done) {
+    call([self = shared_from_this(), call, deadline, attempt, done = std::move(done)](absl::Status status) mutable {
+      const std::optional<absl::Duration> wait = self->WaitAfter(status, attempt, deadline);
       if (!wait) {
+        call = nullptr;
         self.reset();  // Before the caller goes on: see Dispose.
         return std::exchange(done, nullptr)(std::move(status));
       }
-      self->timer_(*wait, [self, rpc, attempt, done = std::move(done)]() mutable {
-        self->Attempt(rpc, attempt + 1, std::move(done));
+      self->timer_(*wait, [self, call, deadline, attempt, done = std::move(done)]() mutable {
+        self->Attempt(std::move(call), deadline, attempt + 1, std::move(done));
       });
     });
   }

@@ -1,7 +1,6 @@
 #include "rpc_traits.h"
 
 #include "google/protobuf/descriptor.pb.h"
-#include "status_macros.h"
 
 namespace spikeserve {
 
@@ -17,12 +16,6 @@ MethodInfo FindMethod(const google::protobuf::Descriptor* request) {
     }
   }
   return {};
-}
-
-absl::StatusOr<std::optional<Tensor>> DecodeOptionalResult(bool has, const v1::Tensor& tensor, std::string_view field) {
-  if (!has) return std::nullopt;
-  SPIKESERVE_ASSIGN_OR_RETURN(Tensor out, DecodeResult(tensor, field));
-  return out;
 }
 
 }  // namespace spikeserve

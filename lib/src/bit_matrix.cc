@@ -1,7 +1,10 @@
 #include "spikeserve/compute/bit_matrix.h"
 
+#include <atomic>
 #include <cstring>
 #include <new>
+
+#include "simd/bit_packing.h"
 
 namespace spikeserve {
 namespace {
@@ -29,23 +32,24 @@ BitMatrix::BitMatrix(const BitMatrixView& view) : BitMatrix(view.rows(), view.co
 }
 
 template <typename Scalar>
-std::optional<BitMatrix> BitMatrix::Pack(MatrixView<Scalar> matrix) {
+std::optional<BitMatrix> BitMatrix::Pack(MatrixView<Scalar> matrix, Executor& executor) {
+  // Elements for which it is worth to wake up a thread.
+  constexpr int64_t kGrain = 1 << 17;
   BitMatrix bits(matrix.rows(), matrix.cols());
-  for (int64_t r = 0; r < bits.rows(); ++r) {
-    const Scalar* elements = matrix.data() + r * matrix.outerStride();
-    for (int64_t c = 0; c < bits.cols(); ++c) {
-      if (elements[c] == Scalar{1}) {
-        bits.Set(r, c);
-      } else if (elements[c] != Scalar{0}) {
-        return std::nullopt;
-      }
+  if (bits.cols_ == 0) return bits;
+  std::atomic<bool> all = true;
+  executor.ParallelFor(bits.rows_, kGrain / bits.cols_ + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end && all.load(std::memory_order_relaxed); ++r) {
+      const Scalar* elements = matrix.data() + r * matrix.outerStride();
+      if (!simd::PackBits(elements, bits.cols_, bits.row(r))) all.store(false, std::memory_order_relaxed);
     }
-  }
+  });
+  if (!all) return std::nullopt;
   return bits;
 }
 
-template std::optional<BitMatrix> BitMatrix::Pack(MatrixView<uint8_t>);
-template std::optional<BitMatrix> BitMatrix::Pack(MatrixView<float>);
-template std::optional<BitMatrix> BitMatrix::Pack(MatrixView<double>);
+template std::optional<BitMatrix> BitMatrix::Pack(MatrixView<uint8_t>, Executor&);
+template std::optional<BitMatrix> BitMatrix::Pack(MatrixView<float>, Executor&);
+template std::optional<BitMatrix> BitMatrix::Pack(MatrixView<double>, Executor&);
 
 }  // namespace spikeserve

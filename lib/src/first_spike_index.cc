@@ -5,20 +5,24 @@
 #include <cstring>
 #include <limits>
 
+#include "absl/base/macros.h"
 #include "absl/strings/str_cat.h"
+#include "simd/first_spike_kernel.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
 namespace {
 
-// So many elements are worth a task of their own.
-constexpr int64_t kElementsPerTask = 1 << 16;
+// So many bytes that are read are worth a task of their own. Finding the place in a row takes as long as reading so
+// many.
+constexpr int64_t kBytesPerTask = 1 << 19;
+constexpr int64_t kBytesOfOverhead = 64;
+// The same for bytes that are written.
+constexpr int64_t kMaskBytesPerTask = 1 << 20;
 
-// The largest bits that any element has: at most 1 for 0/1.
-uint8_t UnionOfBits(const uint8_t* row, int64_t steps) {
-  uint8_t bits = 0;
-  for (int64_t t = 0; t < steps; ++t) bits |= row[t];
-  return bits;
+absl::Status CheckSteps(int64_t steps) {
+  if (steps <= std::numeric_limits<int32_t>::max()) return absl::OkStatus();
+  return InvalidField("spikes", absl::StrCat(steps, " steps"), "fewer than 2^31 steps");
 }
 
 absl::Status NotZeroOrOne(const MatrixView<uint8_t>& spikes) {
@@ -32,27 +36,59 @@ absl::Status NotZeroOrOne(const MatrixView<uint8_t>& spikes) {
   return absl::OkStatus();
 }
 
+// Writes a mask of rows of `row_bytes` that are zero but for what set(row, step) sets.
+template <typename Set>
+void WriteMask(absl::Span<const int32_t> index, int64_t row_bytes, absl::Span<uint8_t> mask, Executor& executor,
+               Set set) {
+  const int64_t rows = static_cast<int64_t>(index.size());
+  ABSL_HARDENING_ASSERT(mask.size() == static_cast<size_t>(rows * row_bytes));
+  if (row_bytes == 0) return;
+  executor.ParallelFor(rows, 1 + kMaskBytesPerTask / row_bytes, [&](int64_t begin, int64_t end) {
+    std::memset(mask.data() + begin * row_bytes, 0, static_cast<size_t>((end - begin) * row_bytes));
+    for (int64_t r = begin; r < end; ++r) {
+      if (index[r] >= 0) set(mask.data() + r * row_bytes, index[r]);
+    }
+  });
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<int32_t>> FirstSpikeIndex(MatrixView<uint8_t> spikes, Executor& executor) {
   const int64_t rows = spikes.rows();
   const int64_t steps = spikes.cols();
-  if (steps > std::numeric_limits<int32_t>::max()) {
-    return InvalidField("spikes", absl::StrCat(steps, " steps"), "fewer than 2^31 steps");
-  }
+  if (absl::Status status = CheckSteps(steps); !status.ok()) return status;
   std::vector<int32_t> index(static_cast<size_t>(rows), -1);
   if (steps == 0) return index;
   std::atomic<bool> zero_or_one = true;
-  executor.ParallelFor(rows, 1 + kElementsPerTask / steps, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const uint8_t* row = spikes.data() + r * spikes.outerStride();
-      if (UnionOfBits(row, steps) > 1) zero_or_one.store(false, std::memory_order_relaxed);
-      const void* first = std::memchr(row, 1, static_cast<size_t>(steps));
-      if (first != nullptr) index[r] = static_cast<int32_t>(static_cast<const uint8_t*>(first) - row);
-    }
+  const simd::ByteRows view = {spikes.data(), rows, steps, spikes.outerStride()};
+  executor.ParallelFor(rows, 1 + kBytesPerTask / (steps + kBytesOfOverhead), [&](int64_t begin, int64_t end) {
+    if (!simd::FindFirstBytes(view, begin, end, index.data())) zero_or_one.store(false, std::memory_order_relaxed);
   });
   if (!zero_or_one) return NotZeroOrOne(spikes);
   return index;
+}
+
+absl::StatusOr<std::vector<int32_t>> FirstSpikeIndex(const BitMatrixView& spikes, Executor& executor) {
+  if (absl::Status status = CheckSteps(spikes.cols()); !status.ok()) return status;
+  std::vector<int32_t> index(static_cast<size_t>(spikes.rows()), -1);
+  if (spikes.cols() == 0) return index;
+  const int64_t row_bytes = (spikes.cols() - 1) / 8 + 1;
+  const simd::ByteRows view = {spikes.data(), spikes.rows(), row_bytes, spikes.row_bytes()};
+  executor.ParallelFor(
+      spikes.rows(), 1 + kBytesPerTask / (row_bytes + kBytesOfOverhead),
+      [&](int64_t begin, int64_t end) { simd::FindFirstBits(view, spikes.cols(), begin, end, index.data()); });
+  return index;
+}
+
+void WriteFirstSpikeMask(absl::Span<const int32_t> index, int64_t steps, absl::Span<uint8_t> bytes,
+                         Executor& executor) {
+  WriteMask(index, steps, bytes, executor, [](uint8_t* row, int32_t step) { row[step] = 1; });
+}
+
+void WriteFirstSpikeBitMask(absl::Span<const int32_t> index, int64_t steps, absl::Span<uint8_t> bits,
+                            Executor& executor) {
+  WriteMask(index, steps / 8 + (steps % 8 != 0), bits, executor,
+            [](uint8_t* row, int32_t step) { row[step / 8] = static_cast<uint8_t>(1 << (step % 8)); });
 }
 
 }  // namespace spikeserve

@@ -1,7 +1,14 @@
 #include "spikeserve/compute/kernel.h"
 
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <type_traits>
+
 #include "absl/strings/str_cat.h"
-#include "kernel_tiles.h"
+#include "bit_kernel.h"
+#include "dense_kernel.h"
+#include "mixed_kernel.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
 
@@ -24,9 +31,26 @@ absl::Status CheckParameter(const GaussianKernel& kernel) {
   return CheckFinite("kernel.gaussian.sigma", kernel.sigma);
 }
 
+// x, y and ret are matrices of any kind.
+template <class X, class Ret>
+absl::Status Check(const X& x, const X& y, const Kernel& kernel, const Ret& ret) {
+  if (absl::Status status = CheckKernel(kernel); !status.ok()) return status;
+  if (y.cols() != x.cols()) {
+    return InvalidField("y", ShapeString({y.rows(), y.cols()}), absl::StrCat(x.cols(), " columns, as x has"));
+  }
+  if (ret.rows() != x.rows() || ret.cols() != y.rows()) {
+    return InvalidField("ret", ShapeString({ret.rows(), ret.cols()}), ShapeString({x.rows(), y.rows()}));
+  }
+  return absl::OkStatus();
+}
+
+// Whether both are the same memory; then ret is symmetric.
 template <typename Scalar>
-bool SameMemory(const MatrixView<Scalar>& x, const MatrixView<Scalar>& y) {
+bool Same(const MatrixView<Scalar>& x, const MatrixView<Scalar>& y) {
   return x.data() == y.data() && x.rows() == y.rows() && x.outerStride() == y.outerStride();
+}
+bool Same(const BitMatrixView& x, const BitMatrixView& y) {
+  return x.data() == y.data() && x.rows() == y.rows() && x.row_bytes() == y.row_bytes();
 }
 
 }  // namespace
@@ -36,37 +60,45 @@ absl::Status CheckKernel(const Kernel& kernel) {
 }
 
 template <typename Scalar>
-absl::Status KernelDotProduct(MatrixView<Scalar> x, MatrixView<Scalar> y, const Kernel& kernel,
+absl::Status KernelDotProduct(const BitMatrixView& x, const BitMatrixView& y, const Kernel& kernel,
                               MutableMatrixView<Scalar> ret, Executor& executor) {
-  using Tiles = KernelTiles<Scalar>;
-  if (absl::Status status = CheckKernel(kernel); !status.ok()) return status;
-  if (y.cols() != x.cols()) {
-    return InvalidField("y", ShapeString({y.rows(), y.cols()}), absl::StrCat(x.cols(), " columns, as x has"));
+  if (absl::Status status = Check(x, y, kernel, ret); !status.ok()) return status;
+  if (x.cols() > kMaxBitColumns) {
+    return InvalidField("x", absl::StrCat(x.cols(), " columns of bits"), absl::StrCat("at most ", kMaxBitColumns));
   }
-  if (ret.rows() != x.rows() || ret.cols() != y.rows()) {
-    return InvalidField("ret", ShapeString({ret.rows(), ret.cols()}), ShapeString({x.rows(), y.rows()}));
-  }
-  // Then ret is symmetric, and the tiles on and above the diagonal suffice.
-  const bool same = SameMemory<Scalar>(x, y);
-  const Tiles tiles(x, y, kernel);
-  const int64_t across = Tiles::Count(y.rows());
-  executor.ParallelFor(Tiles::Count(x.rows()) * across, 1, [&](int64_t begin, int64_t end) {
-    typename Tiles::Scratch scratch;
-    for (int64_t index = begin; index < end; ++index) {
-      const int64_t i = index / across * Tiles::kRows;
-      const int64_t j = index % across * Tiles::kRows;
-      if (same && j < i) continue;
-      auto tile = tiles.Tile(i, j, scratch);
-      std::visit(
-          [&](const auto& kind) { tile = tile.unaryExpr([&](double value) { return KernelValue(kind, value); }); },
-          kernel);
-      ret.block(i, j, tile.rows(), tile.cols()) = tile.template cast<Scalar>();
-      if (same && j > i) ret.block(j, i, tile.cols(), tile.rows()) = tile.transpose().template cast<Scalar>();
-    }
-  });
+  BitKernel<Scalar>(x, Same(x, y) ? nullptr : &y, kernel, ret, executor);
   return absl::OkStatus();
 }
 
+template <typename Scalar>
+absl::Status KernelDotProduct(MatrixView<Scalar> x, MatrixView<Scalar> y, const Kernel& kernel,
+                              MutableMatrixView<Scalar> ret, Executor& executor) {
+  if (absl::Status status = Check(x, y, kernel, ret); !status.ok()) return status;
+  const bool same = Same<Scalar>(x, y);
+  const bool packable = x.cols() <= kMaxBitColumns;
+  const std::optional<BitMatrix> x_bits = packable ? BitMatrix::Pack<Scalar>(x, executor) : std::nullopt;
+  const std::optional<BitMatrix> y_bits = packable && !same ? BitMatrix::Pack<Scalar>(y, executor) : std::nullopt;
+  if (x_bits && same) {
+    BitKernel<Scalar>(*x_bits, nullptr, kernel, ret, executor);
+  } else if (x_bits && y_bits) {
+    const BitMatrixView y_view = *y_bits;
+    BitKernel<Scalar>(*x_bits, &y_view, kernel, ret, executor);
+  } else if (InDouble<Scalar>(x.rows(), y.rows(), x.cols())) {
+    DenseKernel<double, Scalar>(x, same ? nullptr : &y, kernel, ret, executor);
+  } else if (x_bits && WorthMixed(x.rows())) {
+    MixedKernel<Scalar>(*x_bits, y, /*transposed=*/false, kernel, ret, executor);
+  } else if (y_bits && WorthMixed(y.rows())) {
+    MixedKernel<Scalar>(*y_bits, x, /*transposed=*/true, kernel, ret, executor);
+  } else {
+    DenseKernel<Scalar, Scalar>(x, same ? nullptr : &y, kernel, ret, executor);
+  }
+  return absl::OkStatus();
+}
+
+template absl::Status KernelDotProduct(const BitMatrixView&, const BitMatrixView&, const Kernel&,
+                                       MutableMatrixView<float>, Executor&);
+template absl::Status KernelDotProduct(const BitMatrixView&, const BitMatrixView&, const Kernel&,
+                                       MutableMatrixView<double>, Executor&);
 template absl::Status KernelDotProduct(MatrixView<float>, MatrixView<float>, const Kernel&, MutableMatrixView<float>,
                                        Executor&);
 template absl::Status KernelDotProduct(MatrixView<double>, MatrixView<double>, const Kernel&, MutableMatrixView<double>,

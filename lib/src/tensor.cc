@@ -18,12 +18,11 @@ std::vector<double> ToDoublesOf(absl::Span<const T> values) {
 
 }  // namespace
 
-void Tensor::Free::operator()(std::byte* p) const { ::operator delete[](p, kAlignment); }
-
 Tensor::Tensor(DataType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
   ABSL_HARDENING_ASSERT(ByteCount(dtype_, shape_).has_value());
   const size_t bytes = static_cast<size_t>(byte_size());
-  bytes_.reset(static_cast<std::byte*>(::operator new[](bytes, kAlignment)));
+  bytes_ = {static_cast<std::byte*>(::operator new(bytes, kAlignment)),
+            [](std::byte* p) { ::operator delete(p, kAlignment); }};
   std::memset(bytes_.get(), 0, bytes);
 }
 

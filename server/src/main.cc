@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
   add_limit("--max-decoded-bytes", limits.max_decoded_bytes, "Bytes of one tensor after decoding", kMany);
   add_limit("--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss", kMany);
   add_limit("--max-calls", limits.max_calls, "Calls that wait or compute at the same time", kMany);
+  add_limit("--max-idle-buffer-bytes", limits.max_idle_buffer_bytes, "Bytes of buffers kept for the next call", kMany);
   add_limit("--max-networks", limits.max_networks, "Networks held at the same time", kMany);
   add_limit("--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together", kMany);
   app.add_option("--network-idle-timeout", idle_seconds, "Seconds after which a network without calls expires")

@@ -14,9 +14,15 @@ class Scripted : public Connection {
  public:
   explicit Scripted(std::vector<absl::Status> statuses) : statuses_(std::move(statuses)) {}
   void Start(const Rpc&, std::function<void(absl::Status)> done) override { done(statuses_.at(attempts_++)); }
+  int64_t stream_above_bytes() const override { return 0; }
+  void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
+    done(statuses_.at(attempts_++));
+  }
+  BufferPool& buffers() override { return buffers_; }
   size_t attempts() const { return attempts_; }
 
  private:
+  BufferPool buffers_{0};
   std::vector<absl::Status> statuses_;
   size_t attempts_ = 0;
 };

@@ -10,6 +10,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/compute_test_util.h"
+#include "lib/simd_targets.h"
+#include "lib/spike_cluster_testing.h"
 
 namespace spikeserve {
 namespace {
@@ -28,51 +30,6 @@ SpikeClusterOptions WithTIn(SpikeClusterOptions options, int64_t t_in) {
   return options;
 }
 
-// The definition, and the corners of the reference on top of it, neuron by neuron with everything at hand.
-template <typename Scalar>
-SpikeClusters Naive(const RowMatrix<Scalar>& v, const std::vector<Scalar>& threshold,
-                    const SpikeClusterOptions& options) {
-  const bool reference = options.rule == ClusterRule::kReference;
-  const int steps = static_cast<int>(v.rows());
-  const int first_step = reference && options.t_in == 0 ? 1 : 0;
-  SpikeClusters result;
-  for (int n = 0; n < v.cols(); ++n) {
-    std::vector<int> spikes;
-    for (int t = 0; t < steps; ++t) {
-      if (v(t, n) >= threshold[threshold.size() == 1 ? 0 : n]) spikes.push_back(t);
-    }
-    std::vector<std::vector<int>> clusters;
-    for (const int t : spikes) {
-      if (t < first_step) continue;
-      if (clusters.empty() || t - clusters.back().back() > options.t_in) clusters.emplace_back();
-      clusters.back().push_back(t);
-    }
-    const auto smallest = std::min_element(clusters.begin(), clusters.end(),
-                                           [](const auto& a, const auto& b) { return a.size() < b.size(); });
-    int best = -1;
-    for (int t = first_step; t < steps; ++t) {
-      const bool apart =
-          std::all_of(spikes.begin(), spikes.end(), [&](int s) { return std::abs(s - t) > options.t_in; });
-      if (apart && (best < 0 || v(t, n) > v(best, n))) best = t;
-    }
-    if (reference && steps > 0) {
-      const Scalar v_min = options.v_min ? static_cast<Scalar>(*options.v_min) : v.minCoeff();
-      if (best >= 0 && v(best, n) == v_min) best = -1;
-      if ((v.col(n).array() == v_min).all()) best = 0;
-    }
-    result.n_o.push_back(static_cast<float>(clusters.size()));
-    result.k_positive.push_back(best);
-    result.k_negative.push_back(smallest == clusters.end() ? -1 : smallest->back());
-  }
-  return result;
-}
-
-void ExpectEqual(const SpikeClusters& got, const SpikeClusters& expected) {
-  EXPECT_EQ(got.n_o, expected.n_o);
-  EXPECT_EQ(got.k_positive, expected.k_positive);
-  EXPECT_EQ(got.k_negative, expected.k_negative);
-}
-
 // The clusters of one neuron with threshold 1.
 SpikeClusters OfNeuron(const std::vector<float>& v, const SpikeClusterOptions& options) {
   const float threshold = 1;
@@ -88,19 +45,17 @@ absl::Status StatusOf(const RowMatrix<float>& v, const std::vector<float>& thres
 }
 
 template <typename Scalar>
-void CompareWithNaive(int steps, int neurons, int64_t t_in, bool quantised) {
-  SCOPED_TRACE(absl::StrCat("T = ", steps, ", N = ", neurons, ", t_in = ", t_in));
-  RowMatrix<Scalar> v = testing::RandomNormal<Scalar>(steps, neurons, static_cast<uint32_t>(steps * 1000 + neurons));
-  if (quantised) v = (v.array() * 2).round() / 2;  // Ties, and many voltages at the minimum.
-  const RowMatrix<Scalar> thresholds = testing::RandomNormal<Scalar>(1, neurons, 5).cwiseAbs();
-  const std::vector<Scalar> per_neuron(thresholds.data(), thresholds.data() + neurons);
+void CompareWithNaive(const RowMatrix<Scalar>& v, int64_t t_in) {
+  SCOPED_TRACE(absl::StrCat("T = ", v.rows(), ", N = ", v.cols(), ", t_in = ", t_in));
+  const RowMatrix<Scalar> thresholds = testing::RandomNormal<Scalar>(1, v.cols(), 5).cwiseAbs();
+  const std::vector<Scalar> per_neuron(thresholds.data(), thresholds.data() + v.cols());
   testing::SplitExecutor split;
   for (const ClusterRule rule : {ClusterRule::kReference, ClusterRule::kDefinition}) {
     const SpikeClusterOptions options{.t_in = t_in, .rule = rule};
     for (const std::vector<Scalar>& threshold : {per_neuron, std::vector<Scalar>{1}}) {
-      const SpikeClusters expected = Naive(v, threshold, options);
-      ExpectEqual(*SpikeCluster<Scalar>(v, threshold, options), expected);
-      ExpectEqual(*SpikeCluster<Scalar>(v, threshold, options, split), expected);
+      const SpikeClusters expected = testing::NaiveSpikeClusters(v, threshold, options);
+      testing::ForEachTarget([&] { testing::ExpectEqual(*SpikeCluster<Scalar>(v, threshold, options), expected); });
+      testing::ExpectEqual(*SpikeCluster<Scalar>(v, threshold, options, split), expected);
     }
   }
 }
@@ -130,19 +85,58 @@ TEST(SpikeCluster, AgreesWithTheReference) {
   }
 }
 
-TEST(SpikeCluster, IsThatOfTheDefinitionForAnyShapeTypeAndThreads) {
+TEST(SpikeCluster, IsThatOfTheDefinitionForAnyShapeTypeThreadsAndInstructionSet) {
   for (const int steps : testing::kSizes) {
     for (const int neurons : testing::kSizes) {
+      const uint32_t seed = static_cast<uint32_t>(steps * 1000 + neurons);
       for (const int64_t t_in : {0, 1, 2, 5, 64, 200}) {
-        CompareWithNaive<float>(steps, neurons, t_in, /*quantised=*/neurons % 2 == 0);
+        if (neurons % 2 == 0) {
+          CompareWithNaive(testing::CorneredVoltages<float>(steps, neurons, seed), t_in);
+        } else {
+          CompareWithNaive(testing::RandomNormal<float>(steps, neurons, seed), t_in);
+        }
       }
-      CompareWithNaive<double>(steps, neurons, neurons % 4, /*quantised=*/steps % 2 == 0);
+      CompareWithNaive(testing::CorneredVoltages<double>(steps, neurons, seed), neurons % 4);
     }
   }
 }
 
 TEST(SpikeCluster, BlocksOfNeuronsMeet) {
-  for (const int neurons : {255, 256, 257, 511, 1031}) CompareWithNaive<float>(17, neurons, 2, true);
+  for (const int neurons : {255, 256, 257, 511, 512, 513, 1031}) {
+    CompareWithNaive(testing::CorneredVoltages<float>(17, neurons, 3), 2);
+    CompareWithNaive(testing::CorneredVoltages<double>(9, neurons, 3), 0);
+  }
+}
+
+TEST(SpikeCluster, RowsMayBeApart) {
+  const RowMatrix<float> wide = testing::RandomNormal<float>(19, 97, 8);
+  for (const int first : {0, 1, 5}) {
+    for (const int neurons : {1, 31, 90}) {
+      const RowMatrix<float> v = wide.middleCols(first, neurons);
+      testing::ExpectEqual(*SpikeCluster<float>(wide.middleCols(first, neurons), {0.5f}, kReference),
+                           testing::NaiveSpikeClusters<float>(v, {0.5f}, kReference));
+    }
+  }
+}
+
+TEST(SpikeCluster, CountsBeyondSixteenBits) {
+  std::vector<float> v(66'010 + 66'001, 1.0f);
+  // A cluster of 66,000 spikes, and one of 66,001, and a gap between them in which 0.5 is the best.
+  for (int t = 66'000; t < 66'010; ++t) v[t] = 0;
+  v[66'005] = 0.5f;
+  const SpikeClusters clusters = OfNeuron(v, WithTIn(kDefinition, 2));
+  EXPECT_THAT(clusters.n_o, ElementsAre(2));
+  EXPECT_THAT(clusters.k_negative, ElementsAre(65'999));
+  EXPECT_THAT(clusters.k_positive, ElementsAre(66'005));
+}
+
+TEST(SpikeCluster, AZeroAtAThresholdOfZeroIsASpikeWhateverItsSign) {
+  const float threshold = -0.0f;
+  RowMatrix<float> v(4, 1);
+  v << -1, 0.0f, -1, -0.0f;
+  EXPECT_THAT(SpikeCluster<float>(v, {&threshold, 1}, WithTIn(kDefinition, 0))->n_o, ElementsAre(2));
+  v << -0.0f, 0.0f, 0.0f, -0.0f;  // All equal the minimum.
+  EXPECT_THAT(SpikeCluster<float>(v, {1.0f}, kReference)->k_positive, ElementsAre(0));
 }
 
 TEST(SpikeCluster, SpikesUpToTInApartAreOneCluster) {
@@ -231,14 +225,17 @@ TEST(SpikeCluster, EmptyTensorsGiveEmptyResults) {
 }
 
 TEST(SpikeCluster, RefusesNanWhereverItIs) {
-  RowMatrix<float> v = RowMatrix<float>::Ones(7, 300);
-  for (const int step : {0, 3, 6}) {
-    for (const int neuron : {0, 255, 299}) {
+  RowMatrix<float> v = RowMatrix<float>::Ones(17, 599);
+  for (const int step : {0, 7, 8, 16}) {
+    for (const int neuron : {0, 511, 512, 575, 591, 595, 597, 598}) {
       RowMatrix<float> with_nan = v;
       with_nan(step, neuron) = NAN;
+      with_nan(16, 598) = NAN;
       for (const int64_t t_in : {0, 2, 100}) {
-        EXPECT_THAT(testing::Refusal(StatusOf(with_nan, {1}, WithTIn(kReference, t_in)), "v"),
-                    HasSubstr(absl::StrCat("NaN at step ", step, " of neuron ", neuron)));
+        testing::ForEachTarget([&] {
+          EXPECT_THAT(testing::Refusal(StatusOf(with_nan, {1}, WithTIn(kReference, t_in)), "v"),
+                      HasSubstr(absl::StrCat("NaN at step ", step, " of neuron ", neuron)));
+        });
       }
     }
   }

@@ -76,6 +76,33 @@ TEST(StcaLoss, IsTheSumOverTheClustersForAnyShapeAndThreads) {
   }
 }
 
+TEST(StcaLoss, TheGradientIsThatOfEachNeuronForAnyShapeAndThreads) {
+  testing::SplitExecutor split;
+  for (const int steps : {0, 1, 7, 40}) {
+    for (const int neurons : {0, 1, 63, 64, 65, 300}) {
+      RowMatrix<float> v = testing::RandomNormal<float>(steps, neurons, static_cast<uint32_t>(steps + neurons));
+      if (v.size() > 0) v(0, 0) = std::numeric_limits<float>::infinity();
+      const SpikeClusters clusters = *SpikeCluster<float>(v, {0.8f}, {.t_in = 1});
+      RowMatrix<float> expected = RowMatrix<float>::Zero(steps, neurons);
+      for (int n = 0; n < neurons; ++n) {
+        const int step = clusters.n_o[n] > 2 ? clusters.k_negative[n] : clusters.k_positive[n];
+        if (clusters.n_o[n] != 2 && step >= 0) expected(step, n) = clusters.n_o[n] > 2 ? 1 : -1;
+      }
+      for (Executor* executor : {&InlineExecutor(), static_cast<Executor*>(&split)}) {
+        // In memory where rows are apart, and what is between them stays.
+        RowMatrix<float> memory = RowMatrix<float>::Constant(steps, neurons + 3, 7);
+        ASSERT_TRUE(
+            StcaLoss<float>(v, {0.8f}, 1, {2.0}, MutableMatrixView<float>(memory.leftCols(neurons)), *executor).ok());
+        EXPECT_EQ(RowMatrix<float>(memory.leftCols(neurons)), expected);
+        EXPECT_EQ(RowMatrix<float>(memory.rightCols(3)), RowMatrix<float>(RowMatrix<float>::Constant(steps, 3, 7)));
+        RowMatrix<float> grad = RowMatrix<float>::Constant(steps, neurons, 7);
+        ASSERT_TRUE(StcaLoss<float>(v, {0.8f}, 1, {2.0}, MutableMatrixView<float>(grad), *executor).ok());
+        EXPECT_EQ(grad, expected);
+      }
+    }
+  }
+}
+
 TEST(StcaLoss, RefusesBadOperands) {
   RowMatrix<float> v = RowMatrix<float>::Zero(4, 3);
   EXPECT_EQ(testing::Refusal(StcaLoss<float>(v, {1.0f}, 1, {1.0, 2.0}).status(), "n_d"),

@@ -9,6 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/v1/functions.pb.h"
+#include "spikeserve/v1/streams.pb.h"
+#include "support/envelopes.h"
 
 namespace spikeserve::server {
 namespace {
@@ -17,28 +19,40 @@ using ::testing::HasSubstr;
 
 constexpr char kPath[] = "/spikeserve.v1.SpikeFunctionService/KernelDotProduct";
 
+codec::Envelope Enveloped(const v1::KernelDotProductRequest& request) {
+  BufferPool buffers(0);
+  return *testing::ToEnvelope(request, buffers);
+}
+
+// The result of a linear kernel.
+v1::KernelDotProductResponse Response(const codec::Envelope& envelope) {
+  v1::KernelDotProductResponse response;
+  EXPECT_TRUE(response.ParseFromString(testing::Serialized(envelope)));
+  return response;
+}
+
 // A linear kernel of n samples with one feature each.
-v1::KernelDotProductRequest Request(int n) {
+codec::Envelope Request(int n) {
   v1::KernelDotProductRequest request;
   request.mutable_x()->set_dtype(v1::DATA_TYPE_BOOL);
   request.mutable_x()->add_shape(n);
   request.mutable_x()->add_shape(1);
   request.mutable_x()->set_data(std::string(n, '\1'));
   request.mutable_kernel()->mutable_linear();
-  return request;
+  return Enveloped(request);
 }
 
-Call MakeCall(const Message& request, std::function<void(MessageOr)> done) {
+Call MakeCall(const codec::Envelope& request, std::function<void(EnvelopeOr)> done) {
   Call call;
   call.path = kPath;
-  call.request = [&request](const Message&) { return &request; };
+  call.request = [&request](const Message&, BufferPool&) { return &request; };
   call.done = std::move(done);
   return call;
 }
 
-MessageOr Perform(Engine& engine, Call call) {
-  std::promise<MessageOr> promise;
-  call.done = [&](MessageOr result) { promise.set_value(std::move(result)); };
+EnvelopeOr Perform(Engine& engine, Call call) {
+  std::promise<EnvelopeOr> promise;
+  call.done = [&](EnvelopeOr result) { promise.set_value(std::move(result)); };
   engine.Submit(std::move(call));
   return promise.get_future().get();
 }
@@ -46,9 +60,34 @@ MessageOr Perform(Engine& engine, Call call) {
 TEST(Engine, ComputesACall) {
   Engine engine({});
   const auto request = Request(3);
-  const MessageOr result = Perform(engine, MakeCall(request, nullptr));
+  const EnvelopeOr result = Perform(engine, MakeCall(request, nullptr));
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(static_cast<v1::KernelDotProductResponse&>(**result).ret().data().size(), 36u);
+  EXPECT_EQ(Response(*result).ret().data().size(), 36u);
+}
+
+TEST(Engine, ASmallCallIsComputedAtOnceWhereItMayBe) {
+  Engine engine({});
+  for (const auto& [n, at_once] : {std::pair{3, true}, std::pair{3000, false}}) {
+    const auto request = Request(n);
+    const auto caller = std::this_thread::get_id();
+    std::promise<std::thread::id> answered_in;
+    Call call = MakeCall(request, [&](EnvelopeOr result) {
+      EXPECT_TRUE(result.ok());
+      answered_in.set_value(std::this_thread::get_id());
+    });
+    call.may_compute_at_once = true;
+    call.request_bytes = static_cast<size_t>(n);
+    engine.Submit(std::move(call));
+    EXPECT_EQ(answered_in.get_future().get() == caller, at_once) << n;
+  }
+}
+
+TEST(Engine, ASmallCallThatIsWrongIsRefusedAtOnce) {
+  Engine engine({});
+  const auto request = Enveloped(v1::KernelDotProductRequest());
+  Call call = MakeCall(request, nullptr);
+  call.may_compute_at_once = true;
+  EXPECT_EQ(Perform(engine, std::move(call)).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Engine, RefusesCallsOverTheLimitAtOnceAndNamesTheFlag) {
@@ -60,17 +99,17 @@ TEST(Engine, RefusesCallsOverTheLimitAtOnceAndNamesTheFlag) {
   absl::Notification go;
   std::atomic<int> answered = 0;
   for (int i = 0; i < 2; ++i) {
-    Call call = MakeCall(request, [&](MessageOr result) {
+    Call call = MakeCall(request, [&](EnvelopeOr result) {
       EXPECT_TRUE(result.ok());
       ++answered;
     });
-    call.request = [&](const Message&) {
+    call.request = [&](const Message&, BufferPool&) {
       go.WaitForNotification();
       return &request;
     };
     engine.Submit(std::move(call));
   }
-  const MessageOr refused = Perform(engine, MakeCall(request, nullptr));
+  const EnvelopeOr refused = Perform(engine, MakeCall(request, nullptr));
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--max-calls"));
   EXPECT_EQ(answered, 0);
@@ -106,7 +145,7 @@ TEST(Engine, ARequestThatThrowsEndsTheCallAndNotTheServer) {
   Engine engine({});
   const auto request = Request(1);
   Call call = MakeCall(request, nullptr);
-  call.request = [](const Message&) -> absl::StatusOr<const Message*> { throw std::bad_alloc(); };
+  call.request = [](const Message&, BufferPool&) -> absl::StatusOr<const codec::Envelope*> { throw std::bad_alloc(); };
   EXPECT_EQ(Perform(engine, std::move(call)).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(Perform(engine, MakeCall(request, nullptr)).ok());
 }
@@ -117,7 +156,7 @@ TEST(Engine, ItsEndWaitsForTheCallsThatWereSubmitted) {
   {
     Engine engine({});
     for (int i = 0; i < 20; ++i) {
-      engine.Submit(MakeCall(request, [&](MessageOr result) {
+      engine.Submit(MakeCall(request, [&](EnvelopeOr result) {
         EXPECT_TRUE(result.ok());
         ++answered;
       }));
@@ -133,14 +172,15 @@ TEST(Engine, ResultsDoNotDependOnTheNumberOfThreads) {
   request.mutable_x()->add_shape(33);
   for (int i = 0; i < 70 * 33; ++i) request.mutable_x()->add_values(std::sin(i));
   request.mutable_kernel()->mutable_gaussian()->set_sigma(3);
+  const codec::Envelope enveloped = Enveloped(request);
   std::vector<std::string> results;
   for (int threads : {1, 2, 5}) {
     EngineOptions options;
     options.threads = threads;
     Engine engine(options);
-    const MessageOr result = Perform(engine, MakeCall(request, nullptr));
+    const EnvelopeOr result = Perform(engine, MakeCall(enveloped, nullptr));
     ASSERT_TRUE(result.ok()) << result.status();
-    results.push_back((*result)->SerializeAsString());
+    results.push_back(testing::Serialized(*result));
   }
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(results[0], results[2]);
@@ -148,7 +188,8 @@ TEST(Engine, ResultsDoNotDependOnTheNumberOfThreads) {
 
 TEST(Engine, EveryMethodOfTheServicesIsInTheTable) {
   size_t methods = 0;
-  for (const char* name : {"spikeserve.v1.SpikeFunctionService", "spikeserve.v1.SpikeNetworkService"}) {
+  for (const char* name : {"spikeserve.v1.SpikeFunctionService", "spikeserve.v1.SpikeNetworkService",
+                           "spikeserve.v1.SpikeServerService"}) {
     // The generated code registers its files when it is linked, and it is through the request types.
     const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     ASSERT_NE(service, nullptr);
@@ -160,6 +201,16 @@ TEST(Engine, EveryMethodOfTheServicesIsInTheTable) {
     }
   }
   EXPECT_EQ(Methods().size(), methods);
+}
+
+TEST(Engine, EveryStreamOfTheServiceIsInTheTable) {
+  const auto* service = v1::StreamSpikeClusterRequest::descriptor()->file()->service(0);
+  ASSERT_EQ(StreamMethods().size(), static_cast<size_t>(service->method_count()));
+  for (int i = 0; i < service->method_count(); ++i) {
+    const auto it = StreamMethods().find("/" + service->full_name() + "/" + service->method(i)->name());
+    ASSERT_NE(it, StreamMethods().end()) << service->method(i)->full_name();
+    EXPECT_EQ(it->second.request_prototype->GetDescriptor(), service->method(i)->input_type());
+  }
 }
 
 }  // namespace

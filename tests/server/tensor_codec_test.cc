@@ -24,7 +24,8 @@ std::vector<v1::Tensor> AllForms(const std::vector<int>& elements, const std::ve
     values.mutable_shape()->Assign(shape.begin(), shape.end());
     v1::Tensor data = values, events = values;
     uint64_t last = 0;
-    uint8_t* bytes = EncodeRoom(dtype, shape, &data);
+    uint8_t* bytes = TensorTarget(&data).Room(dtype, shape);
+    std::fill_n(bytes, data.data().size(), uint8_t{0});
     for (size_t i = 0; i < elements.size(); ++i) {
       values.add_values(elements[i]);
       if (elements[i]) {
@@ -102,6 +103,81 @@ TEST(TensorCodec, AMaskOfBytesOrFloatsDecodesToWhatWasEncoded) {
   }
 }
 
+TEST(TensorCodec, EveryFormBecomesTheSameBits) {
+  std::mt19937 random(5);
+  for (const std::vector<int64_t>& shape :
+       std::vector<std::vector<int64_t>>{{1}, {3, 17}, {2, 3, 5}, {5, 64}, {0, 4}, {4, 0}, {7, 1, 9}}) {
+    int64_t count = 1;
+    for (const int64_t length : shape) count *= length;
+    std::vector<int> elements(static_cast<size_t>(count));
+    for (int& element : elements) element = static_cast<int>(random() % 2);
+    if (count == 0) continue;
+    for (const v1::Tensor& form : AllForms(elements, shape)) {
+      for (size_t row_dimensions = 0; row_dimensions < shape.size(); ++row_dimensions) {
+        const auto bits = DecodeBits(form, "x", row_dimensions, "needed", kRoomy);
+        ASSERT_TRUE(bits.ok()) << bits.status() << form.ShortDebugString();
+        EXPECT_EQ(bits->shape(), Shape(shape.begin(), shape.end()));
+        int64_t rows = 1;
+        for (size_t d = 0; d < row_dimensions; ++d) rows *= shape[d];
+        const int64_t cols = count / rows;
+        ASSERT_EQ(bits->bits().rows(), rows);
+        ASSERT_EQ(bits->bits().cols(), cols);
+        for (int64_t i = 0; i < count; ++i) {
+          EXPECT_EQ(bits->bits()(i / cols, i % cols), elements[i] != 0) << form.ShortDebugString();
+        }
+      }
+    }
+  }
+}
+
+TEST(TensorCodec, BitsOfOtherThan0And1AreRefusedByElement) {
+  v1::Tensor tensor;
+  tensor.set_dtype(v1::DATA_TYPE_FLOAT32);
+  tensor.add_shape(2);
+  tensor.add_shape(2);
+  const float elements[] = {0, 1, NAN, 1};
+  tensor.set_data(std::string(reinterpret_cast<const char*>(elements), sizeof(elements)));
+  const absl::Status status = DecodeBits(tensor, "x", 1, "needed", kRoomy).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(), "x: element 2 is nan; need 0 or 1");
+}
+
+TEST(TensorCodec, BitsAreCountedWithTheirPaddingBeforeAnythingIsAllocated) {
+  v1::Tensor tensor;
+  tensor.set_dtype(v1::DATA_TYPE_BIT);
+  tensor.add_shape(int64_t{1} << 20);
+  tensor.add_shape(1);
+  tensor.add_event_deltas(3);
+  EXPECT_EQ(DecodeBits(tensor, "x", 1, "needed", kRoomy).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(DecodeBits(tensor, "x", 0, "needed", kRoomy).ok());
+}
+
+TEST(TensorCodec, ABitTensorIsReadInPlace) {
+  v1::Tensor tensor;
+  tensor.set_dtype(v1::DATA_TYPE_BIT);
+  tensor.add_shape(2);
+  tensor.add_shape(11);
+  tensor.set_data(std::string("\x01\xfa\x02\xff", 4));
+  const auto bits = DecodeBits(tensor, "x", 1, "needed", kRoomy);
+  ASSERT_TRUE(bits.ok());
+  EXPECT_EQ(static_cast<const void*>(bits->bits().data()), tensor.data().data());
+}
+
+TEST(TensorCodec, AResultIsTakenWithoutACopyWhereNobodyElseHasIt) {
+  BufferPool buffers(0);
+  TensorField field;
+  TensorTarget(&field, &buffers).Room(DataType::kInt32, {5});
+  const void* place = field.data.data;
+  TensorField shared = field;
+  const auto copy = TakeTensor(shared, "x", kRoomy);
+  ASSERT_TRUE(copy.ok());
+  EXPECT_NE(copy->data(), place);
+  shared = {};
+  const auto taken = TakeTensor(field, "x", kRoomy);
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->data(), place);
+}
+
 TEST(TensorCodec, PaddingBitsAreIgnored) {
   v1::Tensor tensor;
   tensor.set_dtype(v1::DATA_TYPE_BIT);
@@ -115,7 +191,7 @@ TEST(TensorCodec, PaddingBitsAreIgnored) {
 
 TEST(TensorCodec, ElementsOfTheRightTypeAreReadInPlace) {
   v1::Tensor tensor;
-  float* out = reinterpret_cast<float*>(EncodeRoom(DataType::kFloat32, {100}, &tensor));
+  float* out = reinterpret_cast<float*>(TensorTarget(&tensor).Room(DataType::kFloat32, {100}));
   out[99] = 7;
   const auto array = Decode<float>(tensor, "x", Accept::kFloat, kRoomy);
   ASSERT_TRUE(array.ok());

@@ -7,6 +7,7 @@
 #include <future>
 
 #include "absl/strings/str_cat.h"
+#include "support/envelopes.h"
 
 namespace spikeserve::testing {
 
@@ -44,10 +45,16 @@ Transport::Transport(TransportKind kind, const server::EngineOptions& options) {
 }
 
 absl::Status Transport::Call(std::string_view path, const Message& request, Message* response) {
+  absl::StatusOr<codec::Envelope> sent = ToEnvelope(request, connection_->buffers());
+  if (!sent.ok()) return sent.status();
+  codec::Envelope received{std::unique_ptr<Message>(response->New()), {}};
   std::promise<absl::Status> promise;
-  connection_->Start({path, /*repeatable=*/false, &request, response, absl::InfiniteFuture()},
+  connection_->Start({path, /*repeatable=*/false, &*sent, &received, absl::InfiniteFuture()},
                      [&](absl::Status status) { promise.set_value(std::move(status)); });
-  return promise.get_future().get();
+  const absl::Status status = promise.get_future().get();
+  if (!status.ok()) return status;
+  if (!response->ParseFromString(Serialized(received))) return absl::InternalError("the response does not parse");
+  return absl::OkStatus();
 }
 
 }  // namespace spikeserve::testing

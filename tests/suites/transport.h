@@ -14,6 +14,8 @@
 
 namespace spikeserve::testing {
 
+using google::protobuf::Message;
+
 enum class TransportKind { kInProcess, kTcp, kUds };
 
 // A service with its own engine, and a connection to it.

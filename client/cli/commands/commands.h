@@ -33,6 +33,7 @@ CommandInfo NetworkDelete();
 CommandInfo Raster();
 CommandInfo Heatmap();
 CommandInfo Health();
+CommandInfo Statistics();
 CommandInfo Load();
 
 }  // namespace spikeserve::cli

@@ -12,18 +12,23 @@
 namespace spikeserve {
 namespace {
 
+absl::StatusOr<std::optional<Tensor>> DecodeOptional(bool has, const v1::Tensor& tensor, std::string_view field) {
+  if (!has) return std::nullopt;
+  SPIKESERVE_ASSIGN_OR_RETURN(Tensor out, codec::DecodeTensor(tensor, field, INT64_MAX));
+  return out;
+}
+
 absl::StatusOr<std::vector<RecordTensors>> DecodeRecords(
     const google::protobuf::RepeatedPtrField<v1::LayerRecord>& records) {
   std::vector<RecordTensors> out;
   for (const v1::LayerRecord& record : records) {
     RecordTensors tensors;
     tensors.layer = record.layer();
-    SPIKESERVE_ASSIGN_OR_RETURN(tensors.spikes, DecodeOptionalResult(record.has_spikes(), record.spikes(), "spikes"));
-    SPIKESERVE_ASSIGN_OR_RETURN(
-        tensors.v_before_reset,
-        DecodeOptionalResult(record.has_v_before_reset(), record.v_before_reset(), "v_before_reset"));
-    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_after_reset, DecodeOptionalResult(record.has_v_after_reset(),
-                                                                            record.v_after_reset(), "v_after_reset"));
+    SPIKESERVE_ASSIGN_OR_RETURN(tensors.spikes, DecodeOptional(record.has_spikes(), record.spikes(), "spikes"));
+    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_before_reset,
+                                DecodeOptional(record.has_v_before_reset(), record.v_before_reset(), "v_before_reset"));
+    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_after_reset,
+                                DecodeOptional(record.has_v_after_reset(), record.v_after_reset(), "v_after_reset"));
     out.push_back(std::move(tensors));
   }
   return out;
@@ -45,12 +50,12 @@ struct RpcTraits<CreateNetworkArgs> {
   using Request = v1::CreateNetworkRequest;
   using Response = v1::CreateNetworkResponse;
 
-  static void Encode(const CreateNetworkArgs& args, Request& request) {
-    for (const LayerSpec& layer : args.layers) codec::EncodeLayer(layer, request.add_layers());
+  static void Encode(const CreateNetworkArgs& args, RequestBuilder<Request>& request) {
+    for (const LayerSpec& layer : args.layers) codec::EncodeLayer(layer, request->add_layers());
   }
 
-  static absl::StatusOr<CreateNetworkArgs::Result> Decode(const Response& response) {
-    return CreateNetworkArgs::Result{response.network()};
+  static absl::StatusOr<CreateNetworkArgs::Result> Decode(ResponseReader<Response>& response) {
+    return CreateNetworkArgs::Result{response->network()};
   }
 };
 
@@ -59,21 +64,21 @@ struct RpcTraits<GetNetworkArgs> {
   using Request = v1::GetNetworkRequest;
   using Response = v1::GetNetworkResponse;
 
-  static void Encode(const GetNetworkArgs& args, Request& request) {
-    EncodeTarget(args, request);
-    request.set_include_monitors(args.include_monitors);
+  static void Encode(const GetNetworkArgs& args, RequestBuilder<Request>& request) {
+    EncodeTarget(args, *request);
+    request->set_include_monitors(args.include_monitors);
   }
 
-  static absl::StatusOr<GetNetworkArgs::Result> Decode(const Response& response) {
+  static absl::StatusOr<GetNetworkArgs::Result> Decode(ResponseReader<Response>& response) {
     GetNetworkArgs::Result result;
-    for (int i = 0; i < response.layers_size(); ++i) {
+    for (int i = 0; i < response->layers_size(); ++i) {
       SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,
-                                  codec::DecodeLayer(response.layers(i), absl::StrCat("layers[", i, "]"), INT64_MAX));
+                                  codec::DecodeLayer(response->layers(i), absl::StrCat("layers[", i, "]"), INT64_MAX));
       result.layers.push_back(std::move(layer));
     }
-    result.training = response.training();
-    result.next_step = response.next_step();
-    SPIKESERVE_ASSIGN_OR_RETURN(result.monitors, DecodeRecords(response.monitors()));
+    result.training = response->training();
+    result.next_step = response->next_step();
+    SPIKESERVE_ASSIGN_OR_RETURN(result.monitors, DecodeRecords(response->monitors()));
     return result;
   }
 };
@@ -83,11 +88,11 @@ struct RpcTraits<ListNetworksArgs> {
   using Request = v1::ListNetworksRequest;
   using Response = v1::ListNetworksResponse;
 
-  static void Encode(const ListNetworksArgs&, Request&) {}
+  static void Encode(const ListNetworksArgs&, RequestBuilder<Request>&) {}
 
-  static absl::StatusOr<ListNetworksArgs::Result> Decode(const Response& response) {
+  static absl::StatusOr<ListNetworksArgs::Result> Decode(ResponseReader<Response>& response) {
     ListNetworksArgs::Result result;
-    for (const auto& entry : response.networks()) {
+    for (const auto& entry : response->networks()) {
       result.push_back({entry.network(), entry.bytes(), absl::Seconds(entry.idle_seconds())});
     }
     return result;
@@ -99,9 +104,11 @@ struct RpcTraits<DeleteNetworkArgs> {
   using Request = v1::DeleteNetworkRequest;
   using Response = v1::DeleteNetworkResponse;
 
-  static void Encode(const DeleteNetworkArgs& args, Request& request) { EncodeTarget(args, request); }
+  static void Encode(const DeleteNetworkArgs& args, RequestBuilder<Request>& request) { EncodeTarget(args, *request); }
 
-  static absl::StatusOr<DeleteNetworkArgs::Result> Decode(const Response&) { return DeleteNetworkArgs::Result{}; }
+  static absl::StatusOr<DeleteNetworkArgs::Result> Decode(ResponseReader<Response>&) {
+    return DeleteNetworkArgs::Result{};
+  }
 };
 
 template <>
@@ -109,12 +116,12 @@ struct RpcTraits<SetTrainingArgs> {
   using Request = v1::SetTrainingRequest;
   using Response = v1::SetTrainingResponse;
 
-  static void Encode(const SetTrainingArgs& args, Request& request) {
-    EncodeTarget(args, request);
-    request.set_training(args.training);
+  static void Encode(const SetTrainingArgs& args, RequestBuilder<Request>& request) {
+    EncodeTarget(args, *request);
+    request->set_training(args.training);
   }
 
-  static absl::StatusOr<NextStep> Decode(const Response& response) { return NextStep{response.next_step()}; }
+  static absl::StatusOr<NextStep> Decode(ResponseReader<Response>& response) { return NextStep{response->next_step()}; }
 };
 
 template <>
@@ -122,13 +129,13 @@ struct RpcTraits<ForwardArgs> {
   using Request = v1::ForwardRequest;
   using Response = v1::ForwardResponse;
 
-  static void Encode(const ForwardArgs& args, Request& request) {
-    EncodeTarget(args, request);
-    codec::EncodeTensor(args.input, request.mutable_input());
-    request.set_single_step(args.single_step);
-    request.set_mask_dtype(codec::ToWire(args.mask_dtype));
+  static void Encode(const ForwardArgs& args, RequestBuilder<Request>& request) {
+    EncodeTarget(args, *request);
+    request.Put(Request::kInputFieldNumber, args.input);
+    request->set_single_step(args.single_step);
+    request->set_mask_dtype(codec::ToWire(args.mask_dtype));
     for (const RecordRequest& record : args.records) {
-      v1::RecordRequest* out = request.add_records();
+      v1::RecordRequest* out = request->add_records();
       out->set_layer(record.layer);
       out->set_spikes(record.spikes);
       out->set_v_before_reset(record.v_before_reset);
@@ -136,10 +143,10 @@ struct RpcTraits<ForwardArgs> {
     }
   }
 
-  static absl::StatusOr<ForwardArgs::Result> Decode(const Response& response) {
-    SPIKESERVE_ASSIGN_OR_RETURN(Tensor output, DecodeResult(response.output(), "output"));
-    SPIKESERVE_ASSIGN_OR_RETURN(auto records, DecodeRecords(response.records()));
-    return ForwardArgs::Result{std::move(output), std::move(records), response.next_step()};
+  static absl::StatusOr<ForwardArgs::Result> Decode(ResponseReader<Response>& response) {
+    SPIKESERVE_ASSIGN_OR_RETURN(Tensor output, response.Take(Response::kOutputFieldNumber, "output"));
+    SPIKESERVE_ASSIGN_OR_RETURN(auto records, DecodeRecords(response->records()));
+    return ForwardArgs::Result{std::move(output), std::move(records), response->next_step()};
   }
 };
 
@@ -148,16 +155,16 @@ struct RpcTraits<SetThresholdMarginArgs> {
   using Request = v1::SetThresholdMarginRequest;
   using Response = v1::SetThresholdMarginResponse;
 
-  static void Encode(const SetThresholdMarginArgs& args, Request& request) {
-    EncodeTarget(args, request);
-    request.set_layer(args.layer);
-    codec::EncodeTensor(args.label_one_hot, request.mutable_label_one_hot());
-    codec::EncodeThresholdMargin(args.options, &request);
+  static void Encode(const SetThresholdMarginArgs& args, RequestBuilder<Request>& request) {
+    EncodeTarget(args, *request);
+    request->set_layer(args.layer);
+    request.Put(Request::kLabelOneHotFieldNumber, args.label_one_hot);
+    codec::EncodeThresholdMargin(args.options, &*request);
   }
 
-  static absl::StatusOr<SetThresholdMarginArgs::Result> Decode(const Response& response) {
-    SPIKESERVE_ASSIGN_OR_RETURN(Tensor v_threshold, DecodeResult(response.v_threshold(), "v_threshold"));
-    return SetThresholdMarginArgs::Result{std::move(v_threshold), response.next_step()};
+  static absl::StatusOr<SetThresholdMarginArgs::Result> Decode(ResponseReader<Response>& response) {
+    SPIKESERVE_ASSIGN_OR_RETURN(Tensor v_threshold, response.Take(Response::kVThresholdFieldNumber, "v_threshold"));
+    return SetThresholdMarginArgs::Result{std::move(v_threshold), response->next_step()};
   }
 };
 
@@ -166,9 +173,9 @@ struct RpcTraits<ResetNetArgs> {
   using Request = v1::ResetNetRequest;
   using Response = v1::ResetNetResponse;
 
-  static void Encode(const ResetNetArgs& args, Request& request) { EncodeTarget(args, request); }
+  static void Encode(const ResetNetArgs& args, RequestBuilder<Request>& request) { EncodeTarget(args, *request); }
 
-  static absl::StatusOr<NextStep> Decode(const Response& response) { return NextStep{response.next_step()}; }
+  static absl::StatusOr<NextStep> Decode(ResponseReader<Response>& response) { return NextStep{response->next_step()}; }
 };
 
 SPIKESERVE_INSTANTIATE_CALL(CreateNetworkArgs);

@@ -8,14 +8,16 @@ struct RpcTraits<RedundantOneHotArgs> {
   using Request = v1::RedundantOneHotRequest;
   using Response = v1::RedundantOneHotResponse;
 
-  static void Encode(const RedundantOneHotArgs& args, Request& request) {
-    codec::EncodeTensor(args.labels, request.mutable_labels());
-    request.set_num_classes(args.num_classes);
-    request.set_n(args.n);
-    request.set_mask_dtype(codec::ToWire(args.mask_dtype));
+  static void Encode(const RedundantOneHotArgs& args, RequestBuilder<Request>& request) {
+    request.Put(Request::kLabelsFieldNumber, args.labels);
+    request->set_num_classes(args.num_classes);
+    request->set_n(args.n);
+    request->set_mask_dtype(codec::ToWire(args.mask_dtype));
   }
 
-  static absl::StatusOr<Tensor> Decode(const Response& response) { return DecodeResult(response.codes(), "codes"); }
+  static absl::StatusOr<Tensor> Decode(ResponseReader<Response>& response) {
+    return response.Take(Response::kCodesFieldNumber, "codes");
+  }
 };
 
 SPIKESERVE_INSTANTIATE_CALL(RedundantOneHotArgs);

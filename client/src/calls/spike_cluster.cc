@@ -1,32 +1,127 @@
+#include <memory>
+#include <optional>
+#include <utility>
+
 #include "codec/option_codec.h"
+#include "piecewise.h"
 #include "rpc_traits.h"
+#include "spikeserve/compute/step_mask.h"
 #include "spikeserve/v1/functions.pb.h"
+#include "spikeserve/v1/streams.pb.h"
 #include "status_macros.h"
 
 namespace spikeserve {
+namespace {
+
+void EncodeOptions(const SpikeClusterArgs& args, v1::SpikeClusterRequest* request) {
+  request->set_t_in(args.options.t_in);
+  request->set_rule(codec::EncodeClusterRule(args.options.rule));
+  if (args.options.v_min) request->set_v_min(*args.options.v_min);
+  request->set_mask_dtype(codec::ToWire(args.mask_dtype));
+  request->set_index_output(args.index_output);
+}
+
+Shape MaskShape(const SpikeClusterArgs& args) { return args.v.shape(); }
+
+template <typename Response>
+absl::StatusOr<SpikeClusterResult> TakeResult(ResponseReader<Response> response) {
+  SpikeClusterResult result;
+  SPIKESERVE_ASSIGN_OR_RETURN(result.n_o, response.Take(Response::kNOFieldNumber, "n_o"));
+  SPIKESERVE_ASSIGN_OR_RETURN(result.k_positive, response.Take(Response::kKPositiveFieldNumber, "k_positive"));
+  SPIKESERVE_ASSIGN_OR_RETURN(result.k_negative, response.Take(Response::kKNegativeFieldNumber, "k_negative"));
+  return result;
+}
+
+// The mask of the given steps.
+Tensor ToMask(const Tensor& steps, DataType mask_dtype, const Shape& shape) {
+  Tensor mask(mask_dtype, shape);
+  const auto bytes = absl::MakeSpan(static_cast<uint8_t*>(mask.data()), static_cast<size_t>(mask.byte_size()));
+  if (mask_dtype == DataType::kBit) {
+    WriteStepBitMask(steps.values<int32_t>(), shape[0], bytes);
+  } else {
+    WriteStepMask(steps.values<int32_t>(), shape[0], bytes);
+  }
+  return mask;
+}
+
+// The voltages go some steps at a time; the answer is steps, of which the masks are made here.
+class Exchange : public StreamExchange {
+ public:
+  using Request = v1::StreamSpikeClusterRequest;
+  using Response = v1::StreamSpikeClusterResponse;
+
+  static int64_t MessageBytes(const SpikeClusterArgs& args) {
+    if (args.v.shape().size() != 2) return 0;
+    const int64_t mask_bytes = args.index_output ? 0 : ByteCount(args.mask_dtype, MaskShape(args)).value_or(0);
+    return args.v.byte_size() + 2 * mask_bytes;
+  }
+
+  Exchange(const SpikeClusterArgs& args, BufferPool& buffers, std::shared_ptr<const void> lease)
+      : args_(args), buffers_(buffers), lease_(std::move(lease)), pieces_(args.v, /*row_dimensions=*/1) {}
+
+  std::string_view path() const override { return "/spikeserve.v1.SpikeStreamService/StreamSpikeCluster"; }
+  const google::protobuf::Message& response_prototype() const override { return Response::default_instance(); }
+
+  void Begin() override {
+    pieces_.Begin();
+    opened_ = false;
+  }
+
+  std::optional<codec::Envelope> Send() override {
+    const std::optional<TensorView> piece = pieces_.Next();
+    if (!piece) return std::nullopt;
+    RequestBuilder<Request> request(buffers_, lease_);
+    if (!std::exchange(opened_, true)) {
+      EncodeOptions(args_, request->mutable_open());
+      codec::EncodeTensor(args_.v_threshold, request->mutable_open()->mutable_v_threshold());
+    }
+    request.Put(Request::kVFieldNumber, *piece);
+    return std::move(request).Release();
+  }
+
+  absl::Status Receive(codec::Envelope response) override {
+    SPIKESERVE_ASSIGN_OR_RETURN(steps_, TakeResult(ResponseReader<Response>(response)));
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<SpikeClusterResult> Result() {
+    const int64_t neurons = args_.v.shape()[1];
+    if (!steps_ || steps_->k_positive.size() != neurons || steps_->k_negative.size() != neurons ||
+        steps_->k_positive.dtype() != DataType::kInt32 || steps_->k_negative.dtype() != DataType::kInt32) {
+      return absl::InternalError("the server's response has other elements than the request asked for");
+    }
+    if (!args_.index_output) {
+      for (Tensor* steps : {&steps_->k_positive, &steps_->k_negative}) {
+        *steps = ToMask(*steps, args_.mask_dtype, MaskShape(args_));
+      }
+    }
+    return *std::move(steps_);
+  }
+
+ private:
+  const SpikeClusterArgs& args_;
+  BufferPool& buffers_;
+  const std::shared_ptr<const void> lease_;
+  RowPieces pieces_;
+  bool opened_ = false;
+  std::optional<SpikeClusterResult> steps_;
+};
+
+}  // namespace
 
 template <>
 struct RpcTraits<SpikeClusterArgs> {
   using Request = v1::SpikeClusterRequest;
   using Response = v1::SpikeClusterResponse;
+  using Exchange = spikeserve::Exchange;
 
-  static void Encode(const SpikeClusterArgs& args, Request& request) {
-    codec::EncodeTensor(args.v, request.mutable_v());
-    codec::EncodeTensor(args.v_threshold, request.mutable_v_threshold());
-    request.set_t_in(args.options.t_in);
-    request.set_rule(codec::EncodeClusterRule(args.options.rule));
-    if (args.options.v_min) request.set_v_min(*args.options.v_min);
-    request.set_mask_dtype(codec::ToWire(args.mask_dtype));
-    request.set_index_output(args.index_output);
+  static void Encode(const SpikeClusterArgs& args, RequestBuilder<Request>& request) {
+    request.Put(Request::kVFieldNumber, args.v);
+    request.Put(Request::kVThresholdFieldNumber, args.v_threshold);
+    EncodeOptions(args, &*request);
   }
 
-  static absl::StatusOr<SpikeClusterResult> Decode(const Response& response) {
-    SpikeClusterResult result;
-    SPIKESERVE_ASSIGN_OR_RETURN(result.n_o, DecodeResult(response.n_o(), "n_o"));
-    SPIKESERVE_ASSIGN_OR_RETURN(result.k_positive, DecodeResult(response.k_positive(), "k_positive"));
-    SPIKESERVE_ASSIGN_OR_RETURN(result.k_negative, DecodeResult(response.k_negative(), "k_negative"));
-    return result;
-  }
+  static absl::StatusOr<SpikeClusterResult> Decode(ResponseReader<Response>& response) { return TakeResult(response); }
 };
 
 SPIKESERVE_INSTANTIATE_CALL(SpikeClusterArgs);

@@ -9,14 +9,14 @@ struct RpcTraits<ThresholdMarginArgs> {
   using Request = v1::ThresholdMarginRequest;
   using Response = v1::ThresholdMarginResponse;
 
-  static void Encode(const ThresholdMarginArgs& args, Request& request) {
-    codec::EncodeTensor(args.label_one_hot, request.mutable_label_one_hot());
-    request.set_training(args.training);
-    codec::EncodeThresholdMargin(args.options, &request);
+  static void Encode(const ThresholdMarginArgs& args, RequestBuilder<Request>& request) {
+    request.Put(Request::kLabelOneHotFieldNumber, args.label_one_hot);
+    request->set_training(args.training);
+    codec::EncodeThresholdMargin(args.options, &*request);
   }
 
-  static absl::StatusOr<Tensor> Decode(const Response& response) {
-    return DecodeResult(response.v_threshold(), "v_threshold");
+  static absl::StatusOr<Tensor> Decode(ResponseReader<Response>& response) {
+    return response.Take(Response::kVThresholdFieldNumber, "v_threshold");
   }
 };
 

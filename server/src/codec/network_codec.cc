@@ -246,7 +246,7 @@ void EncodeLayer(const LayerSpec& spec, v1::Layer* layer) {
   std::visit([&](const auto& kind) { EncodeKind(kind, layer); }, spec.kind);
 }
 
-void EncodeThreshold(const std::variant<float, ThresholdTensor>& threshold, v1::Tensor* out) {
+void EncodeThreshold(const std::variant<float, ThresholdTensor>& threshold, const TensorTarget& out) {
   std::visit(Overloaded{
                  [&](float value) { EncodeTensor(value, out); },
                  [&](const ThresholdTensor& tensor) {

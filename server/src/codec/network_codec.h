@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "absl/status/statusor.h"
+#include "codec/tensor_codec.h"
 #include "spikeserve/compute/layer_spec.h"
 #include "spikeserve/compute/network.h"
 #include "spikeserve/v1/networks.pb.h"
@@ -24,7 +25,7 @@ void EncodeRecord(const LayerRecord& record, const RecordRequest& parts, DataTyp
                   v1::LayerRecord* out);
 
 // Writes a layer's threshold: FLOAT32, a scalar or a tensor.
-void EncodeThreshold(const std::variant<float, ThresholdTensor>& threshold, v1::Tensor* out);
+void EncodeThreshold(const std::variant<float, ThresholdTensor>& threshold, const TensorTarget& out);
 
 }  // namespace spikeserve::codec
 

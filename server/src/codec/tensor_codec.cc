@@ -75,8 +75,10 @@ struct Header {
   int64_t count;
 };
 
-absl::StatusOr<Header> CheckHeader(const v1::Tensor& tensor, std::string_view field, Accept accept,
-                                   int64_t element_size, int64_t max_bytes) {
+// `max_elements` is how many elements may be decoded, and `max_bytes` the limit behind it, for the message.
+absl::StatusOr<Header> CheckHeader(const WireTensor& wire, std::string_view field, Accept accept, int64_t max_elements,
+                                   int64_t max_bytes) {
+  const v1::Tensor& tensor = wire.header;
   const auto sub = [&](std::string_view name) { return absl::StrCat(std::string(field), ".", std::string(name)); };
   // An absent message field reads as the default instance.
   if (&tensor == &v1::Tensor::default_instance()) return InvalidField(field, "absent", "a tensor");
@@ -96,14 +98,14 @@ absl::StatusOr<Header> CheckHeader(const v1::Tensor& tensor, std::string_view fi
   if (!room_count) {
     return InvalidField(sub("shape"), ShapeString(header.shape), "lengths whose product is below 2^63");
   }
-  if (*room_count > max_bytes / element_size) {
+  if (*room_count > max_elements) {
     return FieldError(absl::StatusCode::kResourceExhausted, sub("shape"),
                       absl::StrCat(ShapeString(header.shape), " takes more than ", max_bytes, " bytes when decoded"),
                       absl::StrCat("at most ", max_bytes, " bytes (the server's --max-decoded-bytes)"));
   }
   header.count = ElementCount(header.shape).value_or(0);
 
-  const bool has_data = !tensor.data().empty();
+  const bool has_data = !wire.data.empty();
   const bool has_values = tensor.values_size() > 0;
   const bool has_events = tensor.event_deltas_size() > 0;
   if (has_data + has_values + has_events > 1) {
@@ -120,11 +122,25 @@ absl::StatusOr<Header> CheckHeader(const v1::Tensor& tensor, std::string_view fi
   const bool mask = *dtype == DataType::kBool || *dtype == DataType::kBit;
   if (!has_values && !has_events && !(mask && !has_data)) {
     const std::optional<int64_t> bytes = ByteCount(*dtype, header.shape);
-    if (!bytes || static_cast<int64_t>(tensor.data().size()) != *bytes) {
-      return InvalidField(sub("data"), absl::StrCat(tensor.data().size(), " bytes"),
+    if (!bytes || static_cast<int64_t>(wire.data.size()) != *bytes) {
+      return InvalidField(sub("data"), absl::StrCat(wire.data.size(), " bytes"),
                           absl::StrCat(bytes ? absl::StrCat(*bytes) : "more", " bytes for ", WireName(tensor.dtype()),
                                        " ", ShapeString(header.shape)));
     }
+  }
+  return header;
+}
+
+// The elements that fit into `max_bytes` as bits.
+int64_t BitElements(int64_t max_bytes) {
+  return max_bytes > std::numeric_limits<int64_t>::max() / 8 ? std::numeric_limits<int64_t>::max() : max_bytes * 8;
+}
+
+// The header of a response's tensor, which is in the `data` form.
+absl::StatusOr<Header> CheckResult(const WireTensor& wire, std::string_view field, int64_t max_bytes) {
+  SPIKESERVE_ASSIGN_OR_RETURN(Header header, CheckHeader(wire, field, Accept::kNumber, max_bytes, max_bytes));
+  if (wire.header.values_size() > 0 || wire.header.event_deltas_size() > 0) {
+    return InvalidField(field, "values or event_deltas", "data");
   }
   return header;
 }
@@ -136,10 +152,10 @@ absl::Status ForEachEvent(const v1::Tensor& tensor, std::string_view field, int6
   uint64_t position = 0;
   for (int i = 0; i < tensor.event_deltas_size(); ++i) {
     const uint64_t delta = tensor.event_deltas(i);
-    const std::string name = absl::StrCat(std::string(field), ".event_deltas[", i, "]");
-    if (i > 0 && delta == 0) return InvalidField(name, "distance 0", "at least 1: positions ascend");
+    const auto name = [&] { return absl::StrCat(std::string(field), ".event_deltas[", i, "]"); };
+    if (i > 0 && delta == 0) return InvalidField(name(), "distance 0", "at least 1: positions ascend");
     if (delta >= end - position) {
-      return InvalidField(name, absl::StrCat("an event ", delta, " after position ", position),
+      return InvalidField(name(), absl::StrCat("an event ", delta, " after position ", position),
                           absl::StrCat("a position below ", count, ", the number of elements"));
     }
     position += delta;
@@ -194,11 +210,23 @@ void ConvertBits(const char* bytes, const Shape& shape, std::vector<T>& out) {
 // The elements that are not 0 or 1 are refused. Not by way of T, which may not hold what the wire has.
 template <typename Source>
 absl::Status CheckBinary(const char* bytes, int64_t count, std::string_view field) {
-  for (int64_t i = 0; i < count; ++i) {
-    Source value;
-    std::memcpy(&value, bytes + i * sizeof(Source), sizeof(Source));
-    if (!(value == Source{0} || value == Source{1})) {
-      return InvalidField(field, absl::StrCat("element ", i, " is ", value), "0 or 1");
+  const auto element = [bytes](int64_t i) {
+    Source value;  // The bytes may be unaligned.
+    std::memcpy(&value, bytes + i * static_cast<int64_t>(sizeof(Source)), sizeof(Source));
+    return value;
+  };
+  const auto is_other = [](Source value) { return !(value == Source{0} || value == Source{1}); };
+  // Whole runs without a way out, which become vector instructions.
+  constexpr int64_t kRun = 4096;
+  for (int64_t begin = 0; begin < count; begin += kRun) {
+    const int64_t end = std::min(count, begin + kRun);
+    bool other = false;
+    for (int64_t i = begin; i < end; ++i) other |= is_other(element(i));
+    if (!other) continue;
+    for (int64_t i = begin; i < end; ++i) {
+      if (is_other(element(i))) {
+        return InvalidField(field, absl::StrCat("element ", i, " is ", element(i)), "0 or 1");
+      }
     }
   }
   return absl::OkStatus();
@@ -244,8 +272,10 @@ v1::DataType ToWire(DataType dtype) {
 }
 
 template <typename T>
-absl::StatusOr<Array<T>> Decode(const v1::Tensor& tensor, std::string_view field, Accept accept, int64_t max_bytes) {
-  SPIKESERVE_ASSIGN_OR_RETURN(Header header, CheckHeader(tensor, field, accept, sizeof(T), max_bytes));
+absl::StatusOr<Array<T>> Decode(const WireTensor& wire, std::string_view field, Accept accept, int64_t max_bytes) {
+  const v1::Tensor& tensor = wire.header;
+  SPIKESERVE_ASSIGN_OR_RETURN(Header header,
+                              CheckHeader(wire, field, accept, max_bytes / static_cast<int64_t>(sizeof(T)), max_bytes));
   const size_t count = static_cast<size_t>(header.count);
 
   if (tensor.values_size() > 0) {
@@ -264,14 +294,14 @@ absl::StatusOr<Array<T>> Decode(const v1::Tensor& tensor, std::string_view field
   }
 
   const bool mask = header.dtype == DataType::kBool || header.dtype == DataType::kBit;
-  if (tensor.event_deltas_size() > 0 || (mask && tensor.data().empty())) {
+  if (tensor.event_deltas_size() > 0 || (mask && wire.data.empty())) {
     std::vector<T> out(count);
     SPIKESERVE_RETURN_IF_ERROR(
         ForEachEvent(tensor, field, header.count, [&](uint64_t position) { out[position] = T{1}; }));
     return Array<T>(std::move(header.shape), std::move(out));
   }
 
-  const char* bytes = tensor.data().data();
+  const char* bytes = wire.data.data();
   if (header.dtype == DataType::kBit) {
     std::vector<T> out(count);
     ConvertBits(bytes, header.shape, out);
@@ -292,57 +322,127 @@ absl::StatusOr<Array<T>> Decode(const v1::Tensor& tensor, std::string_view field
   });
 }
 
-template absl::StatusOr<Array<uint8_t>> Decode(const v1::Tensor&, std::string_view, Accept, int64_t);
-template absl::StatusOr<Array<int64_t>> Decode(const v1::Tensor&, std::string_view, Accept, int64_t);
-template absl::StatusOr<Array<float>> Decode(const v1::Tensor&, std::string_view, Accept, int64_t);
-template absl::StatusOr<Array<double>> Decode(const v1::Tensor&, std::string_view, Accept, int64_t);
+template absl::StatusOr<Array<uint8_t>> Decode(const WireTensor&, std::string_view, Accept, int64_t);
+template absl::StatusOr<Array<int64_t>> Decode(const WireTensor&, std::string_view, Accept, int64_t);
+template absl::StatusOr<Array<float>> Decode(const WireTensor&, std::string_view, Accept, int64_t);
+template absl::StatusOr<Array<double>> Decode(const WireTensor&, std::string_view, Accept, int64_t);
 
 absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed) {
   if (shape.size() == rank) return absl::OkStatus();
   return InvalidField(absl::StrCat(std::string(field), ".shape"), ShapeString(shape), needed);
 }
 
-absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& tensor, std::string_view field, int64_t max_bytes) {
+bool IsBinary(const v1::Tensor& tensor) {
+  return tensor.dtype() == v1::DATA_TYPE_BOOL || tensor.dtype() == v1::DATA_TYPE_BIT || tensor.event_deltas_size() > 0;
+}
+
+absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view field, size_t row_dimensions,
+                                    std::string_view needed, int64_t max_bytes) {
+  const v1::Tensor& tensor = wire.header;
   SPIKESERVE_ASSIGN_OR_RETURN(Header header,
-                              CheckHeader(tensor, field, Accept::kNumber, /*element_size=*/1, max_bytes));
-  if (tensor.values_size() > 0 || tensor.event_deltas_size() > 0) {
-    return InvalidField(field, "values or event_deltas", "data");
+                              CheckHeader(wire, field, Accept::kBinary, BitElements(max_bytes), max_bytes));
+  if (header.shape.size() < row_dimensions) return CheckRank(header.shape, row_dimensions, field, needed);
+  const auto shape = absl::MakeConstSpan(header.shape);
+  const int64_t rows = ElementCount(shape.first(row_dimensions)).value_or(0);
+  const int64_t cols = ElementCount(shape.subspan(row_dimensions)).value_or(0);
+  // Rows are padded: many short ones take more than their elements.
+  if (rows > 0 && ByteCount(DataType::kBit, {cols}).value_or(0) + BitMatrix::kAlignment > max_bytes / rows) {
+    return FieldError(absl::StatusCode::kResourceExhausted, absl::StrCat(std::string(field), ".shape"),
+                      absl::StrCat(ShapeString(header.shape), " takes more than ", max_bytes, " bytes as bits"),
+                      absl::StrCat("at most ", max_bytes, " bytes (the server's --max-decoded-bytes)"));
   }
+
+  const bool mask = header.dtype == DataType::kBool || header.dtype == DataType::kBit;
+  if (tensor.event_deltas_size() > 0 || (mask && tensor.values_size() == 0 && wire.data.empty())) {
+    BitMatrix bits(rows, cols);
+    SPIKESERVE_RETURN_IF_ERROR(ForEachEvent(tensor, field, header.count, [&](uint64_t position) {
+      bits.Set(static_cast<int64_t>(position) / cols, static_cast<int64_t>(position) % cols);
+    }));
+    return BitArray(std::move(header.shape), std::move(bits));
+  }
+  const bool last_dimension_is_row = header.shape.size() == row_dimensions + 1;
+  if (header.dtype == DataType::kBit && tensor.values_size() == 0 && last_dimension_is_row) {
+    const BitMatrixView bits(wire.data.data(), rows, cols);
+    return BitArray(std::move(header.shape), bits);
+  }
+  const auto pack = [&]<typename T>() -> absl::StatusOr<BitArray> {
+    // Values are checked one by one as they are read, bytes as they are packed.
+    const Accept accept = tensor.values_size() > 0 ? Accept::kBinary : Accept::kNumber;
+    SPIKESERVE_ASSIGN_OR_RETURN(Array<T> array, Decode<T>(wire, field, accept, max_bytes));
+    std::optional<BitMatrix> bits = BitMatrix::Pack<T>(array.Matrix(rows, cols));
+    if (bits) return BitArray(array.shape(), *std::move(bits));
+    const auto values = array.values();
+    const auto other = std::find_if(values.begin(), values.end(), [](T value) { return value != 0 && value != 1; });
+    return InvalidField(field, absl::StrCat("element ", other - values.begin(), " is ", *other), "0 or 1");
+  };
+  switch (header.dtype) {
+    case DataType::kFloat32:
+      return pack.operator()<float>();
+    case DataType::kInt32:
+    case DataType::kInt64:
+    case DataType::kFloat64:
+      return pack.operator()<double>();
+    default:
+      return pack.operator()<uint8_t>();
+  }
+}
+
+absl::StatusOr<Tensor> DecodeTensor(const WireTensor& wire, std::string_view field, int64_t max_bytes) {
+  SPIKESERVE_ASSIGN_OR_RETURN(Header header, CheckResult(wire, field, max_bytes));
   Tensor out(header.dtype, header.shape);
-  std::memcpy(out.data(), tensor.data().data(), tensor.data().size());
+  if (!wire.data.empty()) std::memcpy(out.data(), wire.data.data(), wire.data.size());
   return out;
 }
 
-void EncodeTensor(const TensorView& view, v1::Tensor* tensor) {
-  uint8_t* bytes = EncodeRoom(view.dtype(), view.shape(), tensor);
+absl::StatusOr<Tensor> TakeTensor(TensorField& tensor, std::string_view field, int64_t max_bytes) {
+  if (tensor.data.owner.use_count() != 1) return DecodeTensor({tensor.header, tensor.data.view()}, field, max_bytes);
+  SPIKESERVE_ASSIGN_OR_RETURN(Header header, CheckResult({tensor.header, tensor.data.view()}, field, max_bytes));
+  // The buffer is nobody else's, so that it may be written to.
+  auto* bytes = reinterpret_cast<std::byte*>(const_cast<uint8_t*>(tensor.data.data));
+  return Tensor(header.dtype, header.shape, std::shared_ptr<std::byte>(std::move(tensor.data.owner), bytes));
+}
+
+void EncodeTensor(const TensorView& view, const TensorTarget& target) {
+  uint8_t* bytes = target.Room(view.dtype(), view.shape());
   if (view.byte_size() > 0) std::memcpy(bytes, view.data(), view.byte_size());
 }
 
-uint8_t* EncodeRoom(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor* tensor) {
-  tensor->set_dtype(ToWire(dtype));
-  tensor->mutable_shape()->Assign(shape.begin(), shape.end());
-  std::string* data = tensor->mutable_data();
-  data->assign(ByteCount(dtype, shape).value_or(0), '\0');
-  return reinterpret_cast<uint8_t*>(data->data());
+uint8_t* TensorTarget::Room(DataType dtype, absl::Span<const int64_t> shape) const {
+  header_->set_dtype(ToWire(dtype));
+  header_->mutable_shape()->Assign(shape.begin(), shape.end());
+  const size_t size = static_cast<size_t>(ByteCount(dtype, shape).value_or(0));
+  if (data_ == nullptr) {
+    std::string* data = header_->mutable_data();
+    data->resize(size);
+    return reinterpret_cast<uint8_t*>(data->data());
+  }
+  std::shared_ptr<uint8_t> buffer = pool_->Take(size);
+  uint8_t* bytes = buffer.get();
+  *data_ = {bytes, size, std::move(buffer)};
+  return bytes;
 }
 
 template <typename T>
-void EncodeMask(absl::Span<const T> elements, const Shape& shape, DataType mask_dtype, v1::Tensor* tensor) {
-  uint8_t* bytes = EncodeRoom(mask_dtype, shape, tensor);
+void EncodeMask(absl::Span<const T> elements, const Shape& shape, DataType mask_dtype, const TensorTarget& target) {
+  uint8_t* bytes = target.Room(mask_dtype, shape);
   if (mask_dtype == DataType::kBool) {
     std::transform(elements.begin(), elements.end(), bytes, [](T element) { return static_cast<uint8_t>(element); });
     return;
   }
   const size_t width = shape.empty() ? 1 : static_cast<size_t>(shape.back());
   for (size_t row = 0; row < elements.size(); row += width, bytes += (width + 7) / 8) {
-    for (size_t i = 0; i < width; ++i) {
-      bytes[i / 8] |= static_cast<uint8_t>(static_cast<uint8_t>(elements[row + i]) << (i % 8));
+    for (size_t begin = 0; begin < width; begin += 8) {
+      uint8_t byte = 0;
+      for (size_t i = 0; i < std::min<size_t>(8, width - begin); ++i) {
+        byte |= static_cast<uint8_t>(static_cast<uint8_t>(elements[row + begin + i]) << i);
+      }
+      bytes[begin / 8] = byte;
     }
   }
 }
 
-template void EncodeMask(absl::Span<const uint8_t>, const Shape&, DataType, v1::Tensor*);
-template void EncodeMask(absl::Span<const float>, const Shape&, DataType, v1::Tensor*);
+template void EncodeMask(absl::Span<const uint8_t>, const Shape&, DataType, const TensorTarget&);
+template void EncodeMask(absl::Span<const float>, const Shape&, DataType, const TensorTarget&);
 
 absl::StatusOr<DataType> DecodeMaskType(v1::DataType dtype, DataType fallback, absl::Span<const DataType> allowed) {
   if (dtype == v1::DATA_TYPE_UNSPECIFIED) return fallback;

@@ -4,6 +4,7 @@
 #define SPIKESERVE_SERVER_CODEC_TENSOR_CODEC_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,7 +12,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "codec/envelope.h"
+#include "memory/buffer_pool.h"
+#include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/data_type.h"
 #include "spikeserve/compute/matrix.h"
 #include "spikeserve/compute/shape.h"
@@ -19,6 +24,33 @@
 #include "spikeserve/v1/tensor.pb.h"
 
 namespace spikeserve::codec {
+
+// A tensor as it came: what the wire says of it, and the elements of its `data` form, which may stand apart.
+struct WireTensor {
+  WireTensor(const v1::Tensor& tensor)  // NOLINT(google-explicit-constructor)
+      : header(tensor), data(tensor.data()) {}
+  WireTensor(const v1::Tensor& header_in, absl::string_view data_in) : header(header_in), data(data_in) {}
+
+  const v1::Tensor& header;
+  absl::string_view data;
+};
+
+// Where a tensor goes that is written: into a message, or beside it.
+class TensorTarget {
+ public:
+  TensorTarget(v1::Tensor* tensor) : header_(tensor) {}  // NOLINT(google-explicit-constructor)
+  // The elements go into a buffer of `pool`.
+  TensorTarget(TensorField* field, BufferPool* pool) : header_(&field->header), data_(&field->data), pool_(pool) {}
+
+  // Makes the tensor a dense one and returns its elements, to be filled: they may be anything. The caller has checked
+  // that ByteCount has a value.
+  uint8_t* Room(DataType dtype, absl::Span<const int64_t> shape) const;
+
+ private:
+  v1::Tensor* header_;
+  Bytes* data_ = nullptr;
+  BufferPool* pool_ = nullptr;
+};
 
 // Which tensors an operand may be.
 enum class Accept {
@@ -58,24 +90,49 @@ class Array {
 // RESOURCE_EXHAUSTED where the elements as T would take more than `max_bytes` (a length of 0 counts as 1, so that no
 // shape makes work out of nothing).
 template <typename T>
-absl::StatusOr<Array<T>> Decode(const v1::Tensor& tensor, std::string_view field, Accept accept, int64_t max_bytes);
+absl::StatusOr<Array<T>> Decode(const WireTensor& tensor, std::string_view field, Accept accept, int64_t max_bytes);
+
+// A decoded tensor of 0/1: a matrix of bits, borrowed from the message where the wire has them so.
+class BitArray {
+ public:
+  BitArray(Shape shape, const BitMatrixView& borrowed) : shape_(std::move(shape)), view_(borrowed) {}
+  BitArray(Shape shape, BitMatrix owned) : shape_(std::move(shape)), owned_(std::move(owned)), view_(*owned_) {}
+  BitArray(BitArray&&) = default;
+  BitArray& operator=(BitArray&&) = default;
+
+  const Shape& shape() const { return shape_; }
+  const BitMatrixView& bits() const { return view_; }
+
+ private:
+  Shape shape_;
+  std::optional<BitMatrix> owned_;
+  BitMatrixView view_;  // The bits stay where they are when their matrix moves.
+};
+
+// Whether the elements are 0 or 1 whatever they are: by the tensor's dtype or form.
+bool IsBinary(const v1::Tensor& tensor);
+
+// Decodes a tensor of 0/1, of any dtype and form, to bits: a row for each index of the first `row_dimensions`
+// dimensions, the others flattened. A tensor with fewer is refused by CheckRank.
+//
+// Errors as Decode with kBinary; RESOURCE_EXHAUSTED where the bits would take more than `max_bytes`.
+absl::StatusOr<BitArray> DecodeBits(const WireTensor& tensor, std::string_view field, size_t row_dimensions,
+                                    std::string_view needed, int64_t max_bytes);
 
 // INVALID_ARGUMENT where the tensor has another number of dimensions; `needed` describes them, such as "[T, N]".
 absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed);
 
 // Decodes a response's tensor, which is in the `data` form, to one of the wire's own dtype. Errors as Decode.
-absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& tensor, std::string_view field, int64_t max_bytes);
+absl::StatusOr<Tensor> DecodeTensor(const WireTensor& tensor, std::string_view field, int64_t max_bytes);
+// The same; the elements are not copied where nobody else has them.
+absl::StatusOr<Tensor> TakeTensor(TensorField& tensor, std::string_view field, int64_t max_bytes);
 
 // Writes the elements of `view` in the `data` form.
-void EncodeTensor(const TensorView& view, v1::Tensor* tensor);
-
-// Makes `tensor` a dense one of zeros and returns its elements, to be filled. The caller has checked that
-// ByteCount has a value.
-uint8_t* EncodeRoom(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor* tensor);
+void EncodeTensor(const TensorView& view, const TensorTarget& target);
 
 // Writes elements that are 0 or 1, bytes or floats, as a mask of `mask_dtype`, which is kBool or kBit.
 template <typename T>
-void EncodeMask(absl::Span<const T> elements, const Shape& shape, DataType mask_dtype, v1::Tensor* tensor);
+void EncodeMask(absl::Span<const T> elements, const Shape& shape, DataType mask_dtype, const TensorTarget& target);
 
 v1::DataType ToWire(DataType dtype);
 

@@ -1,45 +1,65 @@
 #include "spikeserve/compute/first_spike_index.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "handlers/first_spikes.h"
 #include "handlers/handlers.h"
 #include "handlers/operands.h"
 
 namespace spikeserve::server {
+namespace {
 
-absl::StatusOr<v1::FirstSpikeIndexResponse> FirstSpikeIndex(const v1::FirstSpikeIndexRequest& request,
-                                                            Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(request.mask_dtype(), DataType::kBool,
+using Request = v1::FirstSpikeIndexRequest;
+using Response = v1::FirstSpikeIndexResponse;
+
+}  // namespace
+
+int64_t FirstSpikeIndexWork(Incoming<Request> request) { return Elements(request.tensor(Request::kSpikesFieldNumber)); }
+
+absl::Status FindFirstSpikes(const codec::WireTensor& spikes, const v1::FirstSpikeIndexRequest& options,
+                             Context& context, const codec::TensorTarget& out) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(options.mask_dtype(), DataType::kBool,
                                                                                {DataType::kBool, DataType::kBit}));
-  SPIKESERVE_ASSIGN_OR_RETURN(auto spikes, codec::Decode<uint8_t>(request.spikes(), "spikes", codec::Accept::kBinary,
-                                                                  context.limits.max_decoded_bytes));
-  const Shape& shape = spikes.shape();
-  if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
-  const Shape row_shape(shape.begin(), shape.end() - 1);
-  const int64_t rows = ElementCount(row_shape).value_or(0);
-  const int64_t steps = shape.back();
-  SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<int32_t> index,
-                              spikeserve::FirstSpikeIndex(spikes.Matrix(rows, steps), context.executor));
+  const int rank = spikes.header.shape_size();
+  if (rank == 0) return codec::CheckRank({}, 1, "spikes", "[*, T]");
+  Shape shape;
+  std::vector<int32_t> index;
+  const bool bytes = spikes.header.dtype() == v1::DATA_TYPE_BOOL || spikes.header.dtype() == v1::DATA_TYPE_UINT8;
+  if (bytes && spikes.header.event_deltas_size() == 0) {
+    // Searched as they are: it takes a single look at each.
+    SPIKESERVE_ASSIGN_OR_RETURN(const auto array, codec::Decode<uint8_t>(spikes, "spikes", codec::Accept::kBinary,
+                                                                         context.limits.max_decoded_bytes));
+    shape = array.shape();
+    const int64_t rows = ElementCount(absl::MakeConstSpan(shape).first(shape.size() - 1)).value_or(0);
+    SPIKESERVE_ASSIGN_OR_RETURN(index, spikeserve::FirstSpikeIndex(array.Matrix(rows, shape.back()), context.executor));
+  } else {
+    SPIKESERVE_ASSIGN_OR_RETURN(const auto array,
+                                codec::DecodeBits(spikes, "spikes", /*row_dimensions=*/static_cast<size_t>(rank) - 1,
+                                                  "[*, T]", context.limits.max_decoded_bytes));
+    shape = array.shape();
+    SPIKESERVE_ASSIGN_OR_RETURN(index, spikeserve::FirstSpikeIndex(array.bits(), context.executor));
+  }
 
-  v1::FirstSpikeIndexResponse response;
-  if (request.index_output()) {
-    codec::EncodeTensor(TensorView(absl::MakeConstSpan(index), row_shape), response.mutable_index());
-    return response;
+  if (options.index_output()) {
+    codec::EncodeTensor(TensorView(absl::MakeConstSpan(index), Shape(shape.begin(), shape.end() - 1)), out);
+    return absl::OkStatus();
   }
-  SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes,
-                              ResultRoom(mask_dtype, shape, "index", context, response.mutable_index()));
-  const bool bits = mask_dtype == DataType::kBit;
-  const int64_t row_bytes = bits ? (steps + 7) / 8 : steps;
-  for (int64_t r = 0; r < rows; ++r) {
-    if (index[r] < 0) continue;
-    uint8_t* row = bytes + r * row_bytes;
-    if (bits) {
-      row[index[r] / 8] = static_cast<uint8_t>(1 << (index[r] % 8));
-    } else {
-      row[index[r]] = 1;
-    }
+  SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * room, ResultRoom(mask_dtype, shape, "index", context, out));
+  const auto mask = absl::MakeSpan(room, static_cast<size_t>(ByteCount(mask_dtype, shape).value_or(0)));
+  if (mask_dtype == DataType::kBit) {
+    WriteFirstSpikeBitMask(index, shape.back(), mask, context.executor);
+  } else {
+    WriteFirstSpikeMask(index, shape.back(), mask, context.executor);
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Outgoing<Response>> FirstSpikeIndex(Incoming<Request> request, Context& context) {
+  Outgoing<Response> response(context.buffers);
+  SPIKESERVE_RETURN_IF_ERROR(FindFirstSpikes(request.tensor(Request::kSpikesFieldNumber), *request, context,
+                                             response.tensor(Response::kIndexFieldNumber)));
   return response;
 }
 

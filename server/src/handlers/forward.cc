@@ -11,15 +11,17 @@
 
 namespace spikeserve::server {
 
-absl::StatusOr<v1::ForwardResponse> Forward(const v1::ForwardRequest& request, HeldNetwork& held, Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(request.mask_dtype(), DataType::kBool,
+absl::StatusOr<Outgoing<v1::ForwardResponse>> Forward(Incoming<v1::ForwardRequest> request, HeldNetwork& held,
+                                                      Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(request->mask_dtype(), DataType::kBool,
                                                                                {DataType::kBool, DataType::kBit}));
-  SPIKESERVE_ASSIGN_OR_RETURN(auto input, codec::Decode<float>(request.input(), "input", codec::Accept::kNumber,
-                                                               context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto input,
+                              codec::Decode<float>(request.tensor(v1::ForwardRequest::kInputFieldNumber), "input",
+                                                   codec::Accept::kNumber, context.limits.max_decoded_bytes));
   Shape shape = input.shape();
-  if (request.single_step()) shape.insert(shape.begin(), 1);
+  if (request->single_step()) shape.insert(shape.begin(), 1);
   std::vector<RecordRequest> records;
-  for (const v1::RecordRequest& record : request.records()) {
+  for (const v1::RecordRequest& record : request->records()) {
     records.push_back({record.layer(), record.spikes(), record.v_before_reset(), record.v_after_reset()});
   }
 
@@ -33,15 +35,18 @@ absl::StatusOr<v1::ForwardResponse> Forward(const v1::ForwardRequest& request, H
   SPIKESERVE_ASSIGN_OR_RETURN(const ForwardResult result,
                               held.network.Forward(input.values(), shape, records, context.executor));
 
-  v1::ForwardResponse response;
-  const Shape output_shape = request.single_step() ? Shape(result.shape.begin() + 1, result.shape.end()) : result.shape;
+  Outgoing<v1::ForwardResponse> response(context.buffers);
+  const Shape output_shape =
+      request->single_step() ? Shape(result.shape.begin() + 1, result.shape.end()) : result.shape;
   if (result.output_is_spikes) {
-    codec::EncodeMask(absl::MakeConstSpan(result.output), output_shape, mask_dtype, response.mutable_output());
+    codec::EncodeMask(absl::MakeConstSpan(result.output), output_shape, mask_dtype,
+                      response.tensor(v1::ForwardResponse::kOutputFieldNumber));
   } else {
-    codec::EncodeTensor(TensorView(absl::MakeConstSpan(result.output), output_shape), response.mutable_output());
+    codec::EncodeTensor(TensorView(absl::MakeConstSpan(result.output), output_shape),
+                        response.tensor(v1::ForwardResponse::kOutputFieldNumber));
   }
   for (size_t i = 0; i < records.size(); ++i) {
-    codec::EncodeRecord(result.records[i], records[i], mask_dtype, request.single_step(), response.add_records());
+    codec::EncodeRecord(result.records[i], records[i], mask_dtype, request->single_step(), response->add_records());
   }
   return response;
 }

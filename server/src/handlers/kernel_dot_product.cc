@@ -1,28 +1,58 @@
+#include <string_view>
+
 #include "codec/option_codec.h"
 #include "handlers/handlers.h"
 #include "handlers/operands.h"
 #include "spikeserve/compute/kernel.h"
 
 namespace spikeserve::server {
+namespace {
 
-absl::StatusOr<v1::KernelDotProductResponse> KernelDotProduct(const v1::KernelDotProductRequest& request,
-                                                              Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(const Kernel kernel, codec::DecodeKernel(request.kernel()));
-  v1::KernelDotProductResponse response;
-  const auto compute = [&]<typename Scalar>() -> absl::Status {
-    SPIKESERVE_ASSIGN_OR_RETURN(auto x,
-                                DecodeMatrix<Scalar>(request.x(), "x", codec::Accept::kNumber, "[N, M]", context));
-    const auto product = [&](const codec::Array<Scalar>& y) -> absl::Status {
-      SPIKESERVE_ASSIGN_OR_RETURN(
-          auto ret, ResultMatrix<Scalar>(x.shape()[0], y.shape()[0], "ret", context, response.mutable_ret()));
-      return spikeserve::KernelDotProduct<Scalar>(AsMatrix(x), AsMatrix(y), kernel, ret, context.executor);
+using Request = v1::KernelDotProductRequest;
+using Response = v1::KernelDotProductResponse;
+
+}  // namespace
+
+int64_t KernelDotProductWork(Incoming<Request> request) {
+  const codec::WireTensor x = request.tensor(Request::kXFieldNumber);
+  const codec::WireTensor y = request.has_tensor(Request::kYFieldNumber) ? request.tensor(Request::kYFieldNumber) : x;
+  return Product({Elements(x), Rows(y)});
+}
+
+absl::StatusOr<Outgoing<Response>> KernelDotProduct(Incoming<Request> request, Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const Kernel kernel, codec::DecodeKernel(request->kernel()));
+  const bool has_y = request.has_tensor(Request::kYFieldNumber);
+  const codec::WireTensor x = request.tensor(Request::kXFieldNumber);
+  const codec::WireTensor y = has_y ? request.tensor(Request::kYFieldNumber) : x;
+  Outgoing<Response> response(context.buffers);
+
+  // `decode` gives an operand, which `view` shows as the compute library wants it.
+  const auto multiply = [&]<typename Scalar>(const auto& decode, const auto& view) -> absl::Status {
+    SPIKESERVE_ASSIGN_OR_RETURN(const auto x_array, decode(x, "x", "[N, M]"));
+    const auto product = [&](const auto& y_array) -> absl::Status {
+      SPIKESERVE_ASSIGN_OR_RETURN(auto ret, ResultMatrix<Scalar>(x_array.shape()[0], y_array.shape()[0], "ret", context,
+                                                                 response.tensor(Response::kRetFieldNumber)));
+      return spikeserve::KernelDotProduct<Scalar>(view(x_array), view(y_array), kernel, ret, context.executor);
     };
-    if (!request.has_y()) return product(x);
-    SPIKESERVE_ASSIGN_OR_RETURN(auto y,
-                                DecodeMatrix<Scalar>(request.y(), "y", codec::Accept::kNumber, "[K, M]", context));
-    return product(y);
+    if (!has_y) return product(x_array);
+    SPIKESERVE_ASSIGN_OR_RETURN(const auto y_array, decode(y, "y", "[K, M]"));
+    return product(y_array);
   };
-  SPIKESERVE_RETURN_IF_ERROR(WithScalar(compute, request.x(), request.y()));
+  const auto compute = [&]<typename Scalar>() -> absl::Status {
+    if (codec::IsBinary(x.header) && codec::IsBinary(y.header)) {
+      return multiply.template operator()<Scalar>(
+          [&](const codec::WireTensor& tensor, std::string_view field, std::string_view needed) {
+            return DecodeBitMatrix(tensor, field, needed, context);
+          },
+          [](const codec::BitArray& array) { return array.bits(); });
+    }
+    return multiply.template operator()<Scalar>(
+        [&](const codec::WireTensor& tensor, std::string_view field, std::string_view needed) {
+          return DecodeMatrix<Scalar>(tensor, field, codec::Accept::kNumber, needed, context);
+        },
+        [](const codec::Array<Scalar>& array) { return AsMatrix(array); });
+  };
+  SPIKESERVE_RETURN_IF_ERROR(WithScalar(compute, x, y));
   return response;
 }
 

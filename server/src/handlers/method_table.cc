@@ -1,5 +1,7 @@
 // The table of all methods: a new RPC is one line here.
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -11,54 +13,61 @@
 namespace spikeserve::server {
 namespace {
 
+using codec::Envelope;
+
 template <typename Response>
-MessageOr ToMessage(absl::StatusOr<Response> response) {
+EnvelopeOr ToEnvelope(absl::StatusOr<Outgoing<Response>> response) {
   if (!response.ok()) return std::move(response).status();
-  return std::make_unique<Response>(*std::move(response));
+  return std::move(*response).Release();
 }
 
-// A method that concerns no network, or none in particular.
+// A function. `work` estimates what it takes; without it, it is always computed on the pool.
 template <typename Request, typename Response>
-Method Plain(absl::StatusOr<Response> (*handler)(const Request&, Context&)) {
-  return {&Request::default_instance(), [handler](const Message& request, HeldNetwork*, Context& context) {
-            return ToMessage(handler(static_cast<const Request&>(request), context));
-          }};
+Method Plain(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>, Context&),
+             int64_t (*work)(Incoming<Request>) = nullptr) {
+  Method method{&Request::default_instance(), [handler](const Envelope& request, HeldNetwork*, Context& context) {
+                  return ToEnvelope(handler(Incoming<Request>(request), context));
+                }};
+  if (work != nullptr) method.work = [work](const Envelope& request) { return work(Incoming<Request>(request)); };
+  return method;
 }
 
 // A method on one network.
 template <typename Request, typename Response>
-Method OnNetwork(absl::StatusOr<Response> (*handler)(const Request&, HeldNetwork&, Context&)) {
-  return {&Request::default_instance(),
-          [handler](const Message& request, HeldNetwork* held, Context& context) {
-            return ToMessage(handler(static_cast<const Request&>(request), *held, context));
-          },
-          [](const Message& request) -> const std::string& { return static_cast<const Request&>(request).network(); }};
+Method OnNetwork(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>, HeldNetwork&, Context&)) {
+  Method method{&Request::default_instance(), [handler](const Envelope& request, HeldNetwork* held, Context& context) {
+                  return ToEnvelope(handler(Incoming<Request>(request), *held, context));
+                }};
+  method.network_of = [](const Envelope& request) -> const std::string& {
+    return static_cast<const Request&>(*request.message).network();
+  };
+  return method;
 }
 
 // A method that changes one network: counts the changes, so that a caller who does not know whether its call arrived
 // may repeat it.
 template <typename Request, typename Response>
-Method Change(absl::StatusOr<Response> (*handler)(const Request&, HeldNetwork&, Context&)) {
+Method Change(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>, HeldNetwork&, Context&)) {
   Method method = OnNetwork(handler);
-  method.handle = [handler](const Message& message, HeldNetwork* held, Context& context) -> MessageOr {
-    const auto& request = static_cast<const Request&>(message);
-    if (request.has_step() && request.step() != held->next_step) {
-      if (request.step() + 1 == held->next_step && held->last_reply != nullptr) {
-        if (const auto* reply = dynamic_cast<const Response*>(held->last_reply.get())) {
-          return std::make_unique<Response>(*reply);
-        }
+  method.handle = [handler](const Envelope& envelope, HeldNetwork* held, Context& context) -> EnvelopeOr {
+    const Incoming<Request> request(envelope);
+    if (request->has_step() && request->step() != held->next_step) {
+      if (request->step() + 1 == held->next_step && held->last_reply != nullptr &&
+          held->last_reply->message->GetDescriptor() == Response::descriptor()) {
+        return held->last_reply->Share();
       }
-      return FieldError(absl::StatusCode::kFailedPrecondition, "step", absl::StrCat(request.step()),
+      return FieldError(absl::StatusCode::kFailedPrecondition, "step", absl::StrCat(request->step()),
                         absl::StrCat(held->next_step, ", the number of the network's next change"));
     }
-    absl::StatusOr<Response> response = handler(request, *held, context);
+    absl::StatusOr<Outgoing<Response>> response = handler(request, *held, context);
     if (!response.ok()) return std::move(response).status();
-    response->set_next_step(++held->next_step);
+    (*response)->set_next_step(++held->next_step);
+    Envelope reply = std::move(*response).Release();
     // Only a caller that counts steps can ask for the reply again.
-    held->last_reply = request.has_step() ? std::make_shared<Response>(*response) : nullptr;
+    held->last_reply = request->has_step() ? std::make_unique<const Envelope>(reply.Share()) : nullptr;
     // The handler has reserved what the change may take; this gives back what it did not.
     context.networks.SetBytes(*held, held->ByteSize()).IgnoreError();
-    return std::make_unique<Response>(*std::move(response));
+    return reply;
   };
   return method;
 }
@@ -67,13 +76,14 @@ Method Change(absl::StatusOr<Response> (*handler)(const Request&, HeldNetwork&, 
 
 const MethodTable& Methods() {
   static const MethodTable& table = *new MethodTable{
-      {"/spikeserve.v1.SpikeFunctionService/SpikeCluster", Plain(SpikeCluster)},
-      {"/spikeserve.v1.SpikeFunctionService/KernelDotProduct", Plain(KernelDotProduct)},
-      {"/spikeserve.v1.SpikeFunctionService/SpikeSimilarLoss", Plain(SpikeSimilarLoss)},
-      {"/spikeserve.v1.SpikeFunctionService/RedundantOneHot", Plain(RedundantOneHot)},
-      {"/spikeserve.v1.SpikeFunctionService/FirstSpikeIndex", Plain(FirstSpikeIndex)},
-      {"/spikeserve.v1.SpikeFunctionService/ThresholdMargin", Plain(ThresholdMargin)},
-      {"/spikeserve.v1.SpikeFunctionService/StcaLoss", Plain(StcaLoss)},
+      {"/spikeserve.v1.SpikeFunctionService/SpikeCluster", Plain(SpikeCluster, SpikeClusterWork)},
+      {"/spikeserve.v1.SpikeFunctionService/KernelDotProduct", Plain(KernelDotProduct, KernelDotProductWork)},
+      {"/spikeserve.v1.SpikeFunctionService/SpikeSimilarLoss", Plain(SpikeSimilarLoss, SpikeSimilarLossWork)},
+      {"/spikeserve.v1.SpikeFunctionService/RedundantOneHot", Plain(RedundantOneHot, RedundantOneHotWork)},
+      {"/spikeserve.v1.SpikeFunctionService/FirstSpikeIndex", Plain(FirstSpikeIndex, FirstSpikeIndexWork)},
+      {"/spikeserve.v1.SpikeFunctionService/ThresholdMargin", Plain(ThresholdMargin, ThresholdMarginWork)},
+      {"/spikeserve.v1.SpikeFunctionService/StcaLoss", Plain(StcaLoss, StcaLossWork)},
+      {"/spikeserve.v1.SpikeServerService/ServerStatistics", Plain(ServerStatistics)},
       {"/spikeserve.v1.SpikeNetworkService/CreateNetwork", Plain(CreateNetwork)},
       {"/spikeserve.v1.SpikeNetworkService/ListNetworks", Plain(ListNetworks)},
       {"/spikeserve.v1.SpikeNetworkService/GetNetwork", OnNetwork(GetNetwork)},

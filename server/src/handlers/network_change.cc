@@ -11,17 +11,17 @@
 
 namespace spikeserve::server {
 
-absl::StatusOr<v1::SetTrainingResponse> SetTraining(const v1::SetTrainingRequest& request, HeldNetwork& held,
-                                                    Context&) {
-  held.network.SetTraining(request.training());
-  return v1::SetTrainingResponse();
+absl::StatusOr<Outgoing<v1::SetTrainingResponse>> SetTraining(Incoming<v1::SetTrainingRequest> request,
+                                                              HeldNetwork& held, Context& context) {
+  held.network.SetTraining(request->training());
+  return Outgoing<v1::SetTrainingResponse>(context.buffers);
 }
 
-absl::StatusOr<v1::SetThresholdMarginResponse> SetThresholdMargin(const v1::SetThresholdMarginRequest& request,
-                                                                  HeldNetwork& held, Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(auto labels,
-                              codec::Decode<double>(request.label_one_hot(), "label_one_hot", codec::Accept::kNumber,
-                                                    context.limits.max_decoded_bytes));
+absl::StatusOr<Outgoing<v1::SetThresholdMarginResponse>> SetThresholdMargin(
+    Incoming<v1::SetThresholdMarginRequest> request, HeldNetwork& held, Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(
+      auto labels, codec::Decode<double>(request.tensor(v1::SetThresholdMarginRequest::kLabelOneHotFieldNumber),
+                                         "label_one_hot", codec::Accept::kNumber, context.limits.max_decoded_bytes));
   const auto bytes = static_cast<int64_t>(labels.values().size() * sizeof(float));
   if (bytes > context.limits.max_message_bytes) {
     return OverLimit("label_one_hot", bytes, "bytes of thresholds", context.limits.max_message_bytes,
@@ -29,16 +29,17 @@ absl::StatusOr<v1::SetThresholdMarginResponse> SetThresholdMargin(const v1::SetT
   }
   SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + bytes));
   SPIKESERVE_ASSIGN_OR_RETURN(const auto threshold,
-                              held.network.SetThresholdMargin(request.layer(), labels.values(), labels.shape(),
-                                                              codec::DecodeThresholdMargin(request)));
-  v1::SetThresholdMarginResponse response;
-  codec::EncodeThreshold(threshold, response.mutable_v_threshold());
+                              held.network.SetThresholdMargin(request->layer(), labels.values(), labels.shape(),
+                                                              codec::DecodeThresholdMargin(*request)));
+  Outgoing<v1::SetThresholdMarginResponse> response(context.buffers);
+  codec::EncodeThreshold(threshold, response.tensor(v1::SetThresholdMarginResponse::kVThresholdFieldNumber));
   return response;
 }
 
-absl::StatusOr<v1::ResetNetResponse> ResetNet(const v1::ResetNetRequest&, HeldNetwork& held, Context&) {
+absl::StatusOr<Outgoing<v1::ResetNetResponse>> ResetNet(Incoming<v1::ResetNetRequest>, HeldNetwork& held,
+                                                        Context& context) {
   held.network.Reset();
-  return v1::ResetNetResponse();
+  return Outgoing<v1::ResetNetResponse>(context.buffers);
 }
 
 }  // namespace spikeserve::server

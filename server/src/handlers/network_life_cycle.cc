@@ -13,25 +13,26 @@
 
 namespace spikeserve::server {
 
-absl::StatusOr<v1::CreateNetworkResponse> CreateNetwork(const v1::CreateNetworkRequest& request, Context& context) {
+absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::CreateNetworkRequest> request,
+                                                                  Context& context) {
   std::vector<LayerSpec> layers;
-  for (int i = 0; i < request.layers_size(); ++i) {
-    SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer, codec::DecodeLayer(request.layers(i), absl::StrCat("layers[", i, "]"),
+  for (int i = 0; i < request->layers_size(); ++i) {
+    SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer, codec::DecodeLayer(request->layers(i), absl::StrCat("layers[", i, "]"),
                                                                     context.limits.max_decoded_bytes));
     layers.push_back(std::move(layer));
   }
   SPIKESERVE_ASSIGN_OR_RETURN(Network network, Network::Create(std::move(layers)));
   SPIKESERVE_ASSIGN_OR_RETURN(const std::shared_ptr<HeldNetwork> held, context.networks.Add(std::move(network)));
-  v1::CreateNetworkResponse response;
-  response.set_network(held->name);
-  response.set_next_step(0);
+  Outgoing<v1::CreateNetworkResponse> response(context.buffers);
+  response->set_network(held->name);
+  response->set_next_step(0);
   return response;
 }
 
-absl::StatusOr<v1::ListNetworksResponse> ListNetworks(const v1::ListNetworksRequest&, Context& context) {
-  v1::ListNetworksResponse response;
+absl::StatusOr<Outgoing<v1::ListNetworksResponse>> ListNetworks(Incoming<v1::ListNetworksRequest>, Context& context) {
+  Outgoing<v1::ListNetworksResponse> response(context.buffers);
   for (const NetworkStore::Info& info : context.networks.List()) {
-    auto* entry = response.add_networks();
+    auto* entry = response->add_networks();
     entry->set_network(info.name);
     entry->set_bytes(info.bytes);
     entry->set_idle_seconds(absl::ToDoubleSeconds(info.idle));
@@ -39,30 +40,30 @@ absl::StatusOr<v1::ListNetworksResponse> ListNetworks(const v1::ListNetworksRequ
   return response;
 }
 
-absl::StatusOr<v1::GetNetworkResponse> GetNetwork(const v1::GetNetworkRequest& request, HeldNetwork& held,
-                                                  Context& context) {
-  v1::GetNetworkResponse response;
-  for (const LayerSpec& spec : held.network.Spec()) codec::EncodeLayer(spec, response.add_layers());
-  response.set_training(held.network.training());
-  response.set_next_step(held.next_step);
-  if (request.include_monitors()) {
+absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetworkRequest> request, HeldNetwork& held,
+                                                            Context& context) {
+  Outgoing<v1::GetNetworkResponse> response(context.buffers);
+  for (const LayerSpec& spec : held.network.Spec()) codec::EncodeLayer(spec, response->add_layers());
+  response->set_training(held.network.training());
+  response->set_next_step(held.next_step);
+  if (request->include_monitors()) {
     RecordRequest parts;
     parts.spikes = parts.v_before_reset = true;
     for (const LayerRecord& record : held.network.Monitors()) {
-      codec::EncodeRecord(record, parts, DataType::kBool, /*single_step=*/false, response.add_monitors());
+      codec::EncodeRecord(record, parts, DataType::kBool, /*single_step=*/false, response->add_monitors());
     }
   }
-  if (const int64_t bytes = static_cast<int64_t>(response.ByteSizeLong()); bytes > context.limits.max_message_bytes) {
+  if (const int64_t bytes = static_cast<int64_t>(response->ByteSizeLong()); bytes > context.limits.max_message_bytes) {
     return OverLimit("network", bytes, "bytes of layers and monitors", context.limits.max_message_bytes,
                      "--max-message-bytes");
   }
   return response;
 }
 
-absl::StatusOr<v1::DeleteNetworkResponse> DeleteNetwork(const v1::DeleteNetworkRequest&, HeldNetwork& held,
-                                                        Context& context) {
+absl::StatusOr<Outgoing<v1::DeleteNetworkResponse>> DeleteNetwork(Incoming<v1::DeleteNetworkRequest>, HeldNetwork& held,
+                                                                  Context& context) {
   SPIKESERVE_RETURN_IF_ERROR(context.networks.Remove(held.name));
-  return v1::DeleteNetworkResponse();
+  return Outgoing<v1::DeleteNetworkResponse>(context.buffers);
 }
 
 }  // namespace spikeserve::server

@@ -6,13 +6,33 @@
 
 namespace spikeserve::server {
 
+int64_t Product(std::initializer_list<int64_t> counts) {
+  return ElementCount(absl::MakeConstSpan(counts.begin(), counts.size())).value_or(std::numeric_limits<int64_t>::max());
+}
+
+int64_t Elements(const codec::WireTensor& tensor) {
+  return ElementCount(tensor.header.shape()).value_or(std::numeric_limits<int64_t>::max());
+}
+
+int64_t Rows(const codec::WireTensor& tensor) {
+  return tensor.header.shape().empty() ? 1 : Product({tensor.header.shape(0)});
+}
+
+absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor, std::string_view field,
+                                                std::string_view needed, const Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(codec::BitArray array, codec::DecodeBits(tensor, field, /*row_dimensions=*/1, needed,
+                                                                       context.limits.max_decoded_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 2, field, needed));
+  return array;
+}
+
 absl::StatusOr<uint8_t*> ResultRoom(DataType dtype, const Shape& shape, std::string_view field, const Context& context,
-                                    v1::Tensor* out) {
+                                    const codec::TensorTarget& out) {
   const int64_t bytes = ByteCount(dtype, shape).value_or(std::numeric_limits<int64_t>::max());
   if (bytes > context.limits.max_message_bytes) {
     return OverLimit(field, bytes, "bytes of result", context.limits.max_message_bytes, "--max-message-bytes");
   }
-  return codec::EncodeRoom(dtype, shape, out);
+  return out.Room(dtype, shape);
 }
 
 }  // namespace spikeserve::server

@@ -3,6 +3,8 @@
 #ifndef SPIKESERVE_SERVER_HANDLERS_OPERANDS_H_
 #define SPIKESERVE_SERVER_HANDLERS_OPERANDS_H_
 
+#include <cstdint>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
@@ -20,14 +22,14 @@ namespace spikeserve::server {
 // float.
 template <typename Fn, typename... Tensors>
 auto WithScalar(Fn&& fn, const Tensors&... tensors) {
-  if (((tensors.dtype() == v1::DATA_TYPE_FLOAT64) || ...)) return fn.template operator()<double>();
+  if (((tensors.header.dtype() == v1::DATA_TYPE_FLOAT64) || ...)) return fn.template operator()<double>();
   return fn.template operator()<float>();
 }
 
 // Decodes a tensor of two dimensions, described by `needed`.
 template <typename T>
-absl::StatusOr<codec::Array<T>> DecodeMatrix(const v1::Tensor& tensor, std::string_view field, codec::Accept accept,
-                                             std::string_view needed, const Context& context) {
+absl::StatusOr<codec::Array<T>> DecodeMatrix(const codec::WireTensor& tensor, std::string_view field,
+                                             codec::Accept accept, std::string_view needed, const Context& context) {
   SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<T>(tensor, field, accept, context.limits.max_decoded_bytes));
   SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 2, field, needed));
   return array;
@@ -38,10 +40,14 @@ Eigen::Map<const RowMatrix<T>> AsMatrix(const codec::Array<T>& array) {
   return array.Matrix(array.shape()[0], array.shape()[1]);
 }
 
+// Decodes a 0/1 tensor of two dimensions to bits.
+absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor, std::string_view field,
+                                                std::string_view needed, const Context& context);
+
 // Decodes a tensor of at most one dimension: one element, or one for each neuron.
 template <typename T>
-absl::StatusOr<codec::Array<T>> DecodePerNeuron(const v1::Tensor& tensor, std::string_view field, codec::Accept accept,
-                                                const Context& context) {
+absl::StatusOr<codec::Array<T>> DecodePerNeuron(const codec::WireTensor& tensor, std::string_view field,
+                                                codec::Accept accept, const Context& context) {
   SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<T>(tensor, field, accept, context.limits.max_decoded_bytes));
   if (array.shape().size() > 1) {
     SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 1, field, "one element or [N]"));
@@ -49,14 +55,20 @@ absl::StatusOr<codec::Array<T>> DecodePerNeuron(const v1::Tensor& tensor, std::s
   return array;
 }
 
-// Makes room for a result; see codec::EncodeRoom. RESOURCE_EXHAUSTED where it does not fit into a message.
+// For estimates of work: the product of counts, the largest number there is where it or one of them is not one.
+int64_t Product(std::initializer_list<int64_t> counts);
+// The elements that a tensor says it has, and its first length.
+int64_t Elements(const codec::WireTensor& tensor);
+int64_t Rows(const codec::WireTensor& tensor);
+
+// Makes room for a result, of any content; RESOURCE_EXHAUSTED where it does not fit into a message.
 absl::StatusOr<uint8_t*> ResultRoom(DataType dtype, const Shape& shape, std::string_view field, const Context& context,
-                                    v1::Tensor* out);
+                                    const codec::TensorTarget& out);
 
 // The same for a matrix of T.
 template <typename T>
 absl::StatusOr<Eigen::Map<RowMatrix<T>>> ResultMatrix(int64_t rows, int64_t cols, std::string_view field,
-                                                      const Context& context, v1::Tensor* out) {
+                                                      const Context& context, const codec::TensorTarget& out) {
   SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes, ResultRoom(DataTypeOf<T>::value, {rows, cols}, field, context, out));
   return Eigen::Map<RowMatrix<T>>(reinterpret_cast<T*>(bytes), rows, cols);
 }

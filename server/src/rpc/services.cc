@@ -7,13 +7,15 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
-#include "grpcpp/impl/codegen/proto_utils.h"
+#include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
+#include "rpc/stream_call.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/networks.grpc.pb.h"
+#include "spikeserve/v1/server.grpc.pb.h"
+#include "spikeserve/v1/streams.grpc.pb.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -32,30 +34,28 @@ class UnaryCall final : public ServerUnaryReactor {
       : context_(context), request_bytes_(request), response_bytes_(response) {
     server::Call call;
     call.path = path;
-    call.request = [this](const Message& prototype) { return Parse(prototype); };
+    call.request = [this](const Message& prototype, BufferPool& buffers) { return Parse(prototype, buffers); };
+    call.may_compute_at_once = true;
+    call.request_bytes = request->Length();
     call.deadline = absl::FromChrono(context->deadline());
     call.cancelled = [this] { return context_->IsCancelled(); };
-    call.done = [this](server::MessageOr response) { Complete(std::move(response)); };
+    call.done = [this](server::EnvelopeOr response) { Complete(std::move(response)); };
     engine.Submit(std::move(call));
   }
 
  private:
-  absl::StatusOr<const Message*> Parse(const Message& prototype) {
-    request_.reset(prototype.New());
-    ByteBuffer bytes = *request_bytes_;  // Shares the slices; parsing uses it up.
-    const size_t size = bytes.Length();
-    if (!grpc::GenericDeserialize<grpc::ProtoBufferReader, Message>(&bytes, request_.get()).ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("request: ", size, " bytes that do not parse; need a ", prototype.GetTypeName(), ", whole"));
-    }
-    return request_.get();
+  absl::StatusOr<const codec::Envelope*> Parse(const Message& prototype, BufferPool& buffers) {
+    absl::StatusOr<codec::Envelope> request = FromByteBuffer(*request_bytes_, prototype, buffers);
+    if (!request.ok()) return std::move(request).status();
+    request_ = *std::move(request);
+    return &request_;
   }
 
-  void Complete(server::MessageOr response) {
-    request_.reset();
+  void Complete(server::EnvelopeOr response) {
+    request_ = {};
     if (!response.ok()) return Finish(ToGrpc(response.status()));
-    bool own_buffer;
-    Finish(grpc::GenericSerialize<grpc::ProtoBufferWriter, Message>(**response, response_bytes_, &own_buffer));
+    *response_bytes_ = ToByteBuffer(*response);
+    Finish(grpc::Status::OK);
   }
 
   void OnDone() override { delete this; }
@@ -63,7 +63,7 @@ class UnaryCall final : public ServerUnaryReactor {
   CallbackServerContext* const context_;
   const ByteBuffer* const request_bytes_;
   ByteBuffer* const response_bytes_;
-  std::unique_ptr<Message> request_;
+  codec::Envelope request_;
 };
 
 // Declares the override that binds one RPC: the generated base names each as a virtual method of its own.
@@ -116,7 +116,41 @@ class NetworkService final : public RawNetworks {
   Engine& engine_;
 };
 
+using RawServer = v1::SpikeServerService::WithRawCallbackMethod_ServerStatistics<v1::SpikeServerService::Service>;
+
+class ServerService final : public RawServer {
+ public:
+  explicit ServerService(Engine& engine) : engine_(engine) {}
+  SPIKESERVE_RPC(SpikeServerService, ServerStatistics)
+
+ private:
+  Engine& engine_;
+};
+
 #undef SPIKESERVE_RPC
+
+#define SPIKESERVE_STREAM(service, method)                                          \
+  StreamReactor* method(CallbackServerContext* context) override {                  \
+    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context); \
+  }
+
+using S = v1::SpikeStreamService;
+using RawStreams = S::WithRawCallbackMethod_StreamSpikeCluster<S::WithRawCallbackMethod_StreamFirstSpikeIndex<
+    S::WithRawCallbackMethod_StreamKernelDotProduct<S::WithRawCallbackMethod_StreamSpikeSimilarLoss<S::Service>>>>;
+
+class StreamService final : public RawStreams {
+ public:
+  explicit StreamService(Engine& engine) : engine_(engine) {}
+  SPIKESERVE_STREAM(SpikeStreamService, StreamSpikeCluster)
+  SPIKESERVE_STREAM(SpikeStreamService, StreamFirstSpikeIndex)
+  SPIKESERVE_STREAM(SpikeStreamService, StreamKernelDotProduct)
+  SPIKESERVE_STREAM(SpikeStreamService, StreamSpikeSimilarLoss)
+
+ private:
+  Engine& engine_;
+};
+
+#undef SPIKESERVE_STREAM
 
 }  // namespace
 
@@ -124,6 +158,8 @@ std::vector<std::unique_ptr<grpc::Service>> MakeServices(Engine& engine) {
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<FunctionService>(engine));
   services.push_back(std::make_unique<NetworkService>(engine));
+  services.push_back(std::make_unique<StreamService>(engine));
+  services.push_back(std::make_unique<ServerService>(engine));
   return services;
 }
 

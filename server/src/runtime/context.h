@@ -3,6 +3,8 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 #define SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 
+#include "memory/buffer_pool.h"
+#include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/network_store.h"
 #include "spikeserve/compute/executor.h"
@@ -15,6 +17,9 @@ struct Context {
   // then is incomplete, and is thrown away by whoever made the context.
   Executor& executor;
   NetworkStore& networks;
+  // For the elements of results.
+  BufferPool& buffers;
+  const Counters& counters;
 };
 
 }  // namespace spikeserve::server

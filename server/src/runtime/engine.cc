@@ -19,8 +19,8 @@ absl::Status CheckWanted(const Call& call) {
   return absl::OkStatus();
 }
 
-// Calls `fn`, which returns a StatusOr. Our code throws nothing, but an allocation may fail anywhere: that ends the
-// call, and not the server.
+// Calls `fn`, which returns a Status or a StatusOr. Our code throws nothing, but an allocation may fail anywhere: that
+// ends the call, and not the server.
 template <typename Fn>
 auto Guarded(Fn fn) -> decltype(fn()) {
   try {
@@ -32,13 +32,18 @@ auto Guarded(Fn fn) -> decltype(fn()) {
   }
 }
 
-// Gives a call the pool's threads until it is no longer wanted.
+// What is computed at once: requests of no more bytes, which take no more operations on elements (tens of
+// microseconds).
+constexpr size_t kSmallRequest = 16 << 10;
+constexpr int64_t kSmallWork = 1 << 16;
+
+// Gives a call threads until it is no longer wanted.
 class CallExecutor : public Executor {
  public:
-  CallExecutor(ComputePool& pool, const Call& call) : pool_(pool), call_(call) {}
+  CallExecutor(Executor& threads, const Call& call) : threads_(threads), call_(call) {}
 
   void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) override {
-    pool_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
+    threads_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; b += grain) {
         if (!CheckWanted(call_).ok()) return;
         body(b, std::min(b + grain, end));
@@ -47,7 +52,7 @@ class CallExecutor : public Executor {
   }
 
  private:
-  ComputePool& pool_;
+  Executor& threads_;
   const Call& call_;
 };
 
@@ -59,9 +64,12 @@ int ThreadCount(int wanted) {
 
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)),
+      buffers_(options_.limits.max_idle_buffer_bytes),
       pool_(ThreadCount(options_.threads)),
       networks_(options_.limits, pool_, options_.clock),
-      expirer_([this] { ExpireNetworks(); }) {}
+      expirer_([this] { ExpireNetworks(); }) {
+  counters_.threads = ThreadCount(options_.threads);
+}
 
 Engine::~Engine() {
   {
@@ -78,35 +86,86 @@ void Engine::Submit(Call call) {
     call.done(absl::UnimplementedError(absl::StrCat("no method ", std::string(call.path))));
     return;
   }
-  const int64_t calls = calls_.fetch_add(1) + 1;
-  if (calls > options_.limits.max_calls) {
-    calls_.fetch_sub(1);
-    call.done(absl::ResourceExhaustedError(
-        absl::StrCat("calls: ", options_.limits.max_calls, " wait or compute already; need fewer than ",
-                     options_.limits.max_calls, " (the server's --max-calls); try again later")));
+  if (absl::Status admitted = Admit(); !admitted.ok()) {
+    call.done(std::move(admitted));
     return;
   }
-  pool_.Submit([this, &method = method->second, call = std::move(call)]() mutable { Begin(method, std::move(call)); });
+  if (call.may_compute_at_once && method->second.work != nullptr && call.request_bytes <= kSmallRequest) {
+    Request request = Parse(method->second, call);
+    if (!request.ok()) return Finish(call, request.status());
+    if (method->second.work(**request) <= kSmallWork) {
+      return Compute(method->second, **request, nullptr, InlineExecutor(), std::move(call));
+    }
+    return pool_.Submit([this, &method = method->second, &request = **request, call = std::move(call)]() mutable {
+      Begin(method, &request, std::move(call));
+    });
+  }
+  pool_.Submit([this, &method = method->second, call = std::move(call)]() mutable {
+    Request request = Parse(method, call);
+    Begin(method, std::move(request), std::move(call));
+  });
 }
 
-void Engine::Begin(const Method& method, Call call) {
-  absl::StatusOr<const Message*> request = Guarded([&] { return call.request(*method.request_prototype); });
+absl::Status Engine::Admit() {
+  if (counters_.calls_in_progress.fetch_add(1) < options_.limits.max_calls) {
+    ++counters_.calls_accepted;
+    return absl::OkStatus();
+  }
+  --counters_.calls_in_progress;
+  ++counters_.calls_refused;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("calls: ", options_.limits.max_calls, " wait or compute already; need fewer than ",
+                   options_.limits.max_calls, " (the server's --max-calls); try again later"));
+}
+
+absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(std::string_view path, StreamTransport& transport,
+                                                           absl::Time deadline, std::function<bool()> cancelled) {
+  const auto method = StreamMethods().find(absl::string_view(path.data(), path.size()));
+  if (method == StreamMethods().end()) return absl::UnimplementedError(absl::StrCat("no method ", std::string(path)));
+  if (absl::Status admitted = Admit(); !admitted.ok()) return admitted;
+
+  // The call that the stream's work belongs to.
+  Call call;
+  call.deadline = deadline;
+  call.cancelled = std::move(cancelled);
+  const auto compute = [this, call = std::move(call)](const std::function<absl::Status(Context&)>& fn) -> absl::Status {
+    if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return wanted;
+    CallExecutor executor(pool_, call);
+    Context context{options_.limits, executor, networks_, buffers_, counters_};
+    absl::Status status = Guarded([&] { return fn(context); });
+    if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return wanted;
+    return status;
+  };
+  auto* stream = new Stream(
+      method->second, transport, [this](std::function<void()> task) { pool_.Submit(std::move(task)); }, compute);
+  return std::shared_ptr<Stream>(stream, [this](Stream* ended) {
+    delete ended;
+    --counters_.calls_in_progress;
+  });
+}
+
+Engine::Request Engine::Parse(const Method& method, const Call& call) {
+  return Guarded([&] { return call.request(*method.request_prototype, buffers_); });
+}
+
+void Engine::Begin(const Method& method, Request request, Call call) {
   if (!request.ok()) return Finish(call, request.status());
-  if (method.network_of == nullptr) return Compute(method, **request, nullptr, std::move(call));
+  if (method.network_of == nullptr) return Compute(method, **request, nullptr, pool_, std::move(call));
 
   absl::StatusOr<std::shared_ptr<HeldNetwork>> held = networks_.Find(method.network_of(**request));
   if (!held.ok()) return Finish(call, held.status());
   const std::shared_ptr<Strand> strand = (*held)->strand;
   strand->Post([this, &method, &request = **request, held = *std::move(held), call = std::move(call)]() mutable {
-    Compute(method, request, held.get(), std::move(call));
+    Compute(method, request, held.get(), pool_, std::move(call));
   });
 }
 
-void Engine::Compute(const Method& method, const Message& request, HeldNetwork* held, Call call) {
+void Engine::Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads,
+                     Call call) {
   if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return Finish(call, std::move(wanted));
-  CallExecutor executor(pool_, call);
-  Context context{options_.limits, executor, networks_};
-  MessageOr result = Guarded([&] { return method.handle(request, held, context); });
+  CallExecutor executor(threads, call);
+  Context context{options_.limits, executor, networks_, buffers_, counters_};
+  EnvelopeOr result = Guarded([&] { return method.handle(request, held, context); });
   // A handler that changes a network carries the change out whole; others may have stopped half-way.
   if (held == nullptr) {
     if (absl::Status wanted = CheckWanted(call); !wanted.ok()) result = std::move(wanted);
@@ -114,8 +173,8 @@ void Engine::Compute(const Method& method, const Message& request, HeldNetwork* 
   Finish(call, std::move(result));
 }
 
-void Engine::Finish(Call& call, MessageOr result) {
-  calls_.fetch_sub(1);
+void Engine::Finish(Call& call, EnvelopeOr result) {
+  --counters_.calls_in_progress;
   call.done(std::move(result));
 }
 

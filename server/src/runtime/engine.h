@@ -4,7 +4,7 @@
 // thread
 // -> the pool: parse the request -> where it names a network, that network's strand -> drop it if it is cancelled or
 // late
-// -> the method's handler -> done.
+// -> the method's handler -> done. A small call skips the pool: to wake another thread would take longer than the call.
 
 #ifndef SPIKESERVE_SERVER_RUNTIME_ENGINE_H_
 #define SPIKESERVE_SERVER_RUNTIME_ENGINE_H_
@@ -21,10 +21,14 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "codec/envelope.h"
+#include "memory/buffer_pool.h"
 #include "runtime/compute_pool.h"
+#include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
 #include "runtime/network_store.h"
+#include "runtime/stream.h"
 
 namespace spikeserve::server {
 
@@ -40,14 +44,18 @@ struct EngineOptions {
 struct Call {
   // Such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".
   std::string_view path;
-  // Gives the request, or an error. `prototype` is an empty message of its type. The request must live until `done` is
-  // called.
-  std::function<absl::StatusOr<const Message*>(const Message& prototype)> request;
+  // Gives the request, or an error. `prototype` is an empty message of its type, `buffers` the place for its tensors'
+  // elements. The request must live until `done` is called.
+  std::function<absl::StatusOr<const codec::Envelope*>(const Message& prototype, BufferPool& buffers)> request;
+  // Whether a call that takes next to no time may be computed in the thread that submits it, and the bytes of the
+  // request, which tell whether it is worth a look.
+  bool may_compute_at_once = false;
+  size_t request_bytes = 0;
   absl::Time deadline = absl::InfiniteFuture();
   // Whether the caller has given up; called from any thread until `done` is.
   std::function<bool()> cancelled = [] { return false; };
   // Called once with the response or an error, in any thread.
-  std::function<void(MessageOr)> done;
+  std::function<void(EnvelopeOr)> done;
 };
 
 // Thread-safe. The destructor waits for the calls that were submitted.
@@ -56,17 +64,30 @@ class Engine {
   explicit Engine(EngineOptions options);
   ~Engine();
 
-  // Never blocks. Refusals (UNIMPLEMENTED, RESOURCE_EXHAUSTED with too many calls) reach `done` before it returns.
+  // Never blocks. Refusals (UNIMPLEMENTED, RESOURCE_EXHAUSTED with too many calls), and calls that may be computed at
+  // once, reach `done` before it returns.
   void Submit(Call call);
 
+  // A stream on the method `path`, to be started by the caller; it counts as a call until it is destroyed. Errors:
+  // those of Submit. `transport`, and what `cancelled` refers to, must live until Finish was called on it.
+  absl::StatusOr<std::shared_ptr<Stream>> OpenStream(std::string_view path, StreamTransport& transport,
+                                                     absl::Time deadline, std::function<bool()> cancelled);
+
+  BufferPool& buffers() { return buffers_; }
+
  private:
-  void Begin(const Method& method, Call call);
-  void Compute(const Method& method, const Message& request, HeldNetwork* held, Call call);
-  void Finish(Call& call, MessageOr result);
+  using Request = absl::StatusOr<const codec::Envelope*>;
+
+  absl::Status Admit();
+  Request Parse(const Method& method, const Call& call);
+  void Begin(const Method& method, Request request, Call call);
+  void Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads, Call call);
+  void Finish(Call& call, EnvelopeOr result);
   void ExpireNetworks();
 
   const EngineOptions options_;
-  std::atomic<int64_t> calls_{0};
+  Counters counters_;
+  BufferPool buffers_;
   ComputePool pool_;
   NetworkStore networks_;
   absl::Mutex stop_mutex_;

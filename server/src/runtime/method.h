@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_METHOD_H_
 #define SPIKESERVE_SERVER_RUNTIME_METHOD_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,22 +11,25 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "codec/envelope.h"
 #include "google/protobuf/message.h"
 #include "runtime/context.h"
 #include "runtime/network_store.h"
 
 namespace spikeserve::server {
 
-using Message = google::protobuf::Message;
-using MessageOr = absl::StatusOr<std::unique_ptr<Message>>;
+using google::protobuf::Message;
+using EnvelopeOr = absl::StatusOr<codec::Envelope>;
 
 struct Method {
   // An empty message of the request's type.
   const Message* request_prototype;
   // Computes the response. `held` is the network that the request names, null for methods without one.
-  std::function<MessageOr(const Message& request, HeldNetwork* held, Context& context)> handle;
+  std::function<EnvelopeOr(const codec::Envelope& request, HeldNetwork* held, Context& context)> handle;
   // The name of the request's network; null for methods without one.
-  const std::string& (*network_of)(const Message& request) = nullptr;
+  const std::string& (*network_of)(const codec::Envelope& request) = nullptr;
+  // About how many operations on elements the call takes, of a request that may be wrong. Null: many.
+  std::function<int64_t(const codec::Envelope& request)> work = nullptr;
 };
 
 // By path, such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".

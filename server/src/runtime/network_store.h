@@ -16,7 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "google/protobuf/message.h"
+#include "codec/envelope.h"
 #include "runtime/limits.h"
 #include "runtime/strand.h"
 #include "spikeserve/compute/network.h"
@@ -34,12 +34,10 @@ struct HeldNetwork {
   Network network;
   // The number of the next change, and the reply to the last one.
   uint64_t next_step = 0;
-  std::shared_ptr<const google::protobuf::Message> last_reply;
+  std::unique_ptr<const codec::Envelope> last_reply;
 
   // What the network takes now, with the kept reply.
-  int64_t ByteSize() const {
-    return network.ByteSize() + (last_reply == nullptr ? 0 : static_cast<int64_t>(last_reply->SpaceUsedLong()));
-  }
+  int64_t ByteSize() const { return network.ByteSize() + (last_reply == nullptr ? 0 : last_reply->ByteSize()); }
 };
 
 // Thread-safe.

@@ -13,9 +13,10 @@ const REPOSITORY = path.resolve(__dirname, '../../..');
 const GOLDEN = path.join(REPOSITORY, 'tests/golden');
 
 const definitions = protoLoader.loadSync(
-    ['functions', 'networks', 'rich_error'].map((name) => `spikeserve/v1/${name}.proto`),
+    ['functions', 'networks', 'rich_error', 'server', 'streams'].map((name) => `spikeserve/v1/${name}.proto`),
     {includeDirs: [path.join(REPOSITORY, 'proto')], enums: String, longs: Number, keepCase: true, defaults: true});
-const {SpikeFunctionService, SpikeNetworkService} = grpc.loadPackageDefinition(definitions).spikeserve.v1;
+const {SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService} =
+    grpc.loadPackageDefinition(definitions).spikeserve.v1;
 
 // Starts the server on a free port: its address, and how to end it as an orchestrator would.
 async function startServer(binary) {
@@ -37,16 +38,26 @@ async function startServer(binary) {
   };
 }
 
-// The RPCs of both services as functions `request => promise of the response`; `called` has the names of those called.
+// The RPCs of all services as functions `request => promise of the response`, streams as functions
+// `requests => promise of the responses`; `called` has the names of those called.
 function connect(address) {
   const call = {};
   const called = new Set();
   const clients = [];
-  for (const Service of [SpikeFunctionService, SpikeNetworkService]) {
+  for (const Service of [SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService]) {
     const client = new Service(address, grpc.credentials.createInsecure());
     clients.push(client);
-    for (const rpc of Object.keys(Service.service)) {
-      call[rpc] = (request) => new Promise((resolve, reject) => {
+    for (const [rpc, {requestStream}] of Object.entries(Service.service)) {
+      call[rpc] = requestStream ? (requests) => new Promise((resolve, reject) => {
+        called.add(rpc);
+        const stream = client[rpc]({deadline: Date.now() + 60000});
+        const responses = [];
+        stream.on('data', (response) => responses.push(response));
+        stream.on('error', reject);
+        stream.on('end', () => resolve(responses));
+        requests.forEach((request) => stream.write(request));
+        stream.end();
+      }) : (request) => new Promise((resolve, reject) => {
         called.add(rpc);
         client[rpc](request, {deadline: Date.now() + 60000}, (error, response) => error ? reject(error) : resolve(response));
       });

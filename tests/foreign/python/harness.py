@@ -1,7 +1,7 @@
 """What the tests share: the generated stubs, the server, tensors, and the golden cases.
 
-`run.py` calls `set_up` before it loads the tests, which then use the module's variables `functions`, `networks` (the
-protos), `call` (the RPCs) and `channel`.
+`run.py` calls `set_up` before it loads the tests, which then use the module's variables `functions`, `networks`, `server`, `streams`
+(the protos), `call` (the RPCs) and `channel`.
 """
 import contextlib
 import importlib
@@ -51,7 +51,7 @@ def running_server(binary):
 
 
 class Calls:
-    """Both services' RPCs as methods; remembers which were called."""
+    """The services' RPCs as methods; remembers which were called. A stream takes a list of messages, and gives one."""
 
     def __init__(self, *stubs):
         self._stubs = stubs
@@ -62,26 +62,33 @@ class Calls:
             if hasattr(stub, rpc):
                 self.called.add(rpc)
                 method = getattr(stub, rpc)
+                if isinstance(method, grpc.StreamStreamMultiCallable):
+                    return lambda requests: list(method(iter(requests), timeout=60))
                 return lambda request: method(request, timeout=60)
         raise AttributeError(rpc)
 
 
 def set_up(address, stub_folder):
-    global functions, networks, rich_error, tensor_pb, channel, call
+    global functions, networks, rich_error, server, streams, tensor_pb, channel, call
     generate_stubs(pathlib.Path(stub_folder))
     functions = importlib.import_module("spikeserve.v1.functions_pb2")
     networks = importlib.import_module("spikeserve.v1.networks_pb2")
     rich_error = importlib.import_module("spikeserve.v1.rich_error_pb2")
+    server = importlib.import_module("spikeserve.v1.server_pb2")
+    streams = importlib.import_module("spikeserve.v1.streams_pb2")
     tensor_pb = importlib.import_module("spikeserve.v1.tensor_pb2")
     channel = grpc.insecure_channel(address)
     call = Calls(
         importlib.import_module("spikeserve.v1.functions_pb2_grpc").SpikeFunctionServiceStub(channel),
-        importlib.import_module("spikeserve.v1.networks_pb2_grpc").SpikeNetworkServiceStub(channel))
+        importlib.import_module("spikeserve.v1.networks_pb2_grpc").SpikeNetworkServiceStub(channel),
+        importlib.import_module("spikeserve.v1.server_pb2_grpc").SpikeServerServiceStub(channel),
+        importlib.import_module("spikeserve.v1.streams_pb2_grpc").SpikeStreamServiceStub(channel))
 
 
 def rpcs():
-    """The names of all RPCs of both services."""
-    services = [*functions.DESCRIPTOR.services_by_name.values(), *networks.DESCRIPTOR.services_by_name.values()]
+    """The names of all RPCs of all services."""
+    protos = (functions, networks, server, streams)
+    services = [service for proto in protos for service in proto.DESCRIPTOR.services_by_name.values()]
     return {method.name for service in services for method in service.methods}
 
 

@@ -55,6 +55,14 @@ class Service(unittest.TestCase):
         self.assertIn(raised.exception.code(), (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT))
         call.FirstSpikeIndex(request)
 
+    def test_statistics_count_the_calls(self):
+        before = call.ServerStatistics(harness.server.ServerStatisticsRequest())
+        after = call.ServerStatistics(harness.server.ServerStatisticsRequest())
+        self.assertRegex(after.version, r"^\d+\.\d+\.\d+$")
+        self.assertGreater(after.calls_accepted, before.calls_accepted)
+        self.assertGreaterEqual(after.calls_in_progress, 1)
+        self.assertGreater(after.uptime_seconds, before.uptime_seconds)
+
     def test_health_says_serving(self):
         check = harness.channel.unary_unary("/grpc.health.v1.Health/Check")
         serving = b"\x08\x01"  # HealthCheckResponse { status: SERVING }
@@ -64,5 +72,5 @@ class Service(unittest.TestCase):
         info = harness.channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
         list_services = b"\x3a\x00"  # ServerReflectionRequest { list_services: "" }
         response = next(iter(info(iter([list_services]), timeout=30)))
-        for service in (b"SpikeFunctionService", b"SpikeNetworkService"):
+        for service in (b"SpikeFunctionService", b"SpikeNetworkService", b"SpikeServerService", b"SpikeStreamService"):
             self.assertIn(b"spikeserve.v1." + service, response)

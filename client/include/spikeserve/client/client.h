@@ -24,6 +24,7 @@
 #include "spikeserve/client/functions.h"
 #include "spikeserve/client/networks.h"
 #include "spikeserve/client/options.h"
+#include "spikeserve/client/statistics.h"
 
 namespace spikeserve {
 
@@ -63,9 +64,7 @@ class Client {
   }
 
   template <typename Args>
-  ResultOr<Args> Call(const Args& args, const CallOptions& options = {}) const {
-    return Async(args, options).get();
-  }
+  ResultOr<Args> Call(const Args& args, const CallOptions& options = {}) const;
 
   // Functions.
   ResultOr<SpikeClusterArgs> SpikeCluster(const SpikeClusterArgs& a, const CallOptions& o = {}) const;
@@ -76,6 +75,9 @@ class Client {
   ResultOr<ThresholdMarginArgs> ThresholdMargin(const ThresholdMarginArgs& a, const CallOptions& o = {}) const;
   ResultOr<StcaLossArgs> StcaLoss(const StcaLossArgs& a, const CallOptions& o = {}) const;
 
+  // The server itself.
+  ResultOr<ServerStatisticsArgs> ServerStatistics(const CallOptions& o = {}) const;
+
   // Networks.
 
   // Makes a network that goes with its handle.
@@ -85,6 +87,13 @@ class Client {
   ResultOr<ListNetworksArgs> ListNetworks(const CallOptions& o = {}) const;
 
  private:
+  // Starts a call whose arguments' memory stays as it is until `lease` has no owner; null: only until this returns.
+  template <typename Args>
+  void Launch(const Args& args, const CallOptions& options, std::shared_ptr<const void> lease,
+              std::function<void(ResultOr<Args>)> done) const;
+  template <typename Args>
+  ResultOr<Args> CallLeased(const Args& args, const CallOptions& options, std::shared_ptr<const void> lease) const;
+
   std::shared_ptr<Connection> connection_;
 };
 

@@ -1,8 +1,8 @@
 // The arguments and results of the functions. What each computes is told with the compute library's function of the
 // same name (spikeserve/compute/), which has the same fields; errors are those of the service (proto/spikeserve/v1).
 //
-// Arguments refer to the caller's memory (TensorView), which is read before a call returns, also an asynchronous one. A
-// 0/1 tensor may be of any dtype.
+// Arguments refer to the caller's memory (TensorView). A call that waits sends them from there, without a copy; an
+// asynchronous one copies them before it returns. A 0/1 tensor may be of any dtype.
 
 #ifndef SPIKESERVE_CLIENT_FUNCTIONS_H_
 #define SPIKESERVE_CLIENT_FUNCTIONS_H_

@@ -3,6 +3,8 @@
 #ifndef SPIKESERVE_CLIENT_OPTIONS_H_
 #define SPIKESERVE_CLIENT_OPTIONS_H_
 
+#include <cstdint>
+
 #include "absl/time/time.h"
 
 namespace spikeserve {
@@ -19,12 +21,20 @@ struct RetryPolicy {
 
 // For a single call.
 struct CallOptions {
-  // DEADLINE_EXCEEDED after this time, retries included.
+  // DEADLINE_EXCEEDED after this time, retries included. A call that waits returns a little later where bytes of its
+  // arguments are just being sent: they are read from where they are. (A server that takes none and says nothing is
+  // given up after 40 seconds.)
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
 struct ConnectOptions {
-  RetryPolicy retry;
+  RetryPolicy retry = {};
+  // Calls that wait, and whose arguments and results take more bytes than this, are sent in pieces where the function
+  // allows it (SpikeCluster, FirstSpikeIndex, KernelDotProduct, SpikeSimilarLoss). They may be of any size; smaller ones,
+  // asynchronous calls and those on networks are one message, with the limit that the server sets (--max-message-bytes).
+  int64_t stream_above_bytes = int64_t{16} << 20;
+  // The memory of results that were destroyed is kept for later ones, up to so many bytes: fresh memory is slow.
+  int64_t max_idle_buffer_bytes = int64_t{128} << 20;
 };
 
 struct InProcessOptions {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/matrix.h"
 
 namespace spikeserve {
@@ -50,9 +51,10 @@ class BitMatrix {
   BitMatrix(BitMatrix&&) = default;
   BitMatrix& operator=(BitMatrix&&) = default;
 
-  // The elements of `matrix`, where all are 0 or 1; nullopt otherwise. Scalar is uint8_t, float or double.
+  // The elements of `matrix`, where all are 0 or 1 (-0.0 is 0); nullopt otherwise, which is found at the first other
+  // value, more or less. Scalar is uint8_t, float or double.
   template <typename Scalar>
-  static std::optional<BitMatrix> Pack(MatrixView<Scalar> matrix);
+  static std::optional<BitMatrix> Pack(MatrixView<Scalar> matrix, Executor& executor = InlineExecutor());
 
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }

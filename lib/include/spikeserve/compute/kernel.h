@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "absl/status/status.h"
+#include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/matrix.h"
 
@@ -32,12 +33,21 @@ absl::Status CheckKernel(const Kernel& kernel);
 
 // ret[i][j] = kernel(x row i, y row j).
 //
-// x [N, M], y [K, M], ret [N, K]; any of N, K, M may be 0 (a product over nothing is 0). Scalar is float or double.
-// Products are summed in double and the kernel is evaluated in double, so that the only rounding is that of the result;
-// for 0/1 operands the linear kernel is exact. `x` and `y` may be the same memory, `ret` may not overlap them.
+// x [N, M], y [K, M], ret [N, K]; any of N, K, M may be 0 (a product over nothing is 0). Scalar is float or double. `x`
+// and `y` may be the same memory (then half of the work is saved), `ret` may not overlap them.
+//
+// Where all elements of both are 0 or 1, products are exact integers, and the only rounding is that of the result.
+// Otherwise the products of floats are summed in float by runs of 256 elements and the runs in double; where there are
+// few, N K M <= 2^20, and for doubles, all is in double (docs/decisions/0004). Kernels are evaluated in double. Results
+// do not depend on the threads; those of 0/1 operands do not depend on the machine either.
 // Errors: INVALID_ARGUMENT for y with other than M columns, ret of another shape, or as CheckKernel.
 template <typename Scalar>
 absl::Status KernelDotProduct(MatrixView<Scalar> x, MatrixView<Scalar> y, const Kernel& kernel,
+                              MutableMatrixView<Scalar> ret, Executor& executor = InlineExecutor());
+
+// The same of matrices of bits. M < 2^31, or INVALID_ARGUMENT.
+template <typename Scalar>
+absl::Status KernelDotProduct(const BitMatrixView& x, const BitMatrixView& y, const Kernel& kernel,
                               MutableMatrixView<Scalar> ret, Executor& executor = InlineExecutor());
 
 }  // namespace spikeserve

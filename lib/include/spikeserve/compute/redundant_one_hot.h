@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "spikeserve/compute/executor.h"
 
 namespace spikeserve {
 
@@ -16,12 +17,17 @@ absl::StatusOr<int64_t> RedundantOneHotWidth(int64_t num_classes, int64_t n);
 
 // Writes codes [B, num_classes * n]: row b has ones at labels[b] * n ... labels[b] * n + n - 1, else zeros.
 //
-// labels B elements; codes has room for B * num_classes * n. Scalar is float or uint8_t.
-// Errors: those of RedundantOneHotWidth; INVALID_ARGUMENT for a label outside of [0, num_classes), codes of another
-// size.
+// labels B elements; codes has room for B * num_classes * n, and what it holds does not matter. Scalar is float or
+// uint8_t. Errors, after which codes may hold anything: those of RedundantOneHotWidth; INVALID_ARGUMENT for a label
+// outside of [0, num_classes), codes of another size.
 template <typename Scalar>
-absl::Status RedundantOneHot(absl::Span<const int64_t> labels, int64_t num_classes, int64_t n,
-                             absl::Span<Scalar> codes);
+absl::Status RedundantOneHot(absl::Span<const int64_t> labels, int64_t num_classes, int64_t n, absl::Span<Scalar> codes,
+                             Executor& executor = InlineExecutor());
+
+// The same as bits (DataType::kBit): each row is padded to whole bytes, least significant bit first.
+// `codes` has room for B * ceil(num_classes * n / 8).
+absl::Status RedundantOneHotBits(absl::Span<const int64_t> labels, int64_t num_classes, int64_t n,
+                                 absl::Span<uint8_t> codes, Executor& executor = InlineExecutor());
 
 }  // namespace spikeserve
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/kernel.h"
 #include "spikeserve/compute/matrix.h"
@@ -23,7 +24,9 @@ enum class LossType {
 // The mean over all N * N pairs of the loss between p = kernel(spikes_i, spikes_j) and q = min(1, labels_i . labels_j).
 // For the linear kernel, p is divided by |spikes_i| |spikes_j| + 1e-8.
 //
-// spikes [N, M], labels [N, C] of 0/1; N >= 1, M and C may be 0. Scalar is float or double; sums are in double.
+// spikes [N, M], labels [N, C] of 0/1; N >= 1, M and C may be 0. Scalar is float or double. Products are computed as by
+// KernelDotProduct, losses in double; the gradient's sums of floats are in float but for N N M <= 2^20. Results do not
+// depend on the threads.
 // Where `grad_spikes` is given, of the shape of spikes, it receives the loss's gradient as automatic differentiation of
 // the formulas gives it: for kL1 0 at equality, for a silent sample the gradient of its norm is 0. It may not overlap
 // spikes.
@@ -32,6 +35,13 @@ enum class LossType {
 // clamped).
 template <typename Scalar>
 absl::StatusOr<double> SpikeSimilarLoss(MatrixView<Scalar> spikes, MatrixView<uint8_t> labels, const Kernel& kernel,
+                                        LossType loss_type,
+                                        std::optional<MutableMatrixView<Scalar>> grad_spikes = std::nullopt,
+                                        Executor& executor = InlineExecutor());
+
+// The same of spikes that are bits. M < 2^31, or INVALID_ARGUMENT. Results do not depend on the machine.
+template <typename Scalar>
+absl::StatusOr<double> SpikeSimilarLoss(const BitMatrixView& spikes, MatrixView<uint8_t> labels, const Kernel& kernel,
                                         LossType loss_type,
                                         std::optional<MutableMatrixView<Scalar>> grad_spikes = std::nullopt,
                                         Executor& executor = InlineExecutor());

@@ -96,6 +96,9 @@ class Tensor {
   Tensor(DataType dtype, Shape shape);
   // A copy.
   explicit Tensor(const TensorView& view);
+  // Takes over memory that holds the dense form, at a multiple of 64, and that nobody else writes to.
+  Tensor(DataType dtype, Shape shape, std::shared_ptr<std::byte> bytes)
+      : dtype_(dtype), shape_(std::move(shape)), bytes_(std::move(bytes)) {}
 
   Tensor(Tensor&&) = default;
   Tensor& operator=(Tensor&&) = default;
@@ -133,12 +136,10 @@ class Tensor {
   std::vector<double> ToDoubles() const;
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
   DataType dtype_;
   Shape shape_;
-  std::unique_ptr<std::byte[], Free> bytes_;
+  // Never shared with another tensor.
+  std::shared_ptr<std::byte> bytes_;
 };
 
 }  // namespace spikeserve

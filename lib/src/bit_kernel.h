@@ -1,0 +1,27 @@
+// Internal: kernels of 0/1 operands.
+
+#ifndef SPIKESERVE_COMPUTE_SRC_BIT_KERNEL_H_
+#define SPIKESERVE_COMPUTE_SRC_BIT_KERNEL_H_
+
+#include <cstdint>
+#include <limits>
+
+#include "spikeserve/compute/bit_matrix.h"
+#include "spikeserve/compute/executor.h"
+#include "spikeserve/compute/kernel.h"
+#include "spikeserve/compute/matrix.h"
+
+namespace spikeserve {
+
+// Numbers of common ones are int32_t.
+inline constexpr int64_t kMaxBitColumns = std::numeric_limits<int32_t>::max();
+
+// KernelDotProduct of operands that fit, of at most kMaxBitColumns columns; a null `y` is x. The kernel's argument is
+// an integer, so that the only rounding is that of its value.
+template <typename Scalar>
+void BitKernel(const BitMatrixView& x, const BitMatrixView* y, const Kernel& kernel, MutableMatrixView<Scalar> ret,
+               Executor& executor);
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_COMPUTE_SRC_BIT_KERNEL_H_

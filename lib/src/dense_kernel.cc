@@ -1,0 +1,57 @@
+#include "dense_kernel.h"
+
+#include <algorithm>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+#include "aligned_buffer.h"
+#include "kernel_function.h"
+#include "kernel_result.h"
+#include "operands.h"
+#include "row_products.h"
+#include "squared_distance.h"
+#include "tile_grid.h"
+
+namespace spikeserve {
+
+template <typename T, typename Scalar>
+void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Kernel& kernel,
+                 MutableMatrixView<Scalar> ret, Executor& executor) {
+  // The multiplications that take as long as the rest of a pair's work.
+  constexpr double kPairCost = 50;
+  using Operand = DenseOperand<T, Scalar>;
+  const bool distances = TakesDistance(kernel);
+  const MatrixView<Scalar>& other = y == nullptr ? x : *y;
+  const std::vector<T> centre = distances ? Centre<T, Scalar>(x, other) : std::vector<T>();
+  const Operand x_operand(x, centre);
+  const Operand y_operand(other, centre);
+  const RowProducts<T> products(x_operand, y == nullptr ? nullptr : &y_operand, distances, executor);
+  const TileGrid grid(ret.rows(), ret.cols(), y == nullptr);
+  const int64_t side = grid.side();
+  const double cost = static_cast<double>(side * side) * (static_cast<double>(x.cols()) + kPairCost);
+  executor.ParallelFor(grid.count(), Grain(cost), [&](int64_t begin, int64_t end) {
+    AlignedBuffer<double> tile_values(side * side);
+    AlignedBuffer<Scalar> values(side * side);
+    for (int64_t index = begin; index < end; ++index) {
+      const auto [rows, cols] = grid.at(index);
+      products.Tile(rows, cols, tile_values.data(), side);
+      for (int64_t r = 0; r < rows.count; ++r) {
+        double* row = tile_values.data() + r * side;
+        if (distances) ToSquaredDistances<T, Scalar>(products, x, other, rows.begin + r, cols, row);
+        EvaluateKernel(kernel, row, cols.count);
+        std::copy_n(row, cols.count, values.data() + r * side);
+      }
+      WriteTile<Scalar>({rows, cols}, grid.symmetric(), values.data(), side, ret);
+    }
+  });
+}
+
+template void DenseKernel<float>(const MatrixView<float>&, const MatrixView<float>*, const Kernel&,
+                                 MutableMatrixView<float>, Executor&);
+template void DenseKernel<double>(const MatrixView<float>&, const MatrixView<float>*, const Kernel&,
+                                  MutableMatrixView<float>, Executor&);
+template void DenseKernel<double>(const MatrixView<double>&, const MatrixView<double>*, const Kernel&,
+                                  MutableMatrixView<double>, Executor&);
+
+}  // namespace spikeserve

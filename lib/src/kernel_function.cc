@@ -1,0 +1,51 @@
+#include "kernel_function.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "simd/kernel_values.h"
+
+namespace spikeserve {
+namespace {
+
+void Evaluate(const LinearKernel&, double* /*values*/, int64_t /*count*/) {}
+
+void Evaluate(const PolynomialKernel& kernel, double* values, int64_t count) {
+  if (kernel.d == 1) return;
+  if (kernel.d == 2) {
+    for (int64_t i = 0; i < count; ++i) values[i] *= values[i];
+  } else if (kernel.d == 3) {
+    for (int64_t i = 0; i < count; ++i) values[i] *= values[i] * values[i];
+  } else {
+    for (int64_t i = 0; i < count; ++i) values[i] = std::pow(values[i], kernel.d);
+  }
+}
+
+void Evaluate(const SigmoidKernel& kernel, double* values, int64_t count) {
+  simd::Sigmoids(kernel.alpha, values, count);
+}
+
+void Evaluate(const GaussianKernel& kernel, double* values, int64_t count) {
+  // Dividing twice, because sigma * sigma is 0 for a small sigma; for one so small or large, distances are divided.
+  double scale = -0.5 / kernel.sigma / kernel.sigma;
+  if (!std::isnormal(scale)) {
+    for (int64_t i = 0; i < count; ++i) values[i] = values[i] / kernel.sigma / kernel.sigma;
+    scale = -0.5;
+  }
+  simd::ScaledExponentials(scale, values, count);
+}
+
+}  // namespace
+
+void EvaluateKernel(const Kernel& kernel, double* values, int64_t count) {
+  std::visit([&](const auto& kind) { Evaluate(kind, values, count); }, kernel);
+}
+
+std::vector<double> KernelTable(const Kernel& kernel, int64_t max) {
+  std::vector<double> values(static_cast<size_t>(max) + 1);
+  std::iota(values.begin(), values.end(), 0.0);
+  EvaluateKernel(kernel, values.data(), max + 1);
+  return values;
+}
+
+}  // namespace spikeserve

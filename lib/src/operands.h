@@ -1,0 +1,67 @@
+// Internal: operands of kernel products as their owners have them, to be laid out in panels.
+
+#ifndef SPIKESERVE_COMPUTE_SRC_OPERANDS_H_
+#define SPIKESERVE_COMPUTE_SRC_OPERANDS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "bit_words.h"
+#include "panels.h"
+#include "spikeserve/compute/bit_matrix.h"
+#include "spikeserve/compute/executor.h"
+#include "spikeserve/compute/matrix.h"
+
+namespace spikeserve {
+
+// The rows of a matrix of floats or doubles, less a row `centre`, as T.
+template <typename T, typename Scalar>
+class DenseOperand {
+ public:
+  using Element = T;
+
+  // `matrix` must outlive this. An empty `centre` is all zeros.
+  explicit DenseOperand(const MatrixView<Scalar>& matrix, std::vector<T> centre = {})
+      : matrix_(matrix), centre_(std::move(centre)) {}
+
+  int64_t rows() const { return matrix_.rows(); }
+  int64_t depth() const { return matrix_.cols(); }
+  // The columns begin ... begin + depth - 1.
+  Panels<T> Pack(int64_t begin, int64_t depth, Executor& executor) const;
+  // The columns as rows.
+  Panels<T> PackColumns(Executor& executor) const;
+
+ private:
+  const MatrixView<Scalar>& matrix_;
+  std::vector<T> centre_;
+};
+
+// The rows of a matrix of bits; a step of depth is 64 columns.
+class BitOperand {
+ public:
+  using Element = uint64_t;
+
+  explicit BitOperand(const BitMatrixView& bits) : bits_(bits) {}
+
+  int64_t rows() const { return bits_.rows(); }
+  int64_t depth() const { return WordsOf(bits_.cols()); }
+  // The steps begin ... begin + depth - 1; in the calling thread, whatever the executor.
+  Panels<uint64_t> Pack(int64_t begin, int64_t depth, Executor& executor) const;
+
+ private:
+  BitMatrixView bits_;
+};
+
+// Adds to norms[i] the square of row i: for bits the number of its ones.
+void AddSquaredNorms(const Panels<float>& panels, std::vector<double>& norms);
+void AddSquaredNorms(const Panels<double>& panels, std::vector<double>& norms);
+void AddSquaredNorms(const Panels<uint64_t>& panels, std::vector<int32_t>& norms);
+
+// A row in the middle of those of x and y, as T. Differences of rows are more accurate when it is taken from both: the
+// squares, from which those of the differences are computed, are smaller. 0 where the middle is not finite.
+template <typename T, typename Scalar>
+std::vector<T> Centre(const MatrixView<Scalar>& x, const MatrixView<Scalar>& y);
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_COMPUTE_SRC_OPERANDS_H_

@@ -1,0 +1,100 @@
+// Internal: the products of all pairs of rows of two matrices, tile by tile.
+
+#ifndef SPIKESERVE_COMPUTE_SRC_ROW_PRODUCTS_H_
+#define SPIKESERVE_COMPUTE_SRC_ROW_PRODUCTS_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+#include <vector>
+
+#include "operands.h"
+#include "panels.h"
+#include "simd/panel_product.h"
+#include "spikeserve/compute/executor.h"
+
+namespace spikeserve {
+
+using simd::RowRange;
+
+// Lays the operands out in panels once, and multiplies any tile of them (simd::AddPanelProduct). For a few rows, whose
+// panels would be mostly padding, all products are computed at once, from a piece of depth after the other.
+//
+// Thread rule: const calls are safe from several threads.
+template <typename T>
+class RowProducts {
+ public:
+  static constexpr bool kBits = std::is_same_v<T, uint64_t>;
+  static constexpr int64_t kLanes = Panels<T>::kLanes;
+  // What products and norms are: exact counts of bits, or sums.
+  using Sum = std::conditional_t<kBits, int32_t, double>;
+
+  // `x` by `y` or, where `y` is null, by itself. T is the operands' Element. With `norms` also the squares of the rows.
+  template <class Operand>
+  RowProducts(const Operand& x, const Operand* y, bool norms, Executor& executor)
+      : x_norms_(norms ? x.rows() : 0), y_norms_(norms && y != nullptr ? y->rows() : 0), symmetric_(y == nullptr) {
+    const int64_t depth = x.depth();
+    const int64_t y_rows = y == nullptr ? x.rows() : y->rows();
+    const bool few = x.rows() <= kLanes && y_rows <= kLanes;
+    if (few) products_.assign(static_cast<size_t>(kLanes * kLanes), Sum{0});
+    // All of it at once but for a few rows; then by multiples of simd::kFloatRun, as the sums depend on them.
+    const int64_t piece = few ? kFewDepth : std::max<int64_t>(1, depth);
+    for (int64_t k = 0; k < std::max<int64_t>(1, depth); k += piece) {
+      const int64_t count = std::min(piece, depth - k);
+      x_.emplace(x.Pack(k, count, executor));
+      if (y != nullptr) y_.emplace(y->Pack(k, count, executor));
+      if (norms) AddSquaredNorms(*x_, x_norms_);
+      if (norms && y != nullptr) AddSquaredNorms(*y_, y_norms_);
+      if (few) simd::AddPanelProduct(*x_, {0, x.rows()}, y_panels(), {0, y_rows}, products_.data(), kLanes);
+    }
+  }
+
+  // Of rows.count * cols.count products, at tile[r * stride + c]; the ranges begin at multiples of kLanes, and the tile
+  // has room for whole panels in both directions.
+  void Tile(RowRange rows, RowRange cols, Sum* tile, int64_t stride) const {
+    if (!products_.empty()) {
+      for (int64_t r = 0; r < rows.count; ++r)
+        std::copy_n(products_.data() + r * kLanes, cols.count, tile + r * stride);
+      return;
+    }
+    for (int64_t r = 0; r < RoundUp(rows.count); ++r) std::fill_n(tile + r * stride, RoundUp(cols.count), Sum{0});
+    if (!symmetric_ || rows.begin != cols.begin || rows.count != cols.count) {
+      simd::AddPanelProduct(*x_, rows, y_panels(), cols, tile, stride);
+      return;
+    }
+    // On the diagonal the products below it are those above.
+    for (int64_t band = 0; band < rows.count; band += kBand) {
+      simd::AddPanelProduct(*x_, {rows.begin + band, std::min(kBand, rows.count - band)}, *x_,
+                            {cols.begin + band, cols.count - band}, tile + band * stride + band, stride);
+    }
+    for (int64_t r = 1; r < rows.count; ++r) {
+      for (int64_t c = 0; c < r; ++c) tile[r * stride + c] = tile[c * stride + r];
+    }
+  }
+
+  // |x_i|^2 and |y_j|^2, if they were wanted.
+  const std::vector<Sum>& x_norms() const { return x_norms_; }
+  const std::vector<Sum>& y_norms() const { return symmetric_ ? x_norms_ : y_norms_; }
+
+  static int64_t RoundUp(int64_t rows) { return (rows + kLanes - 1) / kLanes * kLanes; }
+
+ private:
+  static constexpr int64_t kFewDepth = 64 * simd::kFloatRun;
+  // Rows that are multiplied at once along the diagonal.
+  static constexpr int64_t kBand = 3 * kLanes;
+
+  const Panels<T>& y_panels() const { return symmetric_ ? *x_ : *y_; }
+
+  std::optional<Panels<T>> x_;
+  std::optional<Panels<T>> y_;
+  std::vector<Sum> x_norms_;
+  std::vector<Sum> y_norms_;
+  bool symmetric_;
+  // [kLanes, kLanes] for a few rows, else empty.
+  std::vector<Sum> products_;
+};
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_COMPUTE_SRC_ROW_PRODUCTS_H_

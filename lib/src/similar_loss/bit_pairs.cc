@@ -1,0 +1,127 @@
+#include "similar_loss/bit_pairs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+#include <variant>
+
+#include "kernel_function.h"
+#include "simd/subset_sums.h"
+#include "simd/transpose.h"
+#include "tile_grid.h"
+
+namespace spikeserve {
+
+template <typename T>
+BitPairs<T>::BitPairs(const BitMatrixView& spikes, const Kernel& kernel, LossType loss_type, bool gradient,
+                      Executor& executor)
+    : spikes_(spikes),
+      kernel_(kernel),
+      loss_type_(loss_type),
+      products_(BitOperand(spikes), static_cast<const BitOperand*>(nullptr), /*norms=*/true, executor) {
+  for (const int32_t ones : products_.x_norms()) norms_.push_back(std::sqrt(static_cast<double>(ones)));
+  if (!std::holds_alternative<LinearKernel>(kernel)) MakeTable();
+  if (gradient) columns_.emplace(BitBlocks::OfColumns(spikes, executor));
+}
+
+template <typename T>
+void BitPairs<T>::MakeTable() {
+  const std::vector<int32_t>& ones = products_.x_norms();
+  const int64_t most = ones.empty() ? 0 : *std::max_element(ones.begin(), ones.end());
+  const int64_t arguments = (TakesDistance(kernel_) ? 2 * most : most) + 1;
+  if (arguments > samples() * samples()) return;
+  constexpr int64_t kPiece = PairTerms::kMax;
+  const double no_norms[kPiece] = {};
+  for (const int32_t shares : {0, 1}) {
+    int32_t shared[kPiece];
+    std::fill_n(shared, kPiece, shares);
+    std::vector<Entry>& table = table_[shares];
+    table.resize(static_cast<size_t>(arguments));
+    for (int64_t begin = 0; begin < arguments; begin += kPiece) {
+      const int64_t count = std::min(kPiece, arguments - begin);
+      double values[kPiece];
+      for (int64_t a = 0; a < count; ++a) values[a] = static_cast<double>(begin + a);
+      PairTerms terms;
+      EvaluatePairs(kernel_, loss_type_, values, shared, no_norms, 0, count, terms);
+      for (int64_t a = 0; a < count; ++a) {
+        if (IsOutside(loss_type_, terms.similarity[a])) {
+          for (std::vector<Entry>& each : table_) each.clear();
+          return;
+        }
+        table[begin + a] = {terms.loss[a], terms.other[a]};
+      }
+    }
+  }
+}
+
+template <typename T>
+void BitPairs<T>::Terms(int64_t j, RowRange is, const Tile& tile, int64_t row, const int32_t* shared,
+                        PairTerms& terms) const {
+  const int32_t* common = tile.common.data() + row * PairTerms::kMax;
+  int64_t arguments[PairTerms::kMax];
+  if (TakesDistance(kernel_)) {
+    const int32_t* ones = products_.x_norms().data();
+    for (int64_t i = 0; i < is.count; ++i) {
+      arguments[i] = int64_t{ones[is.begin + i]} + int64_t{ones[j]} - 2 * int64_t{common[i]};
+    }
+  } else {
+    std::copy_n(common, is.count, arguments);
+  }
+  if (table_[0].empty()) {
+    double values[PairTerms::kMax];
+    std::copy_n(arguments, is.count, values);
+    EvaluatePairs(kernel_, loss_type_, values, shared, norms_.data() + is.begin, norms_[j], is.count, terms);
+    return;
+  }
+  // Of the kernels with a table only the gaussian has a derivative with respect to the sample itself.
+  const double self = TakesDistance(kernel_) ? -1 : 0;
+  for (int64_t i = 0; i < is.count; ++i) {
+    const Entry& entry = table_[shared[i] != 0][arguments[i]];
+    terms.loss[i] = entry.loss;
+    terms.self[i] = self * entry.other;
+    terms.other[i] = entry.other;
+  }
+}
+
+template <typename T>
+template <typename Scalar>
+void BitPairs<T>::WriteGradient(RowRange is, const Panels<T>& gradient, MutableMatrixView<Scalar>& grad,
+                                Executor& executor) const {
+  constexpr int64_t kLanes = Panels<T>::kLanes;
+  // Columns at a time: so many that tables of sums pay, so few that the sums stay in the second-level cache.
+  constexpr int64_t kColumns = 2048;
+  const int64_t pieces = (depth() + kColumns - 1) / kColumns;
+  // A sum of subsets takes a quarter of the time of products.
+  const double cost = static_cast<double>(std::min(kColumns, depth()) * kLanes * samples()) / 4;
+  executor.ParallelFor(gradient.count() * pieces, Grain(cost), [&](int64_t begin, int64_t end) {
+    AlignedBuffer<T> sums(kColumns * kLanes);
+    for (int64_t index = begin; index < end; ++index) {
+      const int64_t panel = index / pieces;
+      const int64_t column = index % pieces * kColumns;
+      const int64_t count = std::min(kColumns, depth() - column);
+      const int64_t rows = std::min(kLanes, is.count - panel * kLanes);
+      simd::SubsetSums(*columns_, {column, count}, gradient.panel(panel), sums.data());
+      Scalar* out = &grad(is.begin + panel * kLanes, column);
+      if constexpr (std::is_same_v<T, Scalar>) {
+        simd::Transpose(sums.data(), kLanes, count, rows, static_cast<const T*>(nullptr), out, grad.outerStride());
+      } else {
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t k = 0; k < count; ++k) {
+            out[r * grad.outerStride() + k] = static_cast<Scalar>(sums.data()[k * kLanes + r]);
+          }
+        }
+      }
+    }
+  });
+}
+
+template class BitPairs<float>;
+template class BitPairs<double>;
+template void BitPairs<float>::WriteGradient(RowRange, const Panels<float>&, MutableMatrixView<float>&,
+                                             Executor&) const;
+template void BitPairs<double>::WriteGradient(RowRange, const Panels<double>&, MutableMatrixView<float>&,
+                                              Executor&) const;
+template void BitPairs<double>::WriteGradient(RowRange, const Panels<double>&, MutableMatrixView<double>&,
+                                              Executor&) const;
+
+}  // namespace spikeserve

@@ -1,0 +1,70 @@
+#include "similar_loss/dense_pairs.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernel_function.h"
+#include "simd/panel_product.h"
+#include "squared_distance.h"
+#include "tile_grid.h"
+
+namespace spikeserve {
+
+template <typename T, typename Scalar>
+DensePairs<T, Scalar>::DensePairs(const MatrixView<Scalar>& spikes, const Kernel& kernel, LossType loss_type,
+                                  bool gradient, Executor& executor)
+    : spikes_(spikes),
+      kernel_(kernel),
+      loss_type_(loss_type),
+      operand_(spikes, TakesDistance(kernel) ? Centre<T, Scalar>(spikes, spikes) : std::vector<T>()),
+      products_(operand_, static_cast<const DenseOperand<T, Scalar>*>(nullptr), /*norms=*/true, executor) {
+  for (const double norm : products_.x_norms()) norms_.push_back(std::sqrt(norm));
+  if (gradient) columns_.emplace(operand_.PackColumns(executor));
+}
+
+template <typename T, typename Scalar>
+void DensePairs<T, Scalar>::Multiply(RowRange js, RowRange is, Tile& tile) const {
+  products_.Tile(js, is, tile.products.data(), PairTerms::kMax);
+  if (!TakesDistance(kernel_)) return;
+  for (int64_t row = 0; row < js.count; ++row) {
+    ToSquaredDistances<T, Scalar>(products_, spikes_, spikes_, js.begin + row, is,
+                                  tile.products.data() + row * PairTerms::kMax);
+  }
+}
+
+template <typename T, typename Scalar>
+void DensePairs<T, Scalar>::Terms(int64_t j, RowRange is, const Tile& tile, int64_t row, const int32_t* shared,
+                                  PairTerms& terms) const {
+  EvaluatePairs(kernel_, loss_type_, tile.products.data() + row * PairTerms::kMax, shared, norms_.data() + is.begin,
+                norms_[j], is.count, terms);
+}
+
+template <typename T, typename Scalar>
+void DensePairs<T, Scalar>::WriteGradient(RowRange is, const Panels<T>& gradient, MutableMatrixView<Scalar>& grad,
+                                          Executor& executor) const {
+  constexpr int64_t kRows = 64;
+  constexpr int64_t kColumns = 192;
+  const int64_t across = (depth() + kColumns - 1) / kColumns;
+  const int64_t down = (is.count + kRows - 1) / kRows;
+  const double cost = static_cast<double>(kRows * std::min(kColumns, depth()) * samples());
+  executor.ParallelFor(down * across, Grain(cost), [&](int64_t begin, int64_t end) {
+    AlignedBuffer<double> tile(kRows * kColumns);
+    for (int64_t index = begin; index < end; ++index) {
+      const int64_t row = index / across * kRows;
+      const int64_t column = index % across * kColumns;
+      const RowRange rows{row, std::min(kRows, is.count - row)};
+      const RowRange columns{column, std::min(kColumns, depth() - column)};
+      std::fill_n(tile.data(), kRows * kColumns, 0.0);
+      simd::AddPanelProduct(gradient, rows, *columns_, columns, tile.data(), kColumns);
+      for (int64_t r = 0; r < rows.count; ++r) {
+        std::copy_n(tile.data() + r * kColumns, columns.count, &grad(is.begin + row + r, column));
+      }
+    }
+  });
+}
+
+template class DensePairs<float, float>;
+template class DensePairs<double, float>;
+template class DensePairs<double, double>;
+
+}  // namespace spikeserve

@@ -1,0 +1,41 @@
+// Internal: the loss of pairs of samples, given their product or distance.
+
+#ifndef SPIKESERVE_COMPUTE_SRC_PAIR_LOSS_H_
+#define SPIKESERVE_COMPUTE_SRC_PAIR_LOSS_H_
+
+#include <cstdint>
+
+#include "spikeserve/compute/kernel.h"
+#include "spikeserve/compute/spike_similar_loss.h"
+
+namespace spikeserve {
+
+// The rounding that LossType::kBce takes for a similarity in [0, 1].
+inline constexpr double kSimilarityRounding = 1e-5;
+
+// Of the pairs of one sample j with others i. The gradient of the loss of pair (i, j) with respect to sample i is
+// self * x_i + other * x_j, over the number of pairs.
+struct PairTerms {
+  static constexpr int64_t kMax = 64;  // Samples i at a time.
+
+  double similarity[kMax];
+  double loss[kMax];
+  double self[kMax];
+  double other[kMax];
+};
+
+// Evaluates the loss of kernel(x_i, x_j) for `count` <= PairTerms::kMax samples i and a sample j. `arguments[i]` is the
+// product or, for the gaussian, the squared distance; the pair shares a label where `shared[i]` is not 0. `norms[i]`
+// and `norm` are |x_i| and |x_j|, needed for the linear kernel only. For kBce similarities are clamped to [0, 1] after
+// `similarity` was written.
+void EvaluatePairs(const Kernel& kernel, LossType loss_type, const double* arguments, const int32_t* shared,
+                   const double* norms, double norm, int64_t count, PairTerms& terms);
+
+// Whether the loss is not defined.
+inline bool IsOutside(LossType loss_type, double similarity) {
+  return loss_type == LossType::kBce && !(similarity >= -kSimilarityRounding && similarity <= 1 + kSimilarityRounding);
+}
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_COMPUTE_SRC_PAIR_LOSS_H_

@@ -1,0 +1,307 @@
+#include "codec/envelope.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl.h"
+#include "google/protobuf/wire_format_lite.h"
+
+namespace spikeserve::codec {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedOutputStream;
+
+// Tensors with more bytes than this are sent from where they are: below, a piece of their own costs more than to copy
+// them.
+constexpr size_t kOwnPiece = 8 << 10;
+// Groups within groups, as Protobuf allows them.
+constexpr int kMaxDepth = 100;
+
+// Whether the field `number` of a message is a tensor of which there is at most one.
+bool IsTensor(const Descriptor* type, int number) {
+  const FieldDescriptor* field = type->FindFieldByNumber(number);
+  return field != nullptr && !field->is_repeated() && field->message_type() == v1::Tensor::descriptor();
+}
+
+bool HasTensors(const Descriptor* type) {
+  for (int i = 0; i < type->field_count(); ++i) {
+    if (IsTensor(type, type->field(i)->number())) return true;
+  }
+  return false;
+}
+
+// Parses a message as Protobuf does, without a copy of the bytes.
+bool ParsePlain(absl::Span<const absl::string_view> pieces, Message& message) {
+  std::vector<std::unique_ptr<google::protobuf::io::ZeroCopyInputStream>> streams;
+  std::vector<google::protobuf::io::ZeroCopyInputStream*> pointers;
+  for (const absl::string_view piece : pieces) {
+    streams.push_back(
+        std::make_unique<google::protobuf::io::ArrayInputStream>(piece.data(), static_cast<int>(piece.size())));
+    pointers.push_back(streams.back().get());
+  }
+  google::protobuf::io::ConcatenatingInputStream all(pointers.data(), static_cast<int>(pointers.size()));
+  return message.ParseFromZeroCopyStream(&all);
+}
+
+// Reads bytes that come in pieces. Whatever fails leaves `ok` false, and then all further reads fail.
+class Cursor {
+ public:
+  explicit Cursor(absl::Span<const absl::string_view> pieces) : pieces_(pieces) {
+    for (const absl::string_view piece : pieces) left_ += piece.size();
+    NextPiece();
+  }
+
+  bool ok() const { return ok_; }
+  // Bytes up to the end.
+  size_t left() const { return left_; }
+
+  bool Fail() {
+    ok_ = false;
+    return false;
+  }
+
+  std::optional<uint64_t> Varint() {
+    uint64_t value = 0;
+    for (int shift = 0; shift < 70; shift += 7) {
+      const uint8_t* byte = Next();
+      if (byte == nullptr) return std::nullopt;
+      value |= uint64_t{*byte & 0x7fu} << shift;
+      if (*byte < 0x80) return value;
+    }
+    Fail();
+    return std::nullopt;
+  }
+
+  // The length of a field that has one; it lies within what is left.
+  std::optional<size_t> Length() {
+    const std::optional<uint64_t> length = Varint();
+    if (!length) return std::nullopt;
+    if (*length > left_) {
+      Fail();
+      return std::nullopt;
+    }
+    return static_cast<size_t>(*length);
+  }
+
+  // Calls fn(data, size) for consecutive runs of the next `size` bytes. Needs size <= left().
+  template <typename Fn>
+  void Read(size_t size, Fn fn) {
+    left_ -= size;
+    while (size > 0) {
+      const size_t run = std::min(size, piece_.size());
+      fn(piece_.data(), run);
+      piece_.remove_prefix(run);
+      size -= run;
+      NextPiece();
+    }
+  }
+
+ private:
+  const uint8_t* Next() {
+    if (!ok_ || left_ == 0) {
+      Fail();
+      return nullptr;
+    }
+    const auto* byte = reinterpret_cast<const uint8_t*>(piece_.data());
+    piece_.remove_prefix(1);
+    --left_;
+    NextPiece();
+    return byte;
+  }
+
+  void NextPiece() {
+    while (piece_.empty() && !pieces_.empty()) {
+      piece_ = pieces_.front();
+      pieces_.remove_prefix(1);
+    }
+  }
+
+  absl::Span<const absl::string_view> pieces_;
+  absl::string_view piece_;
+  size_t left_ = 0;
+  bool ok_ = true;
+};
+
+void AppendVarint(uint64_t value, std::string& out) {
+  uint8_t bytes[10];
+  const uint8_t* end = CodedOutputStream::WriteVarint64ToArray(value, bytes);
+  out.append(reinterpret_cast<const char*>(bytes), end - bytes);
+}
+
+void Append(Cursor& cursor, size_t size, std::string& out) {
+  cursor.Read(size, [&](const char* data, size_t run) { out.append(data, run); });
+}
+
+// Copies the field whose tag was read, as it is, to `out`.
+bool CopyField(Cursor& cursor, uint32_t tag, int depth, std::string& out) {
+  AppendVarint(tag, out);
+  switch (WireFormatLite::GetTagWireType(tag)) {
+    case WireFormatLite::WIRETYPE_VARINT: {
+      const std::optional<uint64_t> value = cursor.Varint();
+      if (!value) return false;
+      AppendVarint(*value, out);
+      return true;
+    }
+    case WireFormatLite::WIRETYPE_FIXED32:
+    case WireFormatLite::WIRETYPE_FIXED64: {
+      const size_t size = WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_FIXED32 ? 4 : 8;
+      if (size > cursor.left()) return cursor.Fail();
+      Append(cursor, size, out);
+      return true;
+    }
+    case WireFormatLite::WIRETYPE_LENGTH_DELIMITED: {
+      const std::optional<size_t> length = cursor.Length();
+      if (!length) return false;
+      AppendVarint(*length, out);
+      Append(cursor, *length, out);
+      return true;
+    }
+    case WireFormatLite::WIRETYPE_START_GROUP: {
+      if (depth == 0) return cursor.Fail();
+      const uint32_t end =
+          WireFormatLite::MakeTag(WireFormatLite::GetTagFieldNumber(tag), WireFormatLite::WIRETYPE_END_GROUP);
+      for (;;) {
+        const std::optional<uint64_t> inner = cursor.Varint();
+        if (!inner || *inner > UINT32_MAX) return cursor.Fail();
+        if (*inner == end) {
+          AppendVarint(end, out);
+          return true;
+        }
+        if (!CopyField(cursor, static_cast<uint32_t>(*inner), depth - 1, out)) return false;
+      }
+    }
+    default:
+      return cursor.Fail();
+  }
+}
+
+// Reads fields up to `size` bytes from here. fn(tag) takes the one that follows, and says whether it could.
+template <typename Fn>
+bool ForEachField(Cursor& cursor, size_t size, Fn fn) {
+  const size_t end = cursor.left() - size;
+  while (cursor.left() > end) {
+    const std::optional<uint64_t> tag = cursor.Varint();
+    if (!tag || *tag > UINT32_MAX || WireFormatLite::GetTagFieldNumber(static_cast<uint32_t>(*tag)) == 0 ||
+        !fn(static_cast<uint32_t>(*tag))) {
+      return cursor.Fail();
+    }
+  }
+  // A field that reaches beyond the end is an error.
+  return cursor.left() == end || cursor.Fail();
+}
+
+// Reads one occurrence of a tensor; what it says comes on top of what others before it said.
+bool ReadTensor(Cursor& cursor, BufferPool& pool, TensorField& field) {
+  constexpr uint32_t kData =
+      WireFormatLite::MakeTag(v1::Tensor::kDataFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+  const std::optional<size_t> size = cursor.Length();
+  if (!size) return false;
+  std::string rest;
+  const bool whole = ForEachField(cursor, *size, [&](uint32_t tag) {
+    if (tag != kData) return CopyField(cursor, tag, kMaxDepth, rest);
+    const std::optional<size_t> length = cursor.Length();
+    if (!length) return false;
+    std::shared_ptr<uint8_t> buffer = pool.Take(*length);
+    uint8_t* out = buffer.get();
+    cursor.Read(*length, [&](const char* data, size_t run) {
+      std::memcpy(out, data, run);
+      out += run;
+    });
+    field.data = {buffer.get(), *length, std::move(buffer)};
+    return true;
+  });
+  return whole && field.header.MergeFromString(rest);
+}
+
+}  // namespace
+
+const TensorField* Envelope::Find(int number) const {
+  const auto it = std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.number == number; });
+  return it == tensors.end() ? nullptr : &*it;
+}
+
+TensorField* Envelope::Find(int number) { return const_cast<TensorField*>(std::as_const(*this).Find(number)); }
+
+Envelope Envelope::Share() const {
+  Envelope copy{std::unique_ptr<Message>(message->New()), tensors};
+  copy.message->CopyFrom(*message);
+  return copy;
+}
+
+int64_t Envelope::ByteSize() const {
+  size_t bytes = message->SpaceUsedLong();
+  for (const TensorField& tensor : tensors) bytes += tensor.header.SpaceUsedLong() + tensor.data.size;
+  return static_cast<int64_t>(bytes);
+}
+
+absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> pieces, const Message& prototype,
+                                       BufferPool& pool) {
+  Cursor cursor(pieces);
+  const size_t size = cursor.left();
+  const Descriptor* type = prototype.GetDescriptor();
+  Envelope envelope{std::unique_ptr<Message>(prototype.New()), {}};
+  const auto read = [&] {
+    if (!HasTensors(type)) return ParsePlain(pieces, *envelope.message);
+    // The fields that are no tensors; Protobuf parses them.
+    std::string rest;
+    const auto read_field = [&](uint32_t tag) {
+      const int number = WireFormatLite::GetTagFieldNumber(tag);
+      if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED || !IsTensor(type, number)) {
+        return CopyField(cursor, tag, kMaxDepth, rest);
+      }
+      TensorField* field = envelope.Find(number);
+      if (field == nullptr) {
+        field = &envelope.tensors.emplace_back();
+        field->number = number;
+      }
+      return ReadTensor(cursor, pool, *field);
+    };
+    return ForEachField(cursor, size, read_field) && envelope.message->ParseFromString(rest);
+  };
+  if (!read()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("request: ", size, " bytes that do not parse; need a ", type->full_name(), ", whole"));
+  }
+  return envelope;
+}
+
+std::vector<Bytes> SerializeEnvelope(const Envelope& envelope) {
+  std::vector<Bytes> pieces;
+  // What comes before the next piece that is a tensor's.
+  std::string text = envelope.message->SerializeAsString();
+  const auto flush = [&] {
+    if (text.empty()) return;
+    auto owner = std::make_shared<std::string>(std::move(text));
+    text.clear();
+    pieces.push_back({reinterpret_cast<const uint8_t*>(owner->data()), owner->size(), owner});
+  };
+  for (const TensorField& field : envelope.tensors) {
+    const std::string header = field.header.SerializeAsString();
+    std::string before_data;
+    if (field.data.size > 0) {
+      AppendVarint(WireFormatLite::MakeTag(v1::Tensor::kDataFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED),
+                   before_data);
+      AppendVarint(field.data.size, before_data);
+    }
+    AppendVarint(WireFormatLite::MakeTag(field.number, WireFormatLite::WIRETYPE_LENGTH_DELIMITED), text);
+    AppendVarint(header.size() + before_data.size() + field.data.size, text);
+    absl::StrAppend(&text, header, before_data);
+    if (field.data.size < kOwnPiece) {
+      text.append(field.data.view().data(), field.data.size);
+      continue;
+    }
+    flush();
+    pieces.push_back(field.data);
+  }
+  flush();
+  return pieces;
+}
+
+}  // namespace spikeserve::codec

@@ -1,0 +1,76 @@
+// A message whose tensors' elements stand beside it, so that they are neither copied into the message nor out of it.
+//
+// On the wire nothing shows of this: an envelope is written as its message is, and read from what any client writes.
+
+#ifndef SPIKESERVE_SERVER_CODEC_ENVELOPE_H_
+#define SPIKESERVE_SERVER_CODEC_ENVELOPE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "google/protobuf/message.h"
+#include "memory/buffer_pool.h"
+#include "spikeserve/v1/tensor.pb.h"
+
+namespace spikeserve::codec {
+
+using google::protobuf::Message;
+
+// Bytes, and what keeps them alive.
+struct Bytes {
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+  // Null: somebody else does, as long as the envelope lives.
+  std::shared_ptr<const void> owner = nullptr;
+
+  absl::string_view view() const { return {reinterpret_cast<const char*>(data), size}; }
+};
+
+// One field of the message that is a tensor.
+struct TensorField {
+  // The field's number.
+  int number = 0;
+  // Without `data`.
+  v1::Tensor header;
+  // The elements of the `data` form; where they were read from the wire, at a multiple of 64.
+  Bytes data;
+};
+
+// Movable; copies are made with Share.
+struct Envelope {
+  // Without those of its fields that are a Tensor, but for repeated ones and those of messages inside of it.
+  std::unique_ptr<Message> message;
+  // These fields, each at most once.
+  absl::InlinedVector<TensorField, 3> tensors;
+
+  // The field `number`; null where it is absent.
+  const TensorField* Find(int number) const;
+  TensorField* Find(int number);
+
+  // A copy whose tensors share the elements.
+  Envelope Share() const;
+
+  // The memory that it takes, with the elements.
+  int64_t ByteSize() const;
+};
+
+// Reads a message of `prototype`'s type from bytes that come in pieces. Each tensor's elements are copied once, into a
+// buffer of `pool`. INVALID_ARGUMENT for bytes that Protobuf would not parse either.
+absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> pieces, const Message& prototype,
+                                       BufferPool& pool);
+
+// The bytes of the envelope as its message, in pieces. Those of large tensors are the envelope's own and share its
+// owners; the others are owned by the pieces.
+std::vector<Bytes> SerializeEnvelope(const Envelope& envelope);
+
+}  // namespace spikeserve::codec
+
+#endif  // SPIKESERVE_SERVER_CODEC_ENVELOPE_H_

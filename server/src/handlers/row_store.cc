@@ -1,0 +1,111 @@
+#include "handlers/row_store.h"
+
+#include <cstring>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "absl/strings/str_cat.h"
+#include "handlers/operands.h"
+#include "runtime/limits.h"
+#include "spikeserve/compute/field_error.h"
+#include "status_macros.h"
+
+namespace spikeserve::server {
+
+absl::Status RowStore::CheckRoom(int64_t rows, int64_t row_bytes, std::string_view field,
+                                 const Context& context) const {
+  const int64_t limit = context.limits.max_decoded_bytes;
+  if (row_bytes == 0 || rows <= limit / row_bytes - rows_) return absl::OkStatus();
+  return OverLimit(field, rows_ + rows, absl::StrCat("rows of ", row_bytes, " bytes together"), limit,
+                   "--max-decoded-bytes");
+}
+
+template <>
+std::vector<float>& RowStore::scalars<float>() {
+  return floats_;
+}
+
+template <>
+std::vector<double>& RowStore::scalars<double>() {
+  return doubles_;
+}
+
+absl::Status RowStore::Append(const codec::WireTensor& piece, std::string_view field, Context& context) {
+  const Kind kind = codec::IsBinary(piece.header)                   ? Kind::kBits
+                    : piece.header.dtype() == v1::DATA_TYPE_FLOAT64 ? Kind::kDouble
+                                                                    : Kind::kFloat;
+  if (kind_ != Kind::kNone && kind != kind_) {
+    return InvalidField(absl::StrCat(std::string(field), ".dtype"), "another than the first piece's",
+                        "pieces of one dtype");
+  }
+  SPIKESERVE_RETURN_IF_ERROR(
+      codec::CheckRank(Shape(piece.header.shape().begin(), piece.header.shape().end()), 2, field, "[rows, M]"));
+  if (kind_ != Kind::kNone && piece.header.shape(1) != cols_) {
+    return InvalidField(field, absl::StrCat(piece.header.shape(1), " columns"),
+                        absl::StrCat(cols_, ", as the first piece has"));
+  }
+  switch (kind) {
+    case Kind::kBits:
+      SPIKESERVE_RETURN_IF_ERROR(AppendBits(piece, field, context));
+      break;
+    case Kind::kDouble:
+      SPIKESERVE_RETURN_IF_ERROR(AppendScalars<double>(piece, field, context));
+      break;
+    default:
+      SPIKESERVE_RETURN_IF_ERROR(AppendScalars<float>(piece, field, context));
+  }
+  kind_ = kind;
+  cols_ = piece.header.shape(1);
+  rows_ += piece.header.shape(0);
+  return absl::OkStatus();
+}
+
+absl::Status RowStore::AppendBits(const codec::WireTensor& piece, std::string_view field, Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(
+      const codec::BitArray array,
+      codec::DecodeBits(piece, field, /*row_dimensions=*/1, "[rows, M]", context.limits.max_decoded_bytes));
+  // Padded as products want them.
+  const BitMatrix bits(array.bits());
+  SPIKESERVE_RETURN_IF_ERROR(CheckRoom(bits.rows(), bits.row_bytes(), field, context));
+  bit_row_bytes_ = bits.row_bytes();
+  if (bits.rows() > 0) bits_.insert(bits_.end(), bits.row(0), bits.row(0) + bits.rows() * bits.row_bytes());
+  return absl::OkStatus();
+}
+
+template <typename Scalar>
+absl::Status RowStore::AppendScalars(const codec::WireTensor& piece, std::string_view field, Context& context) {
+  SPIKESERVE_ASSIGN_OR_RETURN(
+      const auto array, codec::Decode<Scalar>(piece, field, codec::Accept::kNumber, context.limits.max_decoded_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(
+      CheckRoom(array.shape()[0], array.shape()[1] * static_cast<int64_t>(sizeof(Scalar)), field, context));
+  scalars<Scalar>().insert(scalars<Scalar>().end(), array.values().begin(), array.values().end());
+  return absl::OkStatus();
+}
+
+template <typename Scalar>
+absl::StatusOr<Eigen::Map<const RowMatrix<Scalar>>> RowStore::Matrix(std::string_view field, Context& context) {
+  std::vector<Scalar>& out = scalars<Scalar>();
+  const size_t count = static_cast<size_t>(rows_ * cols_);
+  if (out.size() != count) {
+    const int64_t limit = context.limits.max_decoded_bytes / static_cast<int64_t>(sizeof(Scalar));
+    if (rows_ * cols_ > limit) {
+      return OverLimit(field, rows_ * cols_, "elements that become floats", limit, "--max-decoded-bytes");
+    }
+    if (kind_ == Kind::kBits) {
+      out.resize(count);
+      const BitMatrixView view = bits();
+      for (int64_t r = 0; r < rows_; ++r) {
+        for (int64_t c = 0; c < cols_; ++c) out[r * cols_ + c] = static_cast<Scalar>(view(r, c));
+      }
+    } else {
+      out.assign(floats_.begin(), floats_.end());
+    }
+  }
+  return Eigen::Map<const RowMatrix<Scalar>>(out.data(), rows_, cols_);
+}
+
+template absl::StatusOr<Eigen::Map<const RowMatrix<float>>> RowStore::Matrix(std::string_view, Context&);
+template absl::StatusOr<Eigen::Map<const RowMatrix<double>>> RowStore::Matrix(std::string_view, Context&);
+
+}  // namespace spikeserve::server

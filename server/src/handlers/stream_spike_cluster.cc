@@ -1,0 +1,88 @@
+#include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "codec/option_codec.h"
+#include "handlers/operands.h"
+#include "handlers/stream_handlers.h"
+#include "spikeserve/compute/spike_cluster_scan.h"
+
+namespace spikeserve::server {
+namespace {
+
+using Request = v1::StreamSpikeClusterRequest;
+using Response = v1::StreamSpikeClusterResponse;
+
+class StreamSpikeCluster : public OpenedStream<Request> {
+ protected:
+  absl::Status Open(Incoming<Request> request, Context&) override {
+    open_ = request->open();
+    options_.t_in = open_.t_in();
+    SPIKESERVE_ASSIGN_OR_RETURN(options_.rule, codec::DecodeClusterRule(open_.rule()));
+    if (open_.has_v_min()) options_.v_min = open_.v_min();
+    return absl::OkStatus();
+  }
+
+  absl::Status TakePiece(Incoming<Request> request, Context& context) override {
+    if (!request.has_tensor(Request::kVFieldNumber)) return absl::OkStatus();
+    const codec::WireTensor v = request.tensor(Request::kVFieldNumber);
+    return WithScalar([&]<typename Scalar>() { return Add<Scalar>(v, context); }, v);
+  }
+
+ public:
+  absl::Status Close(Context& context) override {
+    const auto finish = [&](const auto& scan) -> absl::Status {
+      if constexpr (std::is_same_v<std::decay_t<decltype(scan)>, std::monostate>) {
+        return InvalidField("v", "absent", "at least one piece");
+      } else {
+        SPIKESERVE_ASSIGN_OR_RETURN(clusters_, scan.Finish(context.executor));
+        return absl::OkStatus();
+      }
+    };
+    return std::visit(finish, scan_);
+  }
+
+  absl::StatusOr<std::optional<codec::Envelope>> Next(Context& context) override {
+    if (!clusters_) return std::nullopt;
+    Outgoing<Response> response(context.buffers);
+    codec::EncodeTensor(clusters_->n_o, response.tensor(Response::kNOFieldNumber));
+    codec::EncodeTensor(clusters_->k_positive, response.tensor(Response::kKPositiveFieldNumber));
+    codec::EncodeTensor(clusters_->k_negative, response.tensor(Response::kKNegativeFieldNumber));
+    clusters_.reset();
+    return std::move(response).Release();
+  }
+
+ private:
+  template <typename Scalar>
+  absl::Status Add(const codec::WireTensor& v, Context& context) {
+    SPIKESERVE_ASSIGN_OR_RETURN(auto rows, DecodeMatrix<Scalar>(v, "v", codec::Accept::kFloat, "[t, N]", context));
+    if (std::holds_alternative<std::monostate>(scan_)) {
+      SPIKESERVE_ASSIGN_OR_RETURN(auto v_threshold, DecodePerNeuron<Scalar>(open_.v_threshold(), "open.v_threshold",
+                                                                            codec::Accept::kNumber, context));
+      SPIKESERVE_ASSIGN_OR_RETURN(scan_,
+                                  SpikeClusterScan<Scalar>::Create(rows.shape()[1], v_threshold.values(), options_));
+    }
+    auto* scan = std::get_if<SpikeClusterScan<Scalar>>(&scan_);
+    if (scan == nullptr) {
+      return InvalidField("v.dtype", std::string(DataTypeName(DataTypeOf<Scalar>::value)), "that of the first piece");
+    }
+    const int64_t bytes = scan->ByteSizeAfter(rows.shape()[0]);
+    if (bytes > context.limits.max_decoded_bytes) {
+      return OverLimit("open.t_in", bytes, "bytes for the last t_in steps", context.limits.max_decoded_bytes,
+                       "--max-decoded-bytes");
+    }
+    return scan->Add(AsMatrix(rows), context.executor);
+  }
+
+  v1::SpikeClusterRequest open_;
+  SpikeClusterOptions options_;
+  std::variant<std::monostate, SpikeClusterScan<float>, SpikeClusterScan<double>> scan_;
+  std::optional<SpikeClusters> clusters_;
+};
+
+}  // namespace
+
+std::unique_ptr<StreamHandler> MakeStreamSpikeCluster() { return std::make_unique<StreamSpikeCluster>(); }
+
+}  // namespace spikeserve::server

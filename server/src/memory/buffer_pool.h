@@ -1,0 +1,44 @@
+// Memory for tensors, kept for the next call.
+
+#ifndef SPIKESERVE_SERVER_MEMORY_BUFFER_POOL_H_
+#define SPIKESERVE_SERVER_MEMORY_BUFFER_POOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace spikeserve {
+
+// Hands out buffers and keeps those that come back, up to a bound. A fresh large allocation costs more than to copy as
+// many bytes into it, because the system maps and clears it page by page; a buffer that was used before costs nothing.
+//
+// Thread-safe. Buffers may outlive the pool: they are then freed.
+class BufferPool {
+ public:
+  struct Statistics {
+    // Of the buffers that are handed out, and of those that are kept for later.
+    int64_t bytes_in_use = 0;
+    int64_t idle_bytes = 0;
+    // Buffers handed out so far, and how many of them were used before.
+    int64_t buffers = 0;
+    int64_t reused_buffers = 0;
+  };
+
+  // Keeps at most `max_idle_bytes` of buffers that nobody uses.
+  explicit BufferPool(int64_t max_idle_bytes);
+  ~BufferPool();
+
+  // At least `size` bytes at a multiple of 64, of any content. They come back when the last reference goes. Throws
+  // std::bad_alloc as operator new does.
+  std::shared_ptr<uint8_t> Take(size_t size);
+
+  Statistics statistics() const;
+
+ private:
+  class Shelf;
+  const std::shared_ptr<Shelf> shelf_;
+};
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_SERVER_MEMORY_BUFFER_POOL_H_

@@ -1,0 +1,73 @@
+#include "rpc/stream_call.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "grpcpp/grpcpp.h"
+#include "rpc/byte_buffer.h"
+#include "rpc/rich_status.h"
+
+namespace spikeserve::rpc {
+namespace {
+
+using grpc::ByteBuffer;
+using server::Stream;
+
+class StreamCall final : public StreamReactor, public server::StreamTransport {
+ public:
+  StreamCall(server::Engine& engine, const char* path, grpc::CallbackServerContext* context) : engine_(engine) {
+    absl::StatusOr<std::shared_ptr<Stream>> stream = engine.OpenStream(
+        path, *this, absl::FromChrono(context->deadline()), [context] { return context->IsCancelled(); });
+    if (!stream.ok()) {
+      Finish(stream.status());
+      return;
+    }
+    stream_ = *std::move(stream);
+    stream_->Start();
+  }
+
+  // StreamTransport: what the stream asks for.
+  void Read() override { StartRead(&incoming_); }
+  void Write(codec::Envelope response) override {
+    outgoing_ = ToByteBuffer(response);
+    StartWrite(&outgoing_);
+  }
+  void Finish(const absl::Status& status) override { StreamReactor::Finish(ToGrpc(status)); }
+
+  // Reactor: what gRPC tells. Each holds the stream while it calls it, because the end of the call deletes this object,
+  // also from inside of Finish.
+  void OnReadDone(bool ok) override {
+    const std::shared_ptr<Stream> stream = stream_;
+    if (!ok) return stream->OnRead(std::nullopt);
+    auto bytes = std::make_shared<ByteBuffer>();
+    bytes->Swap(&incoming_);
+    stream->OnRead(
+        [bytes = std::move(bytes), &buffers = engine_.buffers()](const google::protobuf::Message& prototype) {
+          return FromByteBuffer(*bytes, prototype, buffers);
+        });
+  }
+  void OnWriteDone(bool ok) override {
+    const std::shared_ptr<Stream> stream = stream_;
+    outgoing_.Clear();
+    stream->OnWritten(ok);
+  }
+  void OnCancel() override {
+    if (const std::shared_ptr<Stream> stream = stream_) stream->OnCancelled();
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  server::Engine& engine_;
+  std::shared_ptr<Stream> stream_;
+  ByteBuffer incoming_;
+  ByteBuffer outgoing_;
+};
+
+}  // namespace
+
+StreamReactor* NewStreamCall(server::Engine& engine, const char* path, grpc::CallbackServerContext* context) {
+  return new StreamCall(engine, path, context);
+}
+
+}  // namespace spikeserve::rpc

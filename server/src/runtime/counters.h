@@ -1,0 +1,25 @@
+// What an engine counts.
+
+#ifndef SPIKESERVE_SERVER_RUNTIME_COUNTERS_H_
+#define SPIKESERVE_SERVER_RUNTIME_COUNTERS_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace spikeserve::server {
+
+// Thread-safe.
+struct Counters {
+  const absl::Time start = absl::Now();
+  int threads = 0;
+  std::atomic<int64_t> calls_in_progress{0};
+  std::atomic<int64_t> calls_accepted{0};
+  std::atomic<int64_t> calls_refused{0};
+};
+
+}  // namespace spikeserve::server
+
+#endif  // SPIKESERVE_SERVER_RUNTIME_COUNTERS_H_
