@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "aligned_buffer.h"
 #include "operands.h"
 #include "panels.h"
@@ -18,7 +17,6 @@
 #include "similar_loss/pair_loss.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
-#include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/matrix.h"
 #include "tile_grid.h"
 
@@ -54,10 +52,7 @@ class SimilarLossEvaluation {
       std::optional<Panels<T>> gradient;
       if (grad_ != nullptr) gradient.emplace(is.count, samples_);
       if (std::optional<Outside> outside = EvaluateTiles(is, gradient ? &*gradient : nullptr)) {
-        return InvalidField("loss_type",
-                            absl::StrCat("binary cross entropy with a similarity of ", outside->similarity,
-                                         " of samples ", outside->i, " and ", outside->j),
-                            "similarities in [0, 1]");
+        return OutsideError(outside->i, outside->j, outside->similarity);
       }
       if (grad_ == nullptr) continue;
       for (int64_t i = is.begin; i < is.begin + is.count; ++i) {

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "kernel_function.h"
+#include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
 namespace {
@@ -88,6 +90,13 @@ void EvaluatePairs(const Kernel& kernel, LossType loss_type, const double* argum
         }
       },
       kernel);
+}
+
+absl::Status OutsideError(int64_t i, int64_t j, double similarity) {
+  return InvalidField(
+      "loss_type",
+      absl::StrCat("binary cross entropy with a similarity of ", similarity, " of samples ", i, " and ", j),
+      "similarities in [0, 1]");
 }
 
 }  // namespace spikeserve

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "spikeserve/compute/kernel.h"
 #include "spikeserve/compute/spike_similar_loss.h"
 
@@ -35,6 +36,9 @@ void EvaluatePairs(const Kernel& kernel, LossType loss_type, const double* argum
 inline bool IsOutside(LossType loss_type, double similarity) {
   return loss_type == LossType::kBce && !(similarity >= -kSimilarityRounding && similarity <= 1 + kSimilarityRounding);
 }
+
+// The error of a pair for which the loss is not defined.
+absl::Status OutsideError(int64_t i, int64_t j, double similarity);
 
 }  // namespace spikeserve
 
