@@ -9,6 +9,7 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "rpc/rich_status.h"
+#include "runtime/happens_before.h"
 
 namespace spikeserve {
 namespace {
@@ -32,16 +33,17 @@ class GrpcConnection final : public Connection {
     if (!serialized.ok()) return done(rpc::FromGrpc(serialized));
     if (rpc.deadline != absl::InfiniteFuture()) state->context.set_deadline(absl::ToChronoTime(rpc.deadline));
 
-    stub_.UnaryCall(&state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
-                    [state, response = rpc.response, done = std::move(done)](grpc::Status status) mutable {
-                      const CallbackScope scope;
-                      if (status.ok()) {
-                        status = grpc::GenericDeserialize<grpc::ProtoBufferReader, Message>(&state->response, response);
-                      }
-                      // The context holds the channel: see Dispose.
-                      state.reset();
-                      std::exchange(done, nullptr)(WithHint(rpc::FromGrpc(status)));
-                    });
+    stub_.UnaryCall(
+        &state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
+        server::HandedOver([state, response = rpc.response, done = std::move(done)](grpc::Status status) mutable {
+          const CallbackScope scope;
+          if (status.ok()) {
+            status = grpc::GenericDeserialize<grpc::ProtoBufferReader, Message>(&state->response, response);
+          }
+          // The context holds the channel: see Dispose.
+          state.reset();
+          std::exchange(done, nullptr)(WithHint(rpc::FromGrpc(status)));
+        }));
   }
 
  private:

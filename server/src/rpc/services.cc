@@ -12,6 +12,7 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "rpc/rich_status.h"
+#include "runtime/happens_before.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/networks.grpc.pb.h"
 
@@ -53,12 +54,18 @@ class UnaryCall final : public ServerUnaryReactor {
 
   void Complete(server::MessageOr response) {
     request_.reset();
-    if (!response.ok()) return Finish(ToGrpc(response.status()));
     bool own_buffer;
-    Finish(grpc::GenericSerialize<grpc::ProtoBufferWriter, Message>(**response, response_bytes_, &own_buffer));
+    grpc::Status status = response.ok() ? grpc::GenericSerialize<grpc::ProtoBufferWriter, Message>(
+                                              **response, response_bytes_, &own_buffer)
+                                        : ToGrpc(response.status());
+    server::HappensBefore(this);
+    Finish(std::move(status));
   }
 
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    server::HappensAfter(this);
+    delete this;
+  }
 
   CallbackServerContext* const context_;
   const ByteBuffer* const request_bytes_;

@@ -1,56 +1,76 @@
 #include "runtime/compute_pool.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
-#include "oneapi/tbb/blocked_range.h"
-#include "oneapi/tbb/global_control.h"
-#include "oneapi/tbb/parallel_for.h"
-#include "oneapi/tbb/task_arena.h"
+#include "runtime/happens_before.h"
 
 namespace spikeserve::server {
 namespace {
 
 thread_local bool in_task = false;
 
+// What the threads of a ParallelFor share.
+struct Loop {
+  int64_t count;
+  int64_t grain;
+  absl::FunctionRef<void(int64_t, int64_t)> body;
+  // What comes before the end of each part comes before the end of the loop. Not the loop's own address, which would
+  // order the parts among each other.
+  char ended = 0;
+
+  // In units of `grain` indices, so that no part is smaller.
+  static void RunPart(const void* self, int64_t begin, int64_t end) {
+    HappensAfter(self);
+    const Loop& loop = *static_cast<const Loop*>(self);
+    loop.body(begin * loop.grain, std::min(loop.count, end * loop.grain));
+    HappensBefore(&loop.ended);
+  }
+};
+
 }  // namespace
 
 bool ComputePool::InTask() { return in_task; }
 
-struct ComputePool::Arena {
-  // All slots are for the library's own workers, none for threads that join: those that submit never compute. One
-  // worker more than the slots is allowed in the process, because oneTBB counts its main thread.
-  explicit Arena(int threads)
-      : control(tbb::global_control::max_allowed_parallelism, threads + 1),
-        arena(threads, /*reserved_for_masters=*/0) {}
-  tbb::global_control control;
-  tbb::task_arena arena;
+// A task on its way through the arena.
+struct ComputePool::Task {
+  ComputePool& pool;
+  std::function<void()> run;
 };
 
-ComputePool::ComputePool(int threads) : arena_(std::make_unique<Arena>(threads)) {}
+ComputePool::ComputePool(int threads) : arena_(threads) {}
 
 ComputePool::~ComputePool() { Wait(); }
 
 void ComputePool::Wait() {
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(
-      +[](int64_t* pending) { return *pending == 0; }, &pending_));
+  std::unique_lock lock(mutex_);
+  all_ended_.wait(lock, [this] { return pending_ == 0; });
 }
 
-void ComputePool::Submit(std::function<void()> task) {
+void ComputePool::Submit(std::function<void()> run) {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     ++pending_;
   }
-  // Shared, because oneTBB calls its copy of the lambda as a const one.
-  arena_->arena.enqueue([this, shared = std::make_shared<std::function<void()>>(std::move(task))] {
-    in_task = true;
-    (*shared)();
-    *shared = nullptr;  // What it holds goes before Wait may return.
-    in_task = false;
-    absl::MutexLock lock(&mutex_);
-    --pending_;
-  });
+  auto task = std::make_unique<Task>(Task{*this, std::move(run)});
+  HappensBefore(task.get());
+  arena_.Enqueue(
+      [](void* task) {
+        HappensAfter(task);
+        RunTask(std::unique_ptr<Task>(static_cast<Task*>(task)));
+      },
+      task.release());
+}
+
+void ComputePool::RunTask(std::unique_ptr<Task> task) {
+  ComputePool& pool = task->pool;
+  in_task = true;
+  task->run();
+  task.reset();  // What it holds goes before Wait may return.
+  in_task = false;
+  const std::lock_guard lock(pool.mutex_);
+  if (--pool.pending_ == 0) pool.all_ended_.notify_all();
 }
 
 void ComputePool::ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) {
@@ -58,13 +78,10 @@ void ComputePool::ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<vo
     if (count > 0) body(0, count);
     return;
   }
-  // Isolated: a thread that waits for the others' parts takes up no task of another call meanwhile.
-  tbb::this_task_arena::isolate([&] {
-    // Split in units of `grain` indices, so that no part is smaller.
-    tbb::parallel_for(
-        tbb::blocked_range<int64_t>(0, (count + grain - 1) / grain),
-        [&](const tbb::blocked_range<int64_t>& r) { body(r.begin() * grain, std::min(count, r.end() * grain)); });
-  });
+  const Loop loop{count, grain, body};
+  HappensBefore(&loop);
+  TbbArena::ParallelFor((count + grain - 1) / grain, Loop::RunPart, &loop);
+  HappensAfter(&loop.ended);
 }
 
 }  // namespace spikeserve::server

@@ -3,11 +3,13 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_COMPUTE_POOL_H_
 #define SPIKESERVE_SERVER_RUNTIME_COMPUTE_POOL_H_
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/functional/function_ref.h"
+#include "runtime/tbb_arena.h"
 #include "spikeserve/compute/executor.h"
 
 namespace spikeserve::server {
@@ -22,7 +24,7 @@ class ComputePool : public Executor {
   explicit ComputePool(int threads);
   ~ComputePool() override;
 
-  void Submit(std::function<void()> task);
+  void Submit(std::function<void()> run);
 
   // Waits until every submitted task has ended, also those that tasks submit.
   void Wait();
@@ -33,11 +35,15 @@ class ComputePool : public Executor {
   static bool InTask();
 
  private:
-  struct Arena;
-  std::unique_ptr<Arena> arena_;
-  absl::Mutex mutex_;
-  // Tasks that were submitted and have not ended.
-  int64_t pending_ ABSL_GUARDED_BY(mutex_) = 0;
+  struct Task;
+  static void RunTask(std::unique_ptr<Task> task);
+
+  TbbArena arena_;
+  std::mutex mutex_;
+  // Tasks that were submitted and have not ended; guarded by mutex_.
+  int64_t pending_ = 0;
+  // Notified, under mutex_, when none is pending.
+  std::condition_variable all_ended_;
 };
 
 }  // namespace spikeserve::server
