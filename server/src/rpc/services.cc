@@ -12,6 +12,7 @@
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
 #include "rpc/stream_call.h"
+#include "runtime/happens_before.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/networks.grpc.pb.h"
 #include "spikeserve/v1/server.grpc.pb.h"
@@ -53,12 +54,16 @@ class UnaryCall final : public ServerUnaryReactor {
 
   void Complete(server::EnvelopeOr response) {
     request_ = {};
-    if (!response.ok()) return Finish(ToGrpc(response.status()));
-    *response_bytes_ = ToByteBuffer(*response);
-    Finish(grpc::Status::OK);
+    if (response.ok()) *response_bytes_ = ToByteBuffer(*response);
+    grpc::Status status = ToGrpc(response.status());
+    server::HappensBefore(this);
+    Finish(std::move(status));
   }
 
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    server::HappensAfter(this);
+    delete this;
+  }
 
   CallbackServerContext* const context_;
   const ByteBuffer* const request_bytes_;

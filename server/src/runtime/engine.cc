@@ -73,9 +73,10 @@ Engine::Engine(EngineOptions options)
 
 Engine::~Engine() {
   {
-    absl::MutexLock lock(&stop_mutex_);
+    const std::lock_guard lock(stop_mutex_);
     stopping_ = true;
   }
+  stop_.notify_all();
   expirer_.join();
   pool_.Wait();  // Tasks use the members that would go before the pool.
 }
@@ -181,8 +182,8 @@ void Engine::Finish(Call& call, EnvelopeOr result) {
 void Engine::ExpireNetworks() {
   const absl::Duration period =
       std::clamp(options_.limits.network_idle_timeout / 4, absl::Milliseconds(100), absl::Seconds(10));
-  absl::MutexLock lock(&stop_mutex_);
-  while (!stop_mutex_.AwaitWithTimeout(absl::Condition(&stopping_), period)) networks_.Expire();
+  std::unique_lock lock(stop_mutex_);
+  while (!stop_.wait_for(lock, absl::ToChronoNanoseconds(period), [this] { return stopping_; })) networks_.Expire();
 }
 
 }  // namespace spikeserve::server
