@@ -56,8 +56,8 @@ class SimilarLossEvaluation {
       }
       if (grad_ == nullptr) continue;
       for (int64_t i = is.begin; i < is.begin + is.count; ++i) {
-        T& own = gradient->panel((i - is.begin) / kLanes)[i * kLanes + (i - is.begin) % kLanes];
-        own = static_cast<T>(own + ColumnSum(selves_, i));
+        gradient->panel((i - is.begin) / kLanes)[i * kLanes + (i - is.begin) % kLanes] =
+            static_cast<T>(ColumnSum(selves_, i));
       }
       pairs_.WriteGradient(is, *gradient, *grad_, executor_);
     }
@@ -144,6 +144,11 @@ class SimilarLossEvaluation {
       if (gradient == nullptr) continue;
       // Twice: for the pair (j, i), too.
       const double scale = 2 / PairCount();
+      // Of a sample with itself both terms are the sample's own, and may cancel.
+      if (j >= is.begin && j < is.begin + is.count) {
+        terms.self[j - is.begin] += terms.other[j - is.begin];
+        terms.other[j - is.begin] = 0;
+      }
       for (int64_t i = 0; i < is.count; ++i) selves[i] += scale * terms.self[i];
       for (int64_t panel = 0; panel * kLanes < is.count; ++panel) {
         T* factors = gradient->panel((is.begin - block_begin) / kLanes + panel) + j * kLanes;

@@ -28,9 +28,9 @@ struct PairTerms {
 // Evaluates the loss of kernel(x_i, x_j) for `count` <= PairTerms::kMax samples i and a sample j. `arguments[i]` is the
 // product or, for the gaussian, the squared distance; the pair shares a label where `shared[i]` is not 0. `norms[i]`
 // and `norm` are |x_i| and |x_j|, needed for the linear kernel only. For kBce similarities are clamped to [0, 1] after
-// `similarity` was written.
+// `similarity` was written. Without `gradient` the terms self and other are left out.
 void EvaluatePairs(const Kernel& kernel, LossType loss_type, const double* arguments, const int32_t* shared,
-                   const double* norms, double norm, int64_t count, PairTerms& terms);
+                   const double* norms, double norm, int64_t count, bool gradient, PairTerms& terms);
 
 // Whether the loss is not defined.
 inline bool IsOutside(LossType loss_type, double similarity) {
