@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what spikeserve needs on Debian 12: as root or with sudo, and only what is missing.
-#   scripts/install.sh [--test] [--container]   to build and use it; also to run the tests; also to run the container test
+#   scripts/install.sh [--test] [--bench] [--container]   to build and use it; also to run the tests, the benchmark, the
+#                                                         container test
 #   scripts/install.sh --only GROUP             only one group of scripts/packages.txt
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,13 +14,13 @@ fail() {
 groups=(build plot)
 while (($#)); do
   case $1 in
-    --test | --container) groups+=("${1#--}") ;;
+    --test | --bench | --container) groups+=("${1#--}") ;;
     --only)
       [[ $# -ge 2 ]] || fail "--only needs a group of scripts/packages.txt"
       groups=("$2")
       shift
       ;;
-    *) fail "unknown argument '$1'; usage: scripts/install.sh [--test] [--container] | --only GROUP" ;;
+    *) fail "unknown argument '$1'; usage: scripts/install.sh [--test] [--bench] [--container] | --only GROUP" ;;
   esac
   shift
 done
@@ -99,6 +100,14 @@ for group in "${groups[@]}"; do
         touch tests/foreign/node/node_modules/.package-lock.json
       fi
       works buf tests/foreign/node/node_modules/.bin/buf --version
+      ;;
+    bench)
+      works "Google Benchmark" test -e /usr/include/benchmark/benchmark.h
+      works "PyTorch with the threaded OpenBLAS" /usr/bin/python3 -c '
+import torch
+torch.zeros(2, 2) @ torch.zeros(2, 2)
+assert "openblas-pthread" in open("/proc/self/maps").read(), "PyTorch has loaded another BLAS (update-alternatives)"'
+      works "Debian's Python with numpy" /usr/bin/python3 -c 'import numpy'
       ;;
     container)
       works buildah buildah --version

@@ -41,8 +41,11 @@ linted() {
   (cd proto && ../tests/foreign/node/node_modules/.bin/buf lint)
 }
 
+# With the benchmark's programs, so that they never rot; without under sanitizers, which say nothing of times.
 built_and_tested() {
-  scripts/build.sh "$1" && ctest --preset "$1"
+  local bench=OFF
+  [[ $1 != release ]] || bench=ON
+  scripts/build.sh "$1" -DSPIKESERVE_BUILD_BENCH=$bench && ctest --preset "$1"
 }
 
 scripts/install.sh --test ${container:+--container}

@@ -16,12 +16,12 @@ namespace {
 
 constexpr char kUsage[] = "spikectl/usage";
 
+}  // namespace
+
 bool StderrIsTerminal() {
   const char* terminal = std::getenv("TERM");
   return isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
 }
-
-}  // namespace
 
 absl::Status UsageError(const std::string& message) {
   absl::Status status = absl::InvalidArgumentError(message);

@@ -23,6 +23,9 @@ bool IsUsageError(const absl::Status& status);
 // An error of the service: its message gets the name of its code in front.
 absl::Status ServiceError(const absl::Status& status);
 
+// Whether lines on stderr can be rewritten as time passes.
+bool StderrIsTerminal();
+
 class Caller {
  public:
   // `server`: empty to compute in this process. `label` is what progress is shown of.

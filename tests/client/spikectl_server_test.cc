@@ -23,6 +23,8 @@ using ::testing::StartsWith;
 // With a server of its own.
 class SpikectlOnServer : public Spikectl {
  protected:
+  explicit SpikectlOnServer(const char* extra_flag = nullptr) : extra_flag_(extra_flag) {}
+
   void SetUp() override {
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
@@ -32,7 +34,7 @@ class SpikectlOnServer : public Spikectl {
       dup2(ends[1], STDOUT_FILENO);
       close(ends[0]);
       close(ends[1]);
-      execl(SPIKESERVE, "spikeserve", "--listen=127.0.0.1:0", nullptr);
+      execl(SPIKESERVE, "spikeserve", "--listen=127.0.0.1:0", extra_flag_, nullptr);
       _exit(127);
     }
     close(ends[1]);
@@ -67,7 +69,13 @@ class SpikectlOnServer : public Spikectl {
   const RowMatrix<float> weight_ = RowMatrix<float>::Random(3, 5);
   const std::vector<float> bias_ = {0.5, 0, 0.25};
   const std::vector<float> input_ = std::vector<float>(40, 0.75f);
+  const char* const extra_flag_;
   pid_t server_process_ = -1;
+};
+
+class SpikectlOnSmallServer : public SpikectlOnServer {
+ protected:
+  SpikectlOnSmallServer() : SpikectlOnServer("--max-calls=1") {}
 };
 
 TEST_F(SpikectlOnServer, HealthExitsWith0) {
@@ -167,6 +175,61 @@ TEST_F(SpikectlOnServer, CreateSaysWhatIsWrongWithTheFile) {
       AllOf(HasSubstr("bad.json: layers[0].linear.weight: "), HasSubstr("no array fd"), HasSubstr("one of: fc, bias")));
   EXPECT_THAT(error(R"([{"lif_node": {"tau": 0}}])"),
               StartsWith("spikectl: INVALID_ARGUMENT: layers[0].lif_node.tau: "));
+}
+
+TEST_F(SpikectlOnServer, LoadCallsEachFunctionAndNoCallFails) {
+  for (const char* method : {"spike-cluster", "kernel-dot-product", "spike-similar-loss", "redundant-one-hot",
+                             "first-spike-index", "threshold-margin", "stca-loss"}) {
+    for (const char* size : {"1", "4KB"}) {
+      const json load = Json(absl::StrCat("load --calls 50 --concurrency 4 --method ", method, " --size ", size));
+      EXPECT_EQ(load.at("method"), method);
+      EXPECT_EQ(load.at("calls"), 50) << method;
+      EXPECT_EQ(load.at("errors"), json::object()) << method;
+    }
+  }
+}
+
+TEST_F(SpikectlOnServer, LoadTellsThroughputPercentilesAndAHistogram) {
+  const json load = Json("load --method spike-cluster --size 4000 --calls 300 --concurrency 3");
+  EXPECT_EQ(load.at("operand"), "FLOAT32 [100, 10], 4000 bytes");
+  EXPECT_EQ(load.at("concurrency"), 3);
+  EXPECT_NEAR(load.at("calls_per_second").get<double>() * load.at("seconds").get<double>(), 300, 1e-6);
+  const json& latency = load.at("latency_ms");
+  const char* const ascending[] = {"min", "p50", "p90", "p99", "p99.9", "max"};
+  for (size_t i = 1; i < std::size(ascending); ++i) {
+    EXPECT_LE(latency.at(ascending[i - 1]).get<double>(), latency.at(ascending[i]).get<double>()) << ascending[i];
+  }
+  int64_t counted = 0;
+  for (const json& range : load.at("histogram")) counted += range.at("count").get<int64_t>();
+  EXPECT_EQ(counted, 300);
+
+  EXPECT_THAT(Output("load --method stca-loss --calls 20"),
+              AllOf(StartsWith("method            stca-loss\n"), HasSubstr("\ncalls             20\n"),
+                    HasSubstr("\nerrors            0\nlatency           mean "), HasSubstr(" ms  p99.9 ")));
+}
+
+TEST_F(SpikectlOnServer, LoadAtARateMakesTheCallsThatAreDue) {
+  const json load = Json("load --method first-spike-index --rate 500 --duration 200ms");
+  EXPECT_EQ(load.at("rate"), 500);
+  EXPECT_EQ(load.at("calls").get<int64_t>() + load.at("unsent").get<int64_t>(), 100);
+  EXPECT_EQ(load.at("errors"), json::object());
+}
+
+TEST_F(SpikectlOnSmallServer, LoadCountsTheCallsThatFailByCode) {
+  // The server takes one call at a time, each of which takes it some milliseconds.
+  const json load = Json("load --method kernel-dot-product --size 4MB --concurrency 8 --calls 100");
+  EXPECT_EQ(load.at("calls"), 100);
+  ASSERT_EQ(load.at("errors").size(), 1u) << load;
+  const json& errors = load.at("errors").at("RESOURCE_EXHAUSTED");
+  EXPECT_GT(errors.at("count"), 0);
+  EXPECT_THAT(errors.at("first").get<std::string>(), HasSubstr("--max-calls"));
+  int64_t succeeded = 0;
+  for (const json& range : load.at("histogram")) succeeded += range.at("count").get<int64_t>();
+  EXPECT_EQ(succeeded + errors.at("count").get<int64_t>(), 100);
+}
+
+TEST_F(SpikectlOnServer, LoadStopsAtOnceWhereNoCallCanSucceed) {
+  EXPECT_THAT(Error("load --method spike-cluster --server unix:absent.sock", 1), StartsWith("spikectl: UNAVAILABLE: "));
 }
 
 }  // namespace

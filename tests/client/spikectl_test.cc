@@ -40,6 +40,7 @@ const std::vector<std::string> kCommands = {
     "raster",
     "heatmap",
     "health",
+    "load",
 };
 
 TEST_F(Spikectl, PrintsItsVersion) { EXPECT_EQ(Output("--version"), "spikectl 0.1.0\n"); }
@@ -281,6 +282,38 @@ TEST_F(Spikectl, RasterAndHeatmapDrawPictures) {
   EXPECT_THAT(Error("raster batch.npy --sample 4 -o x.png", 1), HasSubstr("--sample: 4; need 0 to 3"));
   EXPECT_THAT(Error("heatmap spikes.npy -o x.jpg", 2), HasSubstr(".png or .svg"));
   EXPECT_FALSE(Exists("x.png"));
+}
+
+TEST_F(Spikectl, LoadComputesInThisProcessAndShowsALineOnATerminal) {
+  EXPECT_EQ(Json("load --method stca-loss --calls 10").at("calls"), 10);
+  int terminal;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  // A chroot without devpts has none.
+  if (child < 0) GTEST_SKIP() << "no pseudo-terminals here";
+  if (child == 0) {
+    setenv("TERM", "xterm", 1);
+    execl(SPIKECTL, "spikectl", "load", "--method", "stca-loss", "--duration", "500ms", nullptr);
+    _exit(127);
+  }
+  std::string shown;
+  char buffer[1024];
+  for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) shown.append(buffer, n);
+  waitpid(child, nullptr, 0);
+  close(terminal);
+  EXPECT_THAT(shown, AllOf(HasSubstr("\rstca-loss  0."), HasSubstr(" s of 500ms  "), HasSubstr(" 0 errors\033[K"),
+                           HasSubstr("\r\033[Kmethod            stca-loss\r\n")));
+}
+
+TEST_F(Spikectl, LoadRefusesWhatItCannotDo) {
+  EXPECT_THAT(Error("load", 2), HasSubstr("--method is required"));
+  EXPECT_THAT(Error("load --method clusters", 2), HasSubstr("--method: got clusters; need spike-cluster|"));
+  for (const char* option : {"--size 0", "--size 4XB", "--concurrency 0", "--rate 0", "--calls 0"}) {
+    Error(absl::StrCat("load --method stca-loss ", option), 2);
+  }
+  for (const char* duration : {"0s", "-1s", "ten", "inf"}) {
+    EXPECT_THAT(Error(absl::StrCat("load --method stca-loss --duration=", duration), 2),
+                HasSubstr("need a time such as 10s or 500ms"));
+  }
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ CommandInfo Raster();
 CommandInfo Heatmap();
 CommandInfo Health();
 CommandInfo Statistics();
+CommandInfo Load();
 
 }  // namespace spikeserve::cli
 
