@@ -1,0 +1,392 @@
+#include "spikeserve/compute/spike_cluster_scan.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "simd/spike_cluster_kernel.h"
+#include "spikeserve/compute/field_error.h"
+
+namespace spikeserve {
+namespace {
+
+// So many voltages are worth a task of their own. A block's state has to be fetched for any number of steps; that takes
+// as long as so many.
+constexpr int64_t kElementsPerTask = 1 << 17;
+constexpr int64_t kStepsOfOverhead = 8;
+
+constexpr int64_t kMaxSteps = std::numeric_limits<int32_t>::max();
+
+template <typename Scalar>
+absl::Status CheckOperands(int64_t neurons, absl::Span<const Scalar> v_threshold, const SpikeClusterOptions& options) {
+  if (neurons < 0) return InvalidField("neurons", absl::StrCat(neurons), ">= 0");
+  if (options.t_in < 0) return InvalidField("t_in", absl::StrCat(options.t_in), ">= 0");
+  if (v_threshold.size() != 1 && static_cast<int64_t>(v_threshold.size()) != neurons) {
+    return InvalidField("v_threshold", absl::StrCat(v_threshold.size(), " elements"),
+                        absl::StrCat("1, or one for each of the ", neurons, " neurons of v"));
+  }
+  for (size_t n = 0; n < v_threshold.size(); ++n) {
+    if (std::isnan(v_threshold[n])) return InvalidField("v_threshold", absl::StrCat("NaN at index ", n), "numbers");
+  }
+  if (options.v_min && std::isnan(*options.v_min)) return InvalidField("v_min", "NaN", "a number");
+  return absl::OkStatus();
+}
+
+// The first NaN of rows that begin at `first_step`, in the order of time; OK where there is none.
+template <typename Scalar>
+absl::Status CheckNumbers(const MatrixView<Scalar>& rows, int64_t first_step) {
+  for (Eigen::Index t = 0; t < rows.rows(); ++t) {
+    const Scalar* row = rows.data() + t * rows.outerStride();
+    int nan = 0;  // All of a row together, so that the loop is of vectors.
+    for (Eigen::Index n = 0; n < rows.cols(); ++n) nan |= row[n] != row[n];
+    if (nan == 0) continue;
+    const int64_t neuron = std::find_if(row, row + rows.cols(), [](Scalar v) { return std::isnan(v); }) - row;
+    return InvalidField("v", absl::StrCat("NaN at step ", first_step + t, " of neuron ", neuron),
+                        "membrane voltages without NaN");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+template <typename Scalar>
+class SpikeClusterScan<Scalar>::Impl {
+ public:
+  Impl(int64_t neurons, absl::Span<const Scalar> v_threshold, const SpikeClusterOptions& options)
+      : neurons_(neurons),
+        v_threshold_(v_threshold.begin(), v_threshold.end()),
+        options_(options),
+        t_in_(std::min(options.t_in, kMaxSteps)),
+        first_step_(options.rule == ClusterRule::kReference && options.t_in == 0 ? 1 : 0) {}
+
+  absl::Status Add(const MatrixView<Scalar>& rows, Executor& executor);
+  absl::StatusOr<SpikeClusters> Finish(const MatrixView<Scalar>& last_rows, Executor& executor) const;
+
+  int64_t neurons() const { return neurons_; }
+  int64_t steps() const { return steps_; }
+  int64_t ByteSizeAfter(int64_t rows) const;
+
+ private:
+  using Block = simd::SpikeClusterBlock<Scalar>;
+  using Run = simd::SpikeClusterRun<Scalar>;
+  using Step = typename Block::Step;
+
+  int64_t BlockCount() const { return neurons_ / Block::kWidth + (neurons_ % Block::kWidth != 0); }
+  static int64_t FirstNeuron(int64_t b) { return b * Block::kWidth; }
+
+  absl::Status CheckRows(const MatrixView<Scalar>& rows) const;
+  void ForEachBlock(int64_t rows, Executor& executor, absl::FunctionRef<void(int64_t b)> body) const;
+
+  void StartBlock(int64_t b, Block& block) const;
+  static void ForgetSpikes(Block& block);
+  void AdvanceBlock(int64_t b, const MatrixView<Scalar>& rows, Block& block) const;
+  void JudgeLastSteps(int64_t b, const MatrixView<Scalar>& rows, Block& block) const;
+  static void EndClusters(Block& block);
+
+  // The rows for which the history has room once `steps` rows were taken: they double until they are t_in.
+  int64_t HistoryCapacity(int64_t steps) const;
+  void GrowHistory(int64_t steps);
+  Scalar* HistoryRow(int64_t step) const { return history_.get() + step % t_in_ * neurons_; }
+  // The row of step `step`, one of `rows`, which are the next to be taken, or of the history.
+  const Scalar* Row(const MatrixView<Scalar>& rows, int64_t step) const {
+    return step >= steps_ ? rows.data() + (step - steps_) * rows.outerStride() : HistoryRow(step);
+  }
+
+  int64_t neurons_;
+  std::vector<Scalar> v_threshold_;
+  SpikeClusterOptions options_;
+  int64_t t_in_;        // At most 2^31 - 1: beyond all steps they say the same.
+  int64_t first_step_;  // The first that may be a spike or a candidate.
+  int64_t steps_ = 0;
+  absl::Status status_;
+  std::unique_ptr<Block[]> blocks_;  // None before the first rows.
+  // A ring: the row of step s, one of the last min(t_in, steps_), is at s % t_in.
+  std::unique_ptr<Scalar[]> history_;
+  int64_t history_capacity_ = 0;
+};
+
+template <typename Scalar>
+absl::Status SpikeClusterScan<Scalar>::Impl::CheckRows(const MatrixView<Scalar>& rows) const {
+  if (!status_.ok()) return status_;
+  if (rows.cols() != neurons_) {
+    return InvalidField("v", absl::StrCat(rows.cols(), " neurons"), absl::StrCat(neurons_, " neurons in every piece"));
+  }
+  if (rows.rows() > kMaxSteps - steps_) {
+    const uint64_t steps = static_cast<uint64_t>(steps_) + static_cast<uint64_t>(rows.rows());
+    return InvalidField("v", absl::StrCat(steps, " steps"), "fewer than 2^31 steps");
+  }
+  return absl::OkStatus();
+}
+
+template <typename Scalar>
+void SpikeClusterScan<Scalar>::Impl::ForEachBlock(int64_t rows, Executor& executor,
+                                                  absl::FunctionRef<void(int64_t b)> body) const {
+  const int64_t grain = 1 + kElementsPerTask / (Block::kWidth * (rows + kStepsOfOverhead));
+  executor.ParallelFor(BlockCount(), grain, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) body(b);
+  });
+}
+
+template <typename Scalar>
+void SpikeClusterScan<Scalar>::Impl::StartBlock(int64_t b, Block& block) const {
+  constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
+  block.width = std::min(Block::kWidth, neurons_ - FirstNeuron(b));
+  block.lowest = kInfinity;
+  block.maybe_nan = false;
+  std::fill_n(block.highest, block.width, -kInfinity);
+  if (v_threshold_.size() == 1) {
+    std::fill_n(block.threshold, block.width, v_threshold_[0]);
+  } else {
+    std::copy_n(v_threshold_.begin() + FirstNeuron(b), block.width, block.threshold);
+  }
+  ForgetSpikes(block);
+}
+
+template <typename Scalar>
+void SpikeClusterScan<Scalar>::Impl::ForgetSpikes(Block& block) {
+  std::fill_n(block.last_spike, block.width, Block::kNever);
+  std::fill_n(block.clusters, block.width, Step{0});
+  std::fill_n(block.size, block.width, Block::kNone);
+  std::fill_n(block.smallest, block.width, Block::kNone);
+  std::fill_n(block.k_negative, block.width, Step{-1});
+  std::fill_n(block.k_positive, block.width, Step{-1});
+  std::fill_n(block.candidate, block.width, std::numeric_limits<Scalar>::quiet_NaN());
+}
+
+// Takes a block through `rows`, the next. Step s is judged as a candidate together with the spikes of step s + t_in.
+template <typename Scalar>
+void SpikeClusterScan<Scalar>::Impl::AdvanceBlock(int64_t b, const MatrixView<Scalar>& rows, Block& block) const {
+  const int64_t first_neuron = FirstNeuron(b);
+  const int64_t end = steps_ + rows.rows();
+  // Of the row that is read kMaxSteps steps after `t`: in the next block after the last.
+  const auto row_ahead = [&](int64_t t) {
+    const int64_t ahead = t + Run::kMaxSteps;
+    if (ahead < end) return Row(rows, ahead) + first_neuron;
+    const int64_t in_next_block = steps_ + (ahead - end);
+    if (b + 1 < BlockCount() && in_next_block < end) return Row(rows, in_next_block) + first_neuron + Block::kWidth;
+    return Row(rows, t) + first_neuron;
+  };
+  Run run;
+  run.spikes = true;
+  run.t_in = static_cast<Step>(t_in_);
+  for (int64_t t = steps_; t < end; t += run.count) {
+    const int64_t s = t - t_in_;
+    run.candidates = s >= first_step_;
+    run.first_step = static_cast<Step>(t);
+    run.first_candidate = static_cast<Step>(s);
+    int64_t count = std::min<int64_t>(Run::kMaxSteps, end - t);
+    if (!run.candidates) count = std::min(count, first_step_ - s);
+    run.count = static_cast<int>(count);
+    for (int i = 0; i < run.count; ++i) {
+      run.v[i] = Row(rows, t + i) + first_neuron;
+      run.v_ahead[i] = row_ahead(t + i);
+      if (run.candidates) run.v_candidate[i] = Row(rows, s + i) + first_neuron;
+    }
+    simd::Advance(run, block);
+    if (t < first_step_) ForgetSpikes(block);
+  }
+}
+
+// Judges the steps that are not followed by t_in others, after `rows`.
+template <typename Scalar>
+void SpikeClusterScan<Scalar>::Impl::JudgeLastSteps(int64_t b, const MatrixView<Scalar>& rows, Block& block) const {
+  const int64_t end = steps_ + rows.rows();
+  Run run;
+  run.spikes = false;
+  run.candidates = true;
+  run.t_in = static_cast<Step>(t_in_);
+  for (int64_t s = std::max(first_step_, end - t_in_); s < end; s += run.count) {
+    run.first_candidate = static_cast<Step>(s);
+    run.count = static_cast<int>(std::min<int64_t>(Run::kMaxSteps, end - s));
+    for (int i = 0; i < run.count; ++i) run.v_candidate[i] = Row(rows, s + i) + FirstNeuron(b);
+    simd::Advance(run, block);
+  }
+}
+
+template <typename Scalar>
+void SpikeClusterScan<Scalar>::Impl::EndClusters(Block& block) {
+  for (int64_t n = 0; n < block.width; ++n) {
+    block.k_negative[n] = block.size[n] < block.smallest[n] ? block.last_spike[n] : block.k_negative[n];
+  }
+}
+
+template <typename Scalar>
+int64_t SpikeClusterScan<Scalar>::Impl::HistoryCapacity(int64_t steps) const {
+  if (steps >= t_in_) return t_in_;
+  return steps == 0 ? 0 : std::min(t_in_, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(steps))));
+}
+
+template <typename Scalar>
+void SpikeClusterScan<Scalar>::Impl::GrowHistory(int64_t steps) {
+  const int64_t capacity = HistoryCapacity(steps);
+  if (capacity == history_capacity_) return;
+  auto grown = std::make_unique_for_overwrite<Scalar[]>(static_cast<size_t>(capacity * neurons_));
+  // It is smaller than t_in, so no step has wrapped around.
+  std::copy_n(history_.get(), steps_ * neurons_, grown.get());
+  history_ = std::move(grown);
+  history_capacity_ = capacity;
+}
+
+template <typename Scalar>
+absl::Status SpikeClusterScan<Scalar>::Impl::Add(const MatrixView<Scalar>& rows, Executor& executor) {
+  if (absl::Status status = CheckRows(rows); !status.ok()) return status;
+  if (rows.rows() == 0) return absl::OkStatus();
+  const int64_t end = steps_ + rows.rows();
+  const bool first = blocks_ == nullptr;
+  if (first) blocks_ = std::make_unique_for_overwrite<Block[]>(static_cast<size_t>(BlockCount()));
+  GrowHistory(end);
+  std::atomic<bool> maybe_nan = false;
+  ForEachBlock(rows.rows(), executor, [&](int64_t b) {
+    Block& block = blocks_[b];
+    if (first) StartBlock(b, block);
+    AdvanceBlock(b, rows, block);
+    for (int64_t s = std::max(steps_, end - t_in_); s < end; ++s) {
+      std::copy_n(Row(rows, s) + FirstNeuron(b), block.width, HistoryRow(s) + FirstNeuron(b));
+    }
+    if (block.maybe_nan) maybe_nan.store(true, std::memory_order_relaxed);
+    block.maybe_nan = false;
+  });
+  if (maybe_nan) status_ = CheckNumbers(rows, steps_);
+  steps_ = end;
+  return status_;
+}
+
+template <typename Scalar>
+absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Impl::Finish(const MatrixView<Scalar>& last_rows,
+                                                                     Executor& executor) const {
+  if (absl::Status status = CheckRows(last_rows); !status.ok()) return status;
+  const size_t size = static_cast<size_t>(neurons_);
+  SpikeClusters result{std::vector<float>(size, 0), std::vector<int32_t>(size, -1), std::vector<int32_t>(size, -1)};
+  if (neurons_ == 0 || steps_ + last_rows.rows() == 0) return result;
+
+  const bool reference = options_.rule == ClusterRule::kReference;
+  // The minimum of all voltages, on which the reference's k_positive hangs, is known only after the last block. But it
+  // makes a difference only to neurons with nothing higher than their block's minimum, and only if the two are the
+  // same.
+  struct AtMinimum {
+    int64_t neuron;
+    int32_t k_positive;
+  };
+  struct BlockEnd {
+    Scalar lowest;
+    std::vector<AtMinimum> at_minimum;  // What is different if `lowest` is the minimum of all.
+  };
+  std::vector<BlockEnd> ends(static_cast<size_t>(BlockCount()));
+  std::atomic<bool> maybe_nan = false;
+  ForEachBlock(last_rows.rows(), executor, [&](int64_t b) {
+    Block block;
+    if (blocks_ == nullptr) {
+      StartBlock(b, block);
+    } else {
+      block = blocks_[b];
+    }
+    AdvanceBlock(b, last_rows, block);
+    JudgeLastSteps(b, last_rows, block);
+    EndClusters(block);
+
+    const int64_t first = FirstNeuron(b);
+    std::copy_n(block.clusters, block.width, result.n_o.begin() + first);
+    std::copy_n(block.k_positive, block.width, result.k_positive.begin() + first);
+    std::copy_n(block.k_negative, block.width, result.k_negative.begin() + first);
+    BlockEnd& end = ends[static_cast<size_t>(b)];
+    end.lowest = block.lowest;
+    for (int64_t n = 0; reference && n < block.width; ++n) {
+      if (block.highest[n] == block.lowest) {
+        end.at_minimum.push_back({first + n, 0});
+      } else if (block.candidate[n] == block.lowest) {
+        end.at_minimum.push_back({first + n, -1});
+      }
+    }
+    if (block.maybe_nan) maybe_nan.store(true, std::memory_order_relaxed);
+  });
+  if (maybe_nan) {
+    if (absl::Status status = CheckNumbers(last_rows, steps_); !status.ok()) return status;
+  }
+
+  const Scalar lowest = std::min_element(ends.begin(), ends.end(), [](const BlockEnd& a, const BlockEnd& b) {
+                          return a.lowest < b.lowest;
+                        })->lowest;
+  const Scalar v_min = options_.v_min ? static_cast<Scalar>(*options_.v_min) : lowest;
+  if (v_min > lowest) {
+    return InvalidField("v_min", absl::StrCat(*options_.v_min),
+                        absl::StrCat("at most the minimum of v, ", lowest + Scalar{0}));  // Prints -0 as 0.
+  }
+  for (const BlockEnd& end : ends) {
+    if (end.lowest != v_min) continue;
+    for (const auto& [neuron, k_positive] : end.at_minimum) result.k_positive[neuron] = k_positive;
+  }
+  return result;
+}
+
+template <typename Scalar>
+int64_t SpikeClusterScan<Scalar>::Impl::ByteSizeAfter(int64_t rows) const {
+  const int64_t steps = rows > kMaxSteps - steps_ ? kMaxSteps : steps_ + rows;
+  // As a floating-point number, in which nothing overflows.
+  const double bytes = static_cast<double>(sizeof(*this)) +
+                       static_cast<double>(v_threshold_.capacity()) * sizeof(Scalar) +
+                       (steps > 0 ? static_cast<double>(BlockCount()) * sizeof(Block) : 0) +
+                       static_cast<double>(HistoryCapacity(steps)) * static_cast<double>(neurons_) * sizeof(Scalar);
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  return bytes < static_cast<double>(kMax) ? static_cast<int64_t>(bytes) : kMax;
+}
+
+template <typename Scalar>
+absl::StatusOr<SpikeClusterScan<Scalar>> SpikeClusterScan<Scalar>::Create(int64_t neurons,
+                                                                          absl::Span<const Scalar> v_threshold,
+                                                                          const SpikeClusterOptions& options) {
+  if (absl::Status status = CheckOperands(neurons, v_threshold, options); !status.ok()) return status;
+  return SpikeClusterScan(std::make_unique<Impl>(neurons, v_threshold, options));
+}
+
+template <typename Scalar>
+SpikeClusterScan<Scalar>::SpikeClusterScan(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+template <typename Scalar>
+SpikeClusterScan<Scalar>::SpikeClusterScan(SpikeClusterScan&&) noexcept = default;
+
+template <typename Scalar>
+SpikeClusterScan<Scalar>& SpikeClusterScan<Scalar>::operator=(SpikeClusterScan&&) noexcept = default;
+
+template <typename Scalar>
+SpikeClusterScan<Scalar>::~SpikeClusterScan() = default;
+
+template <typename Scalar>
+absl::Status SpikeClusterScan<Scalar>::Add(MatrixView<Scalar> rows, Executor& executor) {
+  return impl_->Add(rows, executor);
+}
+
+template <typename Scalar>
+absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Finish(Executor& executor) const {
+  return Finish(RowMatrix<Scalar>(0, impl_->neurons()), executor);
+}
+
+template <typename Scalar>
+absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Finish(MatrixView<Scalar> last_rows, Executor& executor) const {
+  return impl_->Finish(last_rows, executor);
+}
+
+template <typename Scalar>
+int64_t SpikeClusterScan<Scalar>::neurons() const {
+  return impl_->neurons();
+}
+
+template <typename Scalar>
+int64_t SpikeClusterScan<Scalar>::steps() const {
+  return impl_->steps();
+}
+
+template <typename Scalar>
+int64_t SpikeClusterScan<Scalar>::ByteSizeAfter(int64_t rows) const {
+  return impl_->ByteSizeAfter(rows);
+}
+
+template class SpikeClusterScan<float>;
+template class SpikeClusterScan<double>;
+
+}  // namespace spikeserve
