@@ -66,6 +66,7 @@ class Engine {
   // once, reach `done` before it returns.
   void Submit(Call call);
 
+  const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
 
  private:
