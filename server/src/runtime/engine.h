@@ -73,6 +73,7 @@ class Engine {
   absl::StatusOr<std::shared_ptr<Stream>> OpenStream(std::string_view path, StreamTransport& transport,
                                                      absl::Time deadline, std::function<bool()> cancelled);
 
+  const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
 
  private:
