@@ -211,4 +211,3 @@ BENCHMARK(Pack<double>)->ArgsProduct({{10'240'000}, {1, 2}})->Unit(benchmark::kM
 }  // namespace
 }  // namespace spikeserve
 
-BENCHMARK_MAIN();

@@ -32,6 +32,7 @@ class SharedMemoryConnection final : public Connection {
   SharedMemoryConnection(std::shared_ptr<Connection> inner, std::string path, const ConnectOptions& options)
       : inner_(std::move(inner)),
         min_bytes_(static_cast<size_t>(std::max<int64_t>(options.min_shared_tensor_bytes, 1))),
+        max_bytes_(options.max_shared_memory_bytes),
         handover_(std::make_shared<HandoverClient>(std::move(path))),
         arena_(Arena::Create(options.max_shared_memory_bytes, [weak = std::weak_ptr(handover_)](uint64_t region) {
           if (const auto handover = weak.lock()) handover->Drop(region);
@@ -40,6 +41,13 @@ class SharedMemoryConnection final : public Connection {
   ~SharedMemoryConnection() override { arena_->Close(); }
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override { Attempt(rpc, 1, std::move(done)); }
+
+  // Memory that is shared needs no pieces; what can never fit into it is sent as without it.
+  int64_t stream_above_bytes() const override { return std::max(inner_->stream_above_bytes(), max_bytes_); }
+  void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
+              std::function<void(absl::Status)> done) override {
+    inner_->Stream(std::move(exchange), deadline, std::move(done));
+  }
 
   BufferPool& buffers() override { return inner_->buffers(); }
 
@@ -99,8 +107,8 @@ class SharedMemoryConnection final : public Connection {
   absl::Status ShareTensor(const Rpc& rpc, codec::TensorField& tensor, SharedRequest& request) {
     std::optional<Arena::Place> place = arena_->Find(tensor.data.data, tensor.data.size);
     std::shared_ptr<uint8_t> copy;
-    // The caller is free to write to its tensor when the call has failed, but the server may read it later. That does no
-    // harm where the result is thrown away; a network keeps it.
+    // The caller is free to write to its tensor when the call has failed, but the server may read it later. That does
+    // no harm where the result is thrown away; a network keeps it.
     if (!place || rpc.has_side_effects) {
       copy = arena_->Take(tensor.data.size);
       if (copy == nullptr) return absl::ResourceExhaustedError("no more memory is to be shared");
@@ -127,6 +135,7 @@ class SharedMemoryConnection final : public Connection {
 
   const std::shared_ptr<Connection> inner_;
   const size_t min_bytes_;
+  const int64_t max_bytes_;
   const std::shared_ptr<HandoverClient> handover_;
   const std::shared_ptr<Arena> arena_;
 };
