@@ -210,4 +210,3 @@ BENCHMARK(Pack<double>)->ArgsProduct({{10'240'000}, {1, 2}})->Unit(benchmark::kM
 
 }  // namespace
 }  // namespace spikeserve
-

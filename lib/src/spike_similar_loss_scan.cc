@@ -103,7 +103,8 @@ absl::StatusOr<double> SpikeSimilarLossScan::Finish(Executor& executor) {
           if (!gaussian) continue;
           row[first + i] = std::max(0.0, squares[j] + squares[first + i] - 2 * row[first + i]);
         }
-        EvaluatePairs(kernel_, loss_type_, row + first, shared, norms.data() + first, norms[j], count, terms);
+        EvaluatePairs(kernel_, loss_type_, row + first, shared, norms.data() + first, norms[j], count,
+                      /*gradient=*/true, terms);
         for (int64_t i = 0; i < count; ++i) {
           losses[j] += terms.loss[i];
           if (first + i >= j && errors[j].ok() && IsOutside(loss_type_, terms.similarity[i])) {

@@ -14,8 +14,12 @@ using ::testing::HasSubstr;
 
 const std::vector<Kernel> kKernels = {LinearKernel{}, PolynomialKernel{2}, SigmoidKernel{0.1}, GaussianKernel{3}};
 
+// Each sample has a label: one without is to differ from itself, where the slope of the cross entropy is so large that
+// the gradient is nothing but rounding.
 RowMatrix<uint8_t> RandomLabels(int64_t samples, std::mt19937& random) {
-  return RowMatrix<uint8_t>::NullaryExpr(samples, 5, [&] { return random() % 4 == 0; });
+  RowMatrix<uint8_t> labels = RowMatrix<uint8_t>::NullaryExpr(samples, 5, [&] { return random() % 4 == 0; });
+  for (int64_t i = 0; i < samples; ++i) labels(i, static_cast<int64_t>(random() % 5)) = 1;
+  return labels;
 }
 
 // The loss and gradient of `spikes` in pieces of the given widths.
