@@ -1,4 +1,4 @@
-// Measures OpenBLAS as it is for many threads; a program of its own, because the library has the one without threads.
+// Measures OpenBLAS as it is for many threads; a program of its own, which is built where that is installed.
 //
 // A request: n, k, m, threads, repetitions: ret [n, k] = x [n, m] times the transpose of y [k, m], of floats.
 

@@ -2,7 +2,7 @@
 // `what`:
 //
 //   library  function, inputs, params, threads, repetitions, [digest]
-//   client   function, inputs, params, address, repetitions, [digest]
+//   client   function, inputs, params, address, repetitions, [digest], [shared_memory]
 //   echo     address, method, request_bytes, repetitions
 //   load     like client or, without a function, like echo; concurrency, seconds instead of repetitions
 //   memory   read_bytes, write_bytes, threads, repetitions
@@ -13,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -89,14 +90,15 @@ class Driver {
     return reply;
   }
 
-  // A client is kept as long as the same server is asked for.
+  // A client is kept for whenever the same server is asked for.
   const Client& ClientOf(const Json& request) {
     const auto address = request.at("address").get<std::string>();
-    auto it = clients_.find(address);
+    const bool shared_memory = request.value("shared_memory", false);
+    auto it = clients_.find({address, shared_memory});
     if (it == clients_.end()) {
-      absl::StatusOr<Client> client = Client::Connect(address);
+      absl::StatusOr<Client> client = Client::Connect(address, {.shared_memory = shared_memory});
       if (!client.ok()) throw std::runtime_error(client.status().ToString());
-      it = clients_.emplace(address, *std::move(client)).first;
+      it = clients_.emplace(std::make_pair(address, shared_memory), *std::move(client)).first;
     }
     return it->second;
   }
@@ -109,13 +111,19 @@ class Driver {
     return *client;
   }
 
-  Runnable ClientRunnable(const Json& request) {
+  Json CallServer(const Json& request) {
     operands_.Use(request.at("inputs"));
-    return ClientFunction(request.at("function").get<std::string>(), operands_, request.at("params"),
-                          ClientOf(request));
+    const Client& client = ClientOf(request);
+    const bool shared_memory = request.value("shared_memory", false);
+    const OperandOf operand = [&](const std::string& name) {
+      if (!shared_memory) return operands_.OnTheWire(name);
+      return operands_.Shared(client, request.at("address").get<std::string>(), name);
+    };
+    Json reply = Measure(
+        request, ClientFunction(request.at("function").get<std::string>(), operand, request.at("params"), client));
+    if (shared_memory) reply["shared_memory_in_use"] = client.shared_memory_in_use();
+    return reply;
   }
-
-  Json CallServer(const Json& request) { return Measure(request, ClientRunnable(request)); }
 
   Json Echo(const Json& request) {
     EchoClient& client = EchoOf(request);
@@ -162,7 +170,7 @@ class Driver {
   Json Bits(const Json&) { return {{"bit_pairs_per_second", BitPairsPerSecond()}}; }
 
   Operands operands_;
-  std::map<std::string, Client> clients_;
+  std::map<std::pair<std::string, bool>, Client> clients_;
   std::map<std::tuple<std::string, std::string, size_t>, std::unique_ptr<EchoClient>> echoes_;
 };
 

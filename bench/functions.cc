@@ -119,8 +119,8 @@ Runnable LibraryRedundantOneHot(Operands& operands, const Json& params, Executor
 
 // A client's.
 
-Runnable CallSpikeCluster(Operands& operands, const Json& params, const Client& client) {
-  const SpikeClusterArgs args = {.v = operands.OnTheWire("v"),
+Runnable CallSpikeCluster(const OperandOf& operand, const Json& params, const Client& client) {
+  const SpikeClusterArgs args = {.v = operand("v"),
                                  .v_threshold = params.at("v_threshold").get<float>(),
                                  .options = ClusterOptions(params),
                                  .index_output = true};
@@ -130,22 +130,21 @@ Runnable CallSpikeCluster(Operands& operands, const Json& params, const Client& 
               });
 }
 
-Runnable CallFirstSpikeIndex(Operands& operands, const Json&, const Client& client) {
-  const FirstSpikeIndexArgs args = {.spikes = operands.OnTheWire("spikes"), .mask_dtype = DataType::kBit};
+Runnable CallFirstSpikeIndex(const OperandOf& operand, const Json&, const Client& client) {
+  const FirstSpikeIndexArgs args = {.spikes = operand("spikes"), .mask_dtype = DataType::kBit};
   return Make([args, client] { return Value(client.FirstSpikeIndex(args)); },
               [](const Tensor& mask) { return std::vector{Digest(FirstOnes(mask))}; });
 }
 
-Runnable CallKernelDotProduct(Operands& operands, const Json& params, const Client& client) {
-  const KernelDotProductArgs args = {
-      .x = operands.OnTheWire("x"), .y = operands.OnTheWire("y"), .kernel = KernelOf(params, "kernel")};
+Runnable CallKernelDotProduct(const OperandOf& operand, const Json& params, const Client& client) {
+  const KernelDotProductArgs args = {.x = operand("x"), .y = operand("y"), .kernel = KernelOf(params, "kernel")};
   return Make([args, client] { return Value(client.KernelDotProduct(args)); },
               [](const Tensor& ret) { return std::vector{Digest(ret)}; });
 }
 
-Runnable CallSpikeSimilarLoss(Operands& operands, const Json& params, const Client& client) {
-  const SpikeSimilarLossArgs args = {.spikes = operands.OnTheWire("spikes"),
-                                     .labels = operands.OnTheWire("labels"),
+Runnable CallSpikeSimilarLoss(const OperandOf& operand, const Json& params, const Client& client) {
+  const SpikeSimilarLossArgs args = {.spikes = operand("spikes"),
+                                     .labels = operand("labels"),
                                      .kernel = KernelOf(params, "kernel_type"),
                                      .compute_gradient = true};
   return Make([args, client] { return Value(client.SpikeSimilarLoss(args)); },
@@ -154,8 +153,8 @@ Runnable CallSpikeSimilarLoss(Operands& operands, const Json& params, const Clie
               });
 }
 
-Runnable CallRedundantOneHot(Operands& operands, const Json& params, const Client& client) {
-  const RedundantOneHotArgs args = {.labels = operands["labels"],
+Runnable CallRedundantOneHot(const OperandOf& operand, const Json& params, const Client& client) {
+  const RedundantOneHotArgs args = {.labels = operand("labels"),
                                     .num_classes = params.at("num_classes").get<int64_t>(),
                                     .n = params.at("n").get<int64_t>(),
                                     .mask_dtype = DataType::kBit};
@@ -165,7 +164,7 @@ Runnable CallRedundantOneHot(Operands& operands, const Json& params, const Clien
 
 struct Function {
   Runnable (*library)(Operands& operands, const Json& params, Executor& executor);
-  Runnable (*call)(Operands& operands, const Json& params, const Client& client);
+  Runnable (*call)(const OperandOf& operand, const Json& params, const Client& client);
 };
 
 const Function& Find(const std::string& name) {
@@ -187,8 +186,9 @@ Runnable LibraryFunction(const std::string& function, Operands& operands, const 
   return Find(function).library(operands, params, executor);
 }
 
-Runnable ClientFunction(const std::string& function, Operands& operands, const Json& params, const Client& client) {
-  return Find(function).call(operands, params, client);
+Runnable ClientFunction(const std::string& function, const OperandOf& operand, const Json& params,
+                        const Client& client) {
+  return Find(function).call(operand, params, client);
 }
 
 }  // namespace spikeserve::bench

@@ -26,8 +26,12 @@ struct Runnable {
 // the caller owns go into memory that is kept from run to run.
 Runnable LibraryFunction(const std::string& function, Operands& operands, const Json& params, Executor& executor);
 
+// An operand as it is sent, by name. It must stay as it is while the Runnable is used.
+using OperandOf = std::function<TensorView(const std::string& name)>;
+
 // The same, called with a client. 0/1 tensors and masks go as bits, steps as indices.
-Runnable ClientFunction(const std::string& function, Operands& operands, const Json& params, const Client& client);
+Runnable ClientFunction(const std::string& function, const OperandOf& operand, const Json& params,
+                        const Client& client);
 
 }  // namespace spikeserve::bench
 

@@ -46,7 +46,7 @@ class Bench:
             repetitions[name] = min(MOST_REPETITIONS, max(1, math.ceil(TURN_SECONDS / max(fastest, 1e-9))))
         end = time.monotonic() + self.budget
         turns = 0
-        while turns < 1 or (not self.quick and (turns < 5 or time.monotonic() < end) and turns < 100):
+        while turns < 1 or (not self.quick and (turns < 3 or time.monotonic() < end) and turns < 100):
             for name, run in variants.items():
                 seconds[name] += run(1 if self.quick else repetitions[name])
             turns += 1
@@ -95,6 +95,7 @@ class Measurement:
         self.sizes = {"input_bytes": sum(a.nbytes for a in self.arrays.values()), "output_bytes": self.output_bytes()}
         self.digests = {}
         self.formulations = []
+        self.shared_memory_in_use = False
 
     def output_bytes(self):
         """The results' as the library gives them."""
@@ -126,6 +127,7 @@ class Measurement:
                 self.digests[variant] = reply["digest"]
                 if "formulations" in reply:
                     self.formulations.append({"threads": request["threads"], "times": reply["formulations"]})
+            self.shared_memory_in_use = reply.get("shared_memory_in_use", self.shared_memory_in_use)
             return reply["seconds"]
         return run
 
@@ -146,9 +148,12 @@ class Measurement:
                     bench.blas, f"openblas {threads}", n=n, k=len(self.arrays["y"]), m=m, threads=threads)
         return variants
 
-    def client_variants(self, server):
-        return {route: self.asked(self.bench.driver, route, what="client", address=address, **self.call)
-                for route, address in server.addresses.items()}
+    def client_variants(self, server, shared):
+        variants = {route: self.asked(self.bench.driver, route, what="client", address=address, **self.call)
+                    for route, address in server.addresses.items()}
+        variants["shm"] = self.asked(self.bench.driver, "shm", what="client", address=shared.addresses["uds"],
+                                     shared_memory=True, **self.call)
+        return variants
 
     def echo_variants(self, echo):
         variants = {}
@@ -214,14 +219,18 @@ class Measurement:
 
     def run_calls(self):
         spikeserve, echo = self.start_servers()
+        # Memory that is shared counts as the server's, too: so it is shared with another server.
+        shared = Server([*self.bench.spikeserve, "--shared-memory"], self.bench.folder, name="shared")
         try:
-            variants = {**self.local_variants(), **self.client_variants(spikeserve), **self.echo_variants(echo)}
+            variants = {**self.local_variants(), **self.client_variants(spikeserve, shared), **self.echo_variants(echo)}
             times = self.bench.take_turns(variants)
+            if not self.shared_memory_in_use:
+                del times["shm"]  # The operands are too small for it, and were sent.
             self.sizes["peak_memory"] = spikeserve.peak_memory()
             return times
         finally:
-            spikeserve.close()
-            echo.close()
+            for server in (spikeserve, shared, echo):
+                server.close()
 
     def run_load(self):
         """The p50 of one call at a time, and the time per call of 32 at a time."""

@@ -1,6 +1,7 @@
 #include "bench/operands.h"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -32,6 +33,7 @@ void Operands::Use(const Json& paths) {
   if (paths == paths_) return;
   arrays_.clear();
   repeated_.clear();
+  shared_.clear();
   on_the_wire_.clear();
   floats_.clear();
   paths_ = nullptr;
@@ -49,6 +51,17 @@ TensorView Operands::OnTheWire(const std::string& name) {
   if (const auto repeated = repeated_.find(name); repeated != repeated_.end()) return repeated->second.view();
   auto it = on_the_wire_.find(name);
   if (it == on_the_wire_.end()) it = on_the_wire_.emplace(name, ForTheWire((*this)[name])).first;
+  return it->second;
+}
+
+TensorView Operands::Shared(const Client& client, const std::string& address, const std::string& name) {
+  const auto key = std::make_pair(address, name);
+  auto it = shared_.find(key);
+  if (it == shared_.end()) {
+    const TensorView operand = OnTheWire(name);
+    it = shared_.emplace(key, client.NewTensor(operand.dtype(), operand.shape())).first;
+    std::memcpy(it->second.data(), operand.data(), static_cast<size_t>(operand.byte_size()));
+  }
   return it->second;
 }
 

@@ -5,9 +5,11 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "bench/repeated_tensor.h"
 #include "bench/worker.h"
+#include "spikeserve/client/client.h"
 #include "spikeserve/compute/matrix.h"
 #include "spikeserve/compute/tensor.h"
 
@@ -31,6 +33,9 @@ class Operands {
   const Tensor& operator[](const std::string& name) const { return arrays_.at(name); }
   // As ForTheWire, with the rows as often as was asked for; made at the first use.
   TensorView OnTheWire(const std::string& name);
+  // The same, not repeated, in memory that the client shares with its server (Client::NewTensor); `address` is the
+  // server's.
+  TensorView Shared(const Client& client, const std::string& address, const std::string& name);
   // Not repeated; made at the first use.
   const RowMatrix<float>& Floats(const std::string& name);
 
@@ -39,6 +44,7 @@ class Operands {
   std::map<std::string, Tensor> arrays_;
   std::map<std::string, Tensor> on_the_wire_;
   std::map<std::string, RepeatedTensor> repeated_;
+  std::map<std::pair<std::string, std::string>, Tensor> shared_;
   std::map<std::string, RowMatrix<float>> floats_;
 };
 

@@ -48,8 +48,8 @@ class Server:
     `addresses` has them by "tcp" and "uds".
     """
 
-    def __init__(self, command, folder):
-        path = pathlib.Path(folder) / f"{pathlib.Path(command[0]).name}.sock"
+    def __init__(self, command, folder, name=None):
+        path = pathlib.Path(folder) / f"{name or pathlib.Path(command[0]).name}.sock"
         path.unlink(missing_ok=True)
         self.process = subprocess.Popen([*command, "--listen=127.0.0.1:0", f"--listen=unix:{path}"],
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -1,6 +1,7 @@
 // Kernel products and what they are made of, beside OpenBLAS on the same operands; spikes have a rate of 0.2. The last
-// argument of a benchmark is its number of threads. "MAC/s" are multiplications and additions, those that symmetry saves
-// counted as done, so that rates compare with sgemm's; "peak" the fraction of what the machine's popcounts could do.
+// argument of a benchmark is its number of threads. "MAC/s" are multiplications and additions, those that symmetry
+// saves counted as done, so that rates compare with sgemm's; "peak" the fraction of what the machine's popcounts could
+// do.
 
 #include <cstdint>
 #include <optional>
@@ -121,8 +122,7 @@ void FloatsLinearXY(benchmark::State& state) {
   Kernels(state, Floats(state.range(0), state.range(1)), Floats(state.range(0), state.range(1), 2), LinearKernel{});
 }
 void FloatsGaussianXY(benchmark::State& state) {
-  Kernels(state, Floats(state.range(0), state.range(1)), Floats(state.range(0), state.range(1), 2),
-          GaussianKernel{20});
+  Kernels(state, Floats(state.range(0), state.range(1)), Floats(state.range(0), state.range(1), 2), GaussianKernel{20});
 }
 void SpikesByFloats(benchmark::State& state) {
   Kernels(state, Spikes(state.range(0), state.range(1)), Floats(state.range(0), state.range(1)), LinearKernel{});
@@ -146,6 +146,56 @@ BENCHMARK(FloatsGaussian)->Apply(Sizes);
 BENCHMARK(FloatsGaussianXY)->Apply(Sizes);
 BENCHMARK(SpikesByFloats)->Apply(Sizes);
 
+RowMatrix<uint8_t> Labels(int64_t samples) {
+  return RowMatrix<uint8_t>::NullaryExpr(
+      samples, 10, [](Eigen::Index i, Eigen::Index c) { return static_cast<uint8_t>(i % 10 == c); });
+}
+
+// From bits where `Bits` and else from floats, 0/1 or others; with the gradient where `Gradient`.
+template <bool kGradient>
+void Loss(benchmark::State& state, const RowMatrix<float>& x, bool bits, const Kernel& kernel) {
+  Threads threads(state.range(2));
+  const RowMatrix<uint8_t> labels = Labels(x.rows());
+  std::optional<BitMatrix> packed;
+  if (bits) packed = BitMatrix::Pack<float>(x);
+  RowMatrix<float> grad(x.rows(), x.cols());
+  std::optional<MutableMatrixView<float>> grad_view;
+  if (kGradient) grad_view.emplace(grad);
+  for (auto _ : state) {
+    const auto loss =
+        bits ? SpikeSimilarLoss<float>(*packed, labels, kernel, LossType::kMse, grad_view, threads)
+             : SpikeSimilarLoss<float>(MatrixView<float>(x), labels, kernel, LossType::kMse, grad_view, threads);
+    if (!loss.ok()) state.SkipWithError("failed");
+  }
+  SetProducts(state, x.rows(), x.rows(), x.cols() * (kGradient ? 2 : 1));
+}
+
+void BitsLossGaussian(benchmark::State& state) {
+  Loss<false>(state, Spikes(state.range(0), state.range(1)), true, GaussianKernel{20});
+}
+void BitsLossLinear(benchmark::State& state) {
+  Loss<false>(state, Spikes(state.range(0), state.range(1)), true, LinearKernel{});
+}
+void BitsGradientGaussian(benchmark::State& state) {
+  Loss<true>(state, Spikes(state.range(0), state.range(1)), true, GaussianKernel{20});
+}
+void BitsGradientLinear(benchmark::State& state) {
+  Loss<true>(state, Spikes(state.range(0), state.range(1)), true, LinearKernel{});
+}
+void SpikesGradientLinear(benchmark::State& state) {
+  Loss<true>(state, Spikes(state.range(0), state.range(1)), false, LinearKernel{});
+}
+void FloatsGradientLinear(benchmark::State& state) {
+  Loss<true>(state, Floats(state.range(0), state.range(1)), false, LinearKernel{});
+}
+
+BENCHMARK(BitsLossGaussian)->Apply(Sizes);
+BENCHMARK(BitsLossLinear)->Apply(Sizes);
+BENCHMARK(BitsGradientGaussian)->Apply(Sizes);
+BENCHMARK(BitsGradientLinear)->Apply(Sizes);
+BENCHMARK(SpikesGradientLinear)->Apply(Sizes);
+BENCHMARK(FloatsGradientLinear)->Apply(Sizes);
+
 // range(0) elements, by range(1) threads.
 template <typename Scalar>
 void Pack(benchmark::State& state) {
@@ -160,5 +210,3 @@ BENCHMARK(Pack<double>)->ArgsProduct({{10'240'000}, {1, 2}})->Unit(benchmark::kM
 
 }  // namespace
 }  // namespace spikeserve
-
-BENCHMARK_MAIN();

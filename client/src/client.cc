@@ -1,17 +1,25 @@
 #include "spikeserve/client/client.h"
 
+#include <optional>
 #include <utility>
 
+#include "absl/base/macros.h"
 #include "connection.h"
 #include "runtime/engine.h"
 #include "spikeserve/compute/field_error.h"
+#include "spikeserve/compute/shape.h"
 #include "status_macros.h"
 
 namespace spikeserve {
 
 absl::StatusOr<Client> Client::Connect(std::string_view target, const ConnectOptions& options) {
   if (target.empty()) return InvalidField("target", "empty", "HOST:PORT or unix:PATH");
-  return Client(MakeRetryConnection(MakeGrpcConnection(target, options), options.retry, GrpcTimer()));
+  std::shared_ptr<Connection> connection =
+      MakeRetryConnection(MakeGrpcConnection(target, options), options.retry, GrpcTimer());
+  if (options.shared_memory) {
+    SPIKESERVE_ASSIGN_OR_RETURN(connection, MakeSharedMemoryConnection(std::move(connection), target, options));
+  }
+  return Client(std::move(connection));
 }
 
 absl::StatusOr<Client> Client::InProcess(const InProcessOptions& options) {
@@ -19,6 +27,16 @@ absl::StatusOr<Client> Client::InProcess(const InProcessOptions& options) {
   engine_options.threads = options.threads;
   return Client(MakeInProcessConnection(std::make_unique<server::Engine>(std::move(engine_options))));
 }
+
+Tensor Client::NewTensor(DataType dtype, Shape shape) const {
+  const std::optional<int64_t> size = ByteCount(dtype, shape);
+  ABSL_HARDENING_ASSERT(size.has_value());
+  std::shared_ptr<uint8_t> buffer = connection_->NewTensorBuffer(static_cast<size_t>(*size));
+  auto* bytes = reinterpret_cast<std::byte*>(buffer.get());
+  return Tensor(dtype, std::move(shape), std::shared_ptr<std::byte>(std::move(buffer), bytes));
+}
+
+bool Client::shared_memory_in_use() const { return connection_->shared_memory_in_use(); }
 
 Client::ResultOr<SpikeClusterArgs> Client::SpikeCluster(const SpikeClusterArgs& a, const CallOptions& o) const {
   return Call(a, o);

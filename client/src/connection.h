@@ -1,4 +1,5 @@
-// How a client's calls reach an engine. In-process and remote are two connections; retries are a third, around another.
+// How a client's calls reach an engine. In-process and remote are two connections; retries and shared memory are
+// others, around one.
 
 #ifndef SPIKESERVE_CLIENT_CONNECTION_H_
 #define SPIKESERVE_CLIENT_CONNECTION_H_
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "codec/envelope.h"
 #include "memory/buffer_pool.h"
@@ -31,6 +33,8 @@ struct Rpc {
   const codec::Envelope* request;
   codec::Envelope* response;
   absl::Time deadline;
+  // Whether the call changes anything on the server.
+  bool has_side_effects = true;
 };
 
 // What a streaming call sends and receives: the messages of one call on a tensor that goes in pieces.
@@ -68,6 +72,13 @@ class Connection {
 
   // For the elements of requests and responses.
   virtual BufferPool& buffers() = 0;
+
+  // For a tensor that the caller makes for calls: like a buffer of buffers(), but in memory that needs not be copied
+  // where there is such.
+  virtual std::shared_ptr<uint8_t> NewTensorBuffer(size_t size) { return buffers().Take(size); }
+
+  // Whether the server reads large tensors where the client has them.
+  virtual bool shared_memory_in_use() const { return false; }
 };
 
 // The server at `target`.
@@ -85,6 +96,12 @@ Timer GrpcTimer();
 // Repeats calls on `inner` as `policy` says.
 std::shared_ptr<Connection> MakeRetryConnection(std::shared_ptr<Connection> inner, const RetryPolicy& policy,
                                                 Timer timer);
+
+// Hands the large tensors of calls on `inner`, which leads to the server at `target`, over in shared memory where the
+// server takes it. INVALID_ARGUMENT for a target that is not "unix:PATH".
+absl::StatusOr<std::shared_ptr<Connection>> MakeSharedMemoryConnection(std::shared_ptr<Connection> inner,
+                                                                       std::string_view target,
+                                                                       const ConnectOptions& options);
 
 }  // namespace spikeserve
 

@@ -3,10 +3,10 @@
 #ifndef SPIKESERVE_CLIENT_DISPOSE_H_
 #define SPIKESERVE_CLIENT_DISPOSE_H_
 
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "runtime/compute_pool.h"
 
 namespace spikeserve {
@@ -37,21 +37,20 @@ class Disposals {
   // for by them, and so does not wait.
   ~Disposals() {
     if (InCallback()) return;
-    absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(
-        +[](int* running) { return *running == 0; }, &running_));
+    std::unique_lock lock(mutex_);
+    all_ended_.wait(lock, [this] { return running_ == 0; });
   }
 
   template <typename T>
   void Start(T* object) {
     {
-      absl::MutexLock lock(&mutex_);
+      const std::lock_guard lock(mutex_);
       ++running_;
     }
     std::thread([this, object] {
       delete object;
-      absl::MutexLock lock(&mutex_);
-      --running_;
+      const std::lock_guard lock(mutex_);
+      if (--running_ == 0) all_ended_.notify_all();
     }).detach();
   }
 
@@ -61,8 +60,9 @@ class Disposals {
  private:
   Disposals() = default;
 
-  absl::Mutex mutex_;
-  int running_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::mutex mutex_;
+  int running_ = 0;  // Guarded by mutex_.
+  std::condition_variable all_ended_;
 };
 
 // Deletes `object`, whose destructor waits for the threads that run callbacks: where the calling thread is one of them

@@ -12,6 +12,7 @@
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
+#include "runtime/happens_before.h"
 
 namespace spikeserve {
 namespace {
@@ -51,23 +52,28 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
     if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
     exchange_->Begin();
     stub.PrepareBidiStreamingCall(&context_, std::string(exchange_->path()), grpc::StubOptions(), this);
+    server::HappensBefore(this);
     StartRead(&incoming_);
     WriteNext();
     StartCall();
   }
 
   void OnWriteDone(bool ok) override {
+    server::HappensAfter(this);
     if (ok) WriteNext();  // Otherwise the call has ended, and OnDone tells why.
   }
   void OnReadDone(bool ok) override {
+    server::HappensAfter(this);
     if (!ok) return;
     absl::StatusOr<codec::Envelope> response = ReadResponse(incoming_, exchange_->response_prototype(), buffers_);
     absl::Status status = response.ok() ? exchange_->Receive(*std::move(response)) : std::move(response).status();
+    server::HappensBefore(this);
     if (status.ok()) return StartRead(&incoming_);
     failure_ = std::move(status);
     context_.TryCancel();
   }
   void OnDone(const grpc::Status& status) override {
+    server::HappensAfter(this);
     const CallbackScope scope;
     absl::Status result = failure_.ok() ? WithHint(rpc::FromGrpc(status)) : std::move(failure_);
     const std::function<void(absl::Status)> done = std::move(done_);
@@ -81,6 +87,7 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
     const std::optional<codec::Envelope> message = exchange_->Send();
     if (!message) return StartWritesDone();
     outgoing_ = rpc::ToByteBuffer(*message);
+    server::HappensBefore(this);
     StartWrite(&outgoing_);
   }
 
@@ -106,18 +113,20 @@ class GrpcConnection final : public Connection {
     if (rpc.deadline != absl::InfiniteFuture()) state->context.set_deadline(absl::ToChronoTime(rpc.deadline));
 
     stub_.UnaryCall(&state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
-                    [this, state, response = rpc.response, done = std::move(done)](const grpc::Status& status) mutable {
+                    server::HandedOver([this, state, response = rpc.response,
+                                        done = std::move(done)](const grpc::Status& status) mutable {
                       const CallbackScope scope;
                       absl::Status result = WithHint(rpc::FromGrpc(status));
                       if (status.ok()) {
-                        absl::StatusOr<codec::Envelope> read = ReadResponse(state->response, *response->message, buffers_);
+                        absl::StatusOr<codec::Envelope> read =
+                            ReadResponse(state->response, *response->message, buffers_);
                         result = read.status();
                         if (read.ok()) *response = *std::move(read);
                       }
                       // The context holds the channel: see Dispose.
                       state.reset();
                       std::exchange(done, nullptr)(std::move(result));
-                    });
+                    }));
   }
 
   int64_t stream_above_bytes() const override { return stream_above_bytes_; }

@@ -11,7 +11,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-
 #include "spikeserve/compute/shape.h"
 #include "spikeserve/compute/tensor.h"
 
@@ -20,8 +19,8 @@ namespace spikeserve {
 // Large enough that a message costs little beside its bytes, and small enough to stay in a cache.
 inline constexpr int64_t kPieceBytes = int64_t{1} << 20;
 
-// The rows of a tensor, some at a time: a row is all that belongs to one index of the first `row_dimensions` dimensions.
-// A view of the tensor.
+// The rows of a tensor, some at a time: a row is all that belongs to one index of the first `row_dimensions`
+// dimensions. A view of the tensor.
 class RowPieces {
  public:
   // Pieces have as many rows as fit into kPieceBytes with `other_bytes_per_row` for what the response has for a row, at

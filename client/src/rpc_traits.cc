@@ -11,8 +11,10 @@ MethodInfo FindMethod(const google::protobuf::Descriptor* request) {
     for (int m = 0; m < file->service(s)->method_count(); ++m) {
       const google::protobuf::MethodDescriptor* method = file->service(s)->method(m);
       if (method->input_type() != request) continue;
+      const auto level = method->options().idempotency_level();
       return {absl::StrCat("/", method->service()->full_name(), "/", method->name()),
-              method->options().idempotency_level() != google::protobuf::MethodOptions::IDEMPOTENCY_UNKNOWN};
+              level != google::protobuf::MethodOptions::IDEMPOTENCY_UNKNOWN,
+              level != google::protobuf::MethodOptions::NO_SIDE_EFFECTS};
     }
   }
   return {};

@@ -95,6 +95,7 @@ struct RpcTraits;
 struct MethodInfo {
   std::string path;
   bool repeatable;
+  bool has_side_effects;
 };
 MethodInfo FindMethod(const google::protobuf::Descriptor* request);
 
@@ -116,7 +117,12 @@ void Client::Launch(const Args& args, const CallOptions& options, std::shared_pt
   if constexpr (requires { request->has_step(); }) repeatable |= request->has_step();
   state->request = std::move(request).Release();
   state->response.message = std::make_unique<typename Traits::Response>();
-  const Rpc rpc{method.path, repeatable, &state->request, &state->response, absl::Now() + options.timeout};
+  const Rpc rpc{method.path,
+                repeatable,
+                &state->request,
+                &state->response,
+                absl::Now() + options.timeout,
+                method.has_side_effects};
   connection_->Start(rpc, [state, done = std::move(done)](absl::Status status) {
     state->request = {};
     ResponseReader<typename Traits::Response> response(state->response);

@@ -7,6 +7,7 @@
 #include "bit_blocks.h"
 #include "kernel_function.h"
 #include "operands.h"
+#include "simd/panel_product.h"
 #include "simd/subset_sums.h"
 #include "simd/transpose.h"
 #include "squared_distance.h"
@@ -45,7 +46,7 @@ class MixedTiles {
         panels_(DenseOperand<Scalar, Scalar>(dense).Pack(0, dense.cols(), executor)) {
     if (!TakesDistance(kernel)) return;
     norms_.assign(static_cast<size_t>(panels_.count() * kLanes), 0);
-    AddSquaredNorms(panels_, norms_);
+    simd::AddSquaredNorms(panels_, norms_.data());
     ones_ = CountOnes(bits);
   }
 

@@ -1,7 +1,6 @@
 #include "operands.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "bit_words.h"
@@ -13,24 +12,6 @@ namespace {
 
 // The multiplications of floats that take as long as 64 bytes of a panel.
 constexpr double kPackCost = 500;
-
-template <typename T>
-void AddSquares(const Panels<T>& panels, std::vector<double>& norms) {
-  constexpr int64_t kLanes = Panels<T>::kLanes;
-  for (int64_t p = 0; p < panels.count(); ++p) {
-    const T* panel = panels.panel(p);
-    double sums[kLanes] = {};
-    for (int64_t k = 0; k < panels.depth(); ++k) {
-      for (int64_t lane = 0; lane < kLanes; ++lane) {
-        const double element = panel[k * kLanes + lane];
-        sums[lane] += element * element;
-      }
-    }
-    for (int64_t row = p * kLanes; row < std::min(panels.rows(), (p + 1) * kLanes); ++row) {
-      norms[row] += sums[row - p * kLanes];
-    }
-  }
-}
 
 }  // namespace
 
@@ -83,17 +64,6 @@ Panels<uint64_t> BitOperand::Pack(int64_t begin, int64_t depth, Executor& /*exec
     }
   }
   return panels;
-}
-
-void AddSquaredNorms(const Panels<float>& panels, std::vector<double>& norms) { AddSquares(panels, norms); }
-void AddSquaredNorms(const Panels<double>& panels, std::vector<double>& norms) { AddSquares(panels, norms); }
-
-void AddSquaredNorms(const Panels<uint64_t>& panels, std::vector<int32_t>& norms) {
-  constexpr int64_t kLanes = Panels<uint64_t>::kLanes;
-  for (int64_t row = 0; row < panels.rows(); ++row) {
-    const uint64_t* words = panels.panel(row / kLanes) + row % kLanes;
-    for (int64_t k = 0; k < panels.depth(); ++k) norms[row] += std::popcount(words[k * kLanes]);
-  }
 }
 
 template <typename T, typename Scalar>

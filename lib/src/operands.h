@@ -52,11 +52,6 @@ class BitOperand {
   BitMatrixView bits_;
 };
 
-// Adds to norms[i] the square of row i: for bits the number of its ones.
-void AddSquaredNorms(const Panels<float>& panels, std::vector<double>& norms);
-void AddSquaredNorms(const Panels<double>& panels, std::vector<double>& norms);
-void AddSquaredNorms(const Panels<uint64_t>& panels, std::vector<int32_t>& norms);
-
 // A row in the middle of those of x and y, as T. Differences of rows are more accurate when it is taken from both: the
 // squares, from which those of the differences are computed, are smaller. 0 where the middle is not finite.
 template <typename T, typename Scalar>

@@ -44,8 +44,8 @@ class RowProducts {
       const int64_t count = std::min(piece, depth - k);
       x_.emplace(x.Pack(k, count, executor));
       if (y != nullptr) y_.emplace(y->Pack(k, count, executor));
-      if (norms) AddSquaredNorms(*x_, x_norms_);
-      if (norms && y != nullptr) AddSquaredNorms(*y_, y_norms_);
+      if (norms) simd::AddSquaredNorms(*x_, x_norms_.data());
+      if (norms && y != nullptr) simd::AddSquaredNorms(*y_, y_norms_.data());
       if (few) simd::AddPanelProduct(*x_, {0, x.rows()}, y_panels(), {0, y_rows}, products_.data(), kLanes);
     }
   }

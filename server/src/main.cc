@@ -59,6 +59,8 @@ int main(int argc, char** argv) {
   spikeserve::server::Limits& limits = options.engine.limits;
   double idle_seconds = absl::ToDoubleSeconds(limits.network_idle_timeout);
   double drain_seconds = 30;
+  bool share_memory = false;
+  spikeserve::shared_memory::Quota shared_memory;
 
   app.add_option("--listen", options.listen, "HOST:PORT (port 0: a free one) or unix:PATH; may be repeated")
       ->capture_default_str();
@@ -77,6 +79,10 @@ int main(int argc, char** argv) {
   add_limit("--max-idle-buffer-bytes", limits.max_idle_buffer_bytes, "Bytes of buffers kept for the next call", kMany);
   add_limit("--max-networks", limits.max_networks, "Networks held at the same time", kMany);
   add_limit("--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together", kMany);
+  app.add_flag("--shared-memory", share_memory,
+               "Let clients on each --listen=unix:PATH hand over memory, on the socket PATH.shm");
+  add_limit("--max-shared-memory-bytes", shared_memory.max_bytes, "Bytes of memory that one user's clients share",
+            kMany);
   app.add_option("--network-idle-timeout", idle_seconds, "Seconds after which a network without calls expires")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -91,5 +97,6 @@ int main(int argc, char** argv) {
     return code == 0 ? 0 : 2;
   }
   limits.network_idle_timeout = absl::Seconds(idle_seconds);
+  if (share_memory) options.shared_memory = shared_memory;
   return Serve(options, absl::Seconds(drain_seconds));
 }

@@ -34,6 +34,8 @@ def main():
             assert times["tcp x32"]["median"] > 0 and times["echo tcp x32"]["median"] > 0
         else:
             assert times["gather tcp"]["median"] > 0
+        if workload.name.startswith("32 MB"):
+            assert times["shm"]["median"] > 0
         for size in ("request_bytes", "response_bytes", "peak_memory"):
             assert result["sizes"][size] > 0, (workload.name, size)
     points = collected["linearity"]

@@ -1,8 +1,8 @@
 #include "spikeserve/client/client.h"
 
+#include <future>
 #include <type_traits>
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/client/health.h"
@@ -40,7 +40,7 @@ TEST(Client, HealthOfAServerThatCannotBeReachedIsUnavailable) {
 }
 
 TEST(Client, TheLastReferenceMayGoInACallback) {
-  absl::Notification done;
+  std::promise<void> done;
   {
     auto client = Client::InProcess();
     ASSERT_TRUE(client.ok());
@@ -49,10 +49,10 @@ TEST(Client, TheLastReferenceMayGoInACallback) {
     kept->Start<KernelDotProductArgs>({.x = x, .kernel = GaussianKernel{1}}, {}, [kept, &done](auto result) {
       EXPECT_TRUE(result.ok());
       delete kept;
-      done.Notify();
+      done.set_value();
     });
   }
-  done.WaitForNotification();
+  done.get_future().wait();
 }
 
 TEST(Client, AMovedHandleDeletesItsNetworkOnce) {

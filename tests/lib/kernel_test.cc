@@ -180,6 +180,33 @@ TEST(KernelDotProduct, OfSpikesIsExact) {
   EXPECT_EQ(Compute<float>(x, x, PolynomialKernel{2}), (Naive<float>(x, x, PolynomialKernel{2}).cast<float>()));
 }
 
+TEST(KernelDotProduct, OfSpikesAndFloatsIsAsAccurateAndTheSameOnEveryTarget) {
+  testing::SplitExecutor split;
+  for (const int depth : {37, 300, 1300}) {
+    const RowMatrix<float> x = testing::RandomSpikes(2049 + 70, depth, 0.3, depth);
+    const RowMatrix<float> y = testing::RandomNormal<float>(19, depth, depth);
+    for (const Kernel& kernel : kKernels) {
+      const RowMatrix<double> exact = Naive<float>(x, y, kernel);
+      const RowMatrix<float> in_floats = InFloats(x, y, kernel);
+      const RowMatrix<float> ret = Compute<float>(x, y, kernel, split);
+      ExpectAsAccurateAsFloats(ret, in_floats, exact);
+      ExpectRounded<double>(Compute<double>(x.cast<double>(), y.cast<double>(), kernel), exact);
+      testing::ForEachTarget([&] {
+        EXPECT_EQ(Compute<float>(x, y, kernel), ret);
+        EXPECT_EQ(Compute<float>(y, x, kernel), ret.transpose());
+      });
+    }
+  }
+}
+
+TEST(KernelDotProduct, AGaussianOfSpikesAndCloseFloatsIsAccurate) {
+  const RowMatrix<float> x = testing::RandomSpikes(100, 800, 0.3, 1);
+  const RowMatrix<float> y = x.topRows(50) + testing::RandomNormal<float>(50, 800, 2) * 1e-3f;
+  const RowMatrix<double> exact = Naive<float>(x, y, GaussianKernel{0.02});
+  const RowMatrix<float> got = Compute<float>(x, y, GaussianKernel{0.02});
+  for (int i = 0; i < 50; ++i) EXPECT_NEAR(got(i, i), exact(i, i), 1e-6 * exact(i, i));
+}
+
 template <typename Scalar>
 RowMatrix<Scalar> ComputeBits(const BitMatrixView& x, const BitMatrixView& y, const Kernel& kernel,
                               Executor& executor = InlineExecutor()) {

@@ -7,11 +7,14 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/compute_test_util.h"
+#include "lib/simd_targets.h"
+#include "spikeserve/compute/bit_matrix.h"
 
 namespace spikeserve {
 namespace {
@@ -117,7 +120,7 @@ TEST(SpikeSimilarLoss, IsThatOfTheDefinitionForAnyShapeAndThreads) {
   const int depths[] = {0, 1, 7, 65, 513};
   const int classes[] = {0, 1, 5, 64, 65, 130};
   uint32_t seed = 0;
-  for (const int samples : {1, 2, 3, 13, 64, 65, 130}) {
+  for (const int samples : {1, 2, 3, 13, 64, 65, 130, 300}) {
     for (const Kernel& kernel : kKernels) {
       for (const LossType loss_type : kLossTypes) {
         if (!Defined(kernel, loss_type)) continue;
@@ -142,6 +145,140 @@ TEST(SpikeSimilarLoss, IsThatOfTheDefinitionForAnyShapeAndThreads) {
       }
     }
   }
+}
+
+// The gradient as a library computes it that has nothing but floats; of kMse.
+RowMatrix<float> GradientInFloats(const RowMatrix<float>& x, const RowMatrix<uint8_t>& labels, const Kernel& kernel) {
+  using Square = Eigen::Array<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const Eigen::VectorXf norms = x.rowwise().norm();
+  const Square products = x * x.transpose();
+  const Square wanted = (labels.cast<float>() * labels.cast<float>().transpose()).array().min(1.0f);
+  const float scale = 4 / static_cast<float>(x.rows() * x.rows());
+  Square other;  // The derivatives of the loss with respect to products, or to half of the negative distances.
+  if (const auto* sigmoid = std::get_if<SigmoidKernel>(&kernel)) {
+    const float alpha = static_cast<float>(sigmoid->alpha);
+    const Square p = 1 / (1 + (-alpha * products).exp());
+    other = scale * (p - wanted) * alpha * p * (1 - p);
+  } else if (const auto* polynomial = std::get_if<PolynomialKernel>(&kernel)) {
+    const float d = static_cast<float>(polynomial->d);
+    other = scale * (products.pow(d) - wanted) * d * products.pow(d - 1);
+  } else if (const auto* gaussian = std::get_if<GaussianKernel>(&kernel)) {
+    const float variance = static_cast<float>(gaussian->sigma * gaussian->sigma);
+    const Square squares = norms.array().square().replicate(1, x.rows());
+    const Square p = ((squares + squares.transpose() - 2 * products) / (-2 * variance)).exp();
+    other = scale * (p - wanted) * p / variance;
+    return other.matrix() * x - other.rowwise().sum().matrix().asDiagonal() * x;
+  } else {
+    const Square norm_products = (norms * norms.transpose()).array() + 1e-8f;
+    const Square p = products / norm_products;
+    other = scale * (p - wanted) / norm_products;
+    const Eigen::VectorXf self = (other * p).matrix() * norms;
+    return other.matrix() * x - (self.array() / norms.array()).matrix().asDiagonal() * x;
+  }
+  return other.matrix() * x;
+}
+
+// The gradient of floats is as accurate as GradientInFloats, that of doubles standing for the exact one.
+void ExpectAccurateGradient(const RowMatrix<float>& x, const RowMatrix<uint8_t>& labels, const Kernel& kernel) {
+  const RowMatrix<double> x2 = x.cast<double>();
+  RowMatrix<double> exact(x.rows(), x.cols());
+  const auto exact_loss =
+      SpikeSimilarLoss<double>(x2, labels, kernel, LossType::kMse, MutableMatrixView<double>(exact));
+  RowMatrix<float> grad(x.rows(), x.cols());
+  const auto loss = SpikeSimilarLoss<float>(x, labels, kernel, LossType::kMse, MutableMatrixView<float>(grad));
+  ASSERT_TRUE(loss.ok()) << loss.status();
+  EXPECT_NEAR(*loss, *exact_loss, 1e-6 * *exact_loss);
+  const double error = (grad.cast<double>() - exact).cwiseAbs().maxCoeff();
+  const double usual = (GradientInFloats(x, labels, kernel).cast<double>() - exact).cwiseAbs().maxCoeff();
+  EXPECT_LE(error, std::max(2 * usual, 1e-6 * exact.cwiseAbs().maxCoeff())) << "kernel " << kernel.index();
+}
+
+TEST(SpikeSimilarLoss, GradientOfManyFloatsIsAsAccurateAsFloats) {
+  const RowMatrix<uint8_t> labels = RandomLabels(300, 10, 1);
+  const RowMatrix<float> spikes = testing::RandomSpikes(300, 113, 0.3, 2);
+  const RowMatrix<float> floats = testing::RandomNormal<float>(300, 113, 3).cwiseAbs();
+  for (const Kernel& kernel :
+       {Kernel(LinearKernel{}), Kernel(PolynomialKernel{2}), Kernel(SigmoidKernel{0.1}), Kernel(GaussianKernel{5})}) {
+    testing::ForEachTarget([&] {
+      ExpectAccurateGradient(spikes, labels, kernel);
+      ExpectAccurateGradient(floats, labels, kernel);
+    });
+  }
+}
+
+TEST(SpikeSimilarLoss, OfBitsIsThatOfSpikesOnEveryTarget) {
+  uint32_t seed = 20;
+  // Few enough for sums in double, and more.
+  for (const auto& [samples, depth] : {std::pair(7, 3), std::pair(40, 130), std::pair(200, 97), std::pair(33, 2111)}) {
+    const RowMatrix<uint8_t> labels = RandomLabels(samples, 7, ++seed);
+    const RowMatrix<float> spikes = testing::RandomSpikes(samples, depth, 0.3, seed);
+    // Unaligned, with garbage beyond the last column.
+    const BitMatrix packed = *BitMatrix::Pack<float>(spikes);
+    const int64_t bytes = (depth + 7) / 8;
+    std::vector<uint8_t> memory(1 + samples * bytes);
+    for (int r = 0; r < samples; ++r) {
+      std::copy_n(packed.row(r), bytes, memory.begin() + 1 + r * bytes);
+      if (depth % 8 != 0) memory[r * bytes + bytes] |= static_cast<uint8_t>(0xff << (depth % 8));
+    }
+    const BitMatrixView bits(memory.data() + 1, samples, depth);
+    for (const Kernel& kernel : kKernels) {
+      for (const LossType loss_type : kLossTypes) {
+        if (!Defined(kernel, loss_type)) continue;
+        RowMatrix<float> expected_grad(samples, depth);
+        const auto expected =
+            SpikeSimilarLoss<float>(spikes, labels, kernel, loss_type, MutableMatrixView<float>(expected_grad));
+        ASSERT_TRUE(expected.ok()) << expected.status();
+        testing::ForEachTarget([&] {
+          RowMatrix<float> grad = RowMatrix<float>::Constant(samples, depth, -7);
+          EXPECT_EQ(*SpikeSimilarLoss<float>(bits, labels, kernel, loss_type, MutableMatrixView<float>(grad)),
+                    *expected);
+          EXPECT_EQ(grad, expected_grad);
+          EXPECT_EQ(*SpikeSimilarLoss<float>(bits, labels, kernel, loss_type), *expected);
+        });
+        RowMatrix<double> double_grad(samples, depth);
+        EXPECT_EQ(*SpikeSimilarLoss<double>(bits, labels, kernel, loss_type, MutableMatrixView<double>(double_grad)),
+                  *expected);
+        EXPECT_LE((double_grad - expected_grad.cast<double>()).cwiseAbs().maxCoeff(),
+                  1e-5 * double_grad.cwiseAbs().maxCoeff());
+      }
+    }
+  }
+}
+
+TEST(SpikeSimilarLoss, BceOfBitsNamesTheFirstPair) {
+  BitMatrix spikes(400, 90);
+  const RowMatrix<uint8_t> labels = RowMatrix<uint8_t>::Ones(400, 1);
+  for (const int c : {1, 30, 89}) {
+    spikes.Set(321, c);
+    spikes.Set(70, c);
+  }
+  spikes.Set(12, 30);
+  testing::SplitExecutor split;
+  RowMatrix<float> grad(400, 90);
+  // Of samples 12 and 70 it is 1, which is allowed.
+  EXPECT_EQ(testing::Refusal(SpikeSimilarLoss<float>(spikes, labels, PolynomialKernel{1}, LossType::kBce,
+                                                     MutableMatrixView<float>(grad), split)
+                                 .status(),
+                             "loss_type"),
+            "loss_type: binary cross entropy with a similarity of 3 of samples 70 and 70; need similarities in [0, 1]");
+  EXPECT_THAT(
+      testing::Refusal(
+          SpikeSimilarLoss<float>(spikes, labels, PolynomialKernel{1}, LossType::kBce, std::nullopt, split).status(),
+          "loss_type"),
+      HasSubstr("a similarity of 3 of samples 70 and 70"));
+}
+
+TEST(SpikeSimilarLoss, OfBitsRefusesBadOperands) {
+  const BitMatrix x(3, 4);
+  const RowMatrix<uint8_t> labels = RowMatrix<uint8_t>::Ones(3, 2);
+  testing::Refusal(SpikeSimilarLoss<float>(x, labels.topRows(2), LinearKernel{}, LossType::kMse).status(), "labels");
+  RowMatrix<float> grad(3, 3);
+  testing::Refusal(
+      SpikeSimilarLoss<float>(x, labels, LinearKernel{}, LossType::kMse, MutableMatrixView<float>(grad)).status(),
+      "grad_spikes");
+  const BitMatrixView long_row(nullptr, 1, int64_t{1} << 31);
+  testing::Refusal(SpikeSimilarLoss<float>(long_row, labels.topRows(1), LinearKernel{}, LossType::kMse).status(),
+                   "spikes");
 }
 
 TEST(SpikeSimilarLoss, GradientIsTheSlopeOfTheLoss) {

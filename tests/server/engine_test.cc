@@ -2,10 +2,10 @@
 
 #include <atomic>
 #include <future>
+#include <latch>
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/v1/functions.pb.h"
@@ -96,7 +96,7 @@ TEST(Engine, RefusesCallsOverTheLimitAtOnceAndNamesTheFlag) {
   options.limits.max_calls = 2;
   Engine engine(options);
   const auto request = Request(1);
-  absl::Notification go;
+  std::latch go(1);
   std::atomic<int> answered = 0;
   for (int i = 0; i < 2; ++i) {
     Call call = MakeCall(request, [&](EnvelopeOr result) {
@@ -104,7 +104,7 @@ TEST(Engine, RefusesCallsOverTheLimitAtOnceAndNamesTheFlag) {
       ++answered;
     });
     call.request = [&](const Message&, BufferPool&) {
-      go.WaitForNotification();
+      go.wait();
       return &request;
     };
     engine.Submit(std::move(call));
@@ -113,7 +113,7 @@ TEST(Engine, RefusesCallsOverTheLimitAtOnceAndNamesTheFlag) {
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--max-calls"));
   EXPECT_EQ(answered, 0);
-  go.Notify();
+  go.count_down();
   while (answered < 2) std::this_thread::yield();
   EXPECT_TRUE(Perform(engine, MakeCall(request, nullptr)).ok());
 }

@@ -1,8 +1,8 @@
 #include "runtime/network_store.h"
 
+#include <latch>
 #include <set>
 
-#include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 #include "runtime/compute_pool.h"
 
@@ -37,11 +37,11 @@ TEST_F(NetworkStoreTest, ABusyNetworkDoesNotExpire) {
   limits_.network_idle_timeout = absl::Seconds(10);
   NetworkStore store = Make();
   auto held = *store.Add(OneNeuron());
-  absl::Notification go;
-  held->strand->Post([&] { go.WaitForNotification(); });
+  std::latch go(1);
+  held->strand->Post([&] { go.wait(); });
   now_ += absl::Hours(1);
   EXPECT_EQ(store.List().size(), 1u);
-  go.Notify();
+  go.count_down();
   pool_.Wait();
   store.Expire();
   EXPECT_EQ(store.List().size(), 0u);

@@ -1,7 +1,8 @@
 #include "rpc/server.h"
 
 #include <future>
-#include <thread>
+#include <latch>
+#include <mutex>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -76,18 +77,31 @@ TEST(Server, AFailedCallCarriesTheFieldInTheRichErrorTrailer) {
 }
 
 TEST(Server, DrainAnswersTheAcceptedCallsAndRefusesNewOnes) {
-  auto server = StartOn({"127.0.0.1:0"});
+  // The first call that asks for the time is under way until `go`.
+  std::latch under_way(1), go(1);
+  std::once_flag first;
+  ServerOptions options;
+  options.listen = {"127.0.0.1:0"};
+  options.engine.clock = [&] {
+    if (server::ComputePool::InTask()) {
+      std::call_once(first, [&] {
+        under_way.count_down();
+        go.wait();
+      });
+    }
+    return absl::Now();
+  };
+  const auto server = *Server::Start(options);
   const std::string address = server->addresses()[0];
   const auto client = Client::Connect(address, {.retry = {.max_attempts = 1}});
   ASSERT_TRUE(client.ok());
-  // Long enough to be under way when the drain begins.
-  const RowMatrix<float> x = RowMatrix<float>::Ones(1500, 300);
-  auto running = client->Async(KernelDotProductArgs{.x = x, .kernel = GaussianKernel{1}});
-  while (running.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
-    // The call is accepted as soon as a later one has been answered.
-    if (client->ListNetworks().ok()) break;
+  auto running = client->Async(ListNetworksArgs{});
+  under_way.wait();
+  auto drained = std::async(std::launch::async, [&] { return server->Drain(absl::Seconds(60)); });
+  while (CheckHealth(address, absl::Seconds(5)).code() != absl::StatusCode::kUnavailable) {
   }
-  EXPECT_TRUE(server->Drain(absl::Seconds(60)));
+  go.count_down();
+  EXPECT_TRUE(drained.get());
   EXPECT_TRUE(running.get().ok());
   EXPECT_EQ(client->ListNetworks().status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(CheckHealth(address, absl::Seconds(5)).code(), absl::StatusCode::kUnavailable);

@@ -1,10 +1,9 @@
 #include "runtime/strand.h"
 
 #include <atomic>
+#include <latch>
 #include <vector>
 
-#include "absl/synchronization/blocking_counter.h"
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/compute_pool.h"
@@ -14,20 +13,9 @@ namespace {
 
 TEST(ComputePool, RunsAsManyTasksAtOnceAsItHasThreads) {
   ComputePool pool(3);
-  absl::BlockingCounter all_there(3);
-  for (int i = 0; i < 3; ++i) {
-    pool.Submit([&] {
-      all_there.DecrementCount();
-      // Returns only when three tasks are here together.
-      static absl::Mutex mutex;
-      static int arrived = 0;
-      absl::MutexLock lock(&mutex);
-      ++arrived;
-      mutex.Await(absl::Condition(
-          +[](int* n) { return *n == 3; }, &arrived));
-    });
-  }
-  all_there.Wait();
+  std::latch all_there(3);
+  // Each returns only when three tasks are here together.
+  for (int i = 0; i < 3; ++i) pool.Submit([&] { all_there.arrive_and_wait(); });
   pool.Wait();
 }
 
@@ -68,12 +56,12 @@ TEST(Strand, RunsItsTasksInOrderAndOneAtATime) {
 TEST(Strand, DoesNotHoldUpOthers) {
   ComputePool pool(2);
   auto slow = std::make_shared<Strand>(pool), quick = std::make_shared<Strand>(pool);
-  absl::Notification go, done;
-  for (int i = 0; i < 5; ++i) slow->Post([&] { go.WaitForNotification(); });
-  quick->Post([&] { done.Notify(); });
-  done.WaitForNotification();  // One thread is enough for the five that wait for each other.
+  std::latch go(1), done(1);
+  for (int i = 0; i < 5; ++i) slow->Post([&] { go.wait(); });
+  quick->Post([&] { done.count_down(); });
+  done.wait();  // One thread is enough for the five that wait for each other.
   EXPECT_TRUE(slow->busy());
-  go.Notify();
+  go.count_down();
   pool.Wait();
 }
 

@@ -1,6 +1,8 @@
 // Calls that are sent in pieces come to the same as calls that are one message.
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
@@ -129,6 +131,36 @@ TEST_P(StreamSuite, KernelDotProductOfPiecesIsThatOfTheWhole) {
         const auto of_both = streaming_.KernelDotProduct(both);
         ASSERT_TRUE(of_both.ok()) << of_both.status();
         near(*of_both, *whole_.KernelDotProduct(both));
+      }
+    }
+  }
+}
+
+TEST_P(StreamSuite, SpikeSimilarLossOfPiecesIsThatOfTheWhole) {
+  const int64_t samples = 90;
+  const RowMatrix<uint8_t> labels = RandomSpikes(samples, 6);
+  const RowMatrix<uint8_t> spikes = RandomSpikes(samples, 30000);
+  const RowMatrix<float> floats = Random(samples, 3003);
+  Tensor bits(DataType::kBit, {samples, 100003});
+  for (int64_t b = 0; b < bits.byte_size(); ++b) static_cast<uint8_t*>(bits.data())[b] = random_() & random_() & 0xff;
+  Tensor cube(DataType::kBit, {samples, 9, 11});
+  for (int64_t b = 0; b < cube.byte_size(); ++b) static_cast<uint8_t*>(cube.data())[b] = random_() & 0xff;
+  for (const TensorView& view : {TensorView(spikes), TensorView(floats), TensorView(bits), TensorView(cube)}) {
+    for (const Kernel& kernel : {Kernel(LinearKernel{}), Kernel(GaussianKernel{60})}) {
+      for (const bool compute_gradient : {false, true}) {
+        const SpikeSimilarLossArgs args{
+            .spikes = view, .labels = labels, .kernel = kernel, .compute_gradient = compute_gradient};
+        const auto pieces = streaming_.SpikeSimilarLoss(args);
+        const auto whole = whole_.SpikeSimilarLoss(args);
+        ASSERT_TRUE(pieces.ok()) << pieces.status();
+        ASSERT_TRUE(whole.ok()) << whole.status();
+        EXPECT_NEAR(pieces->loss, whole->loss, 1e-6 * (1 + whole->loss));
+        ASSERT_EQ(pieces->grad_spikes.has_value(), compute_gradient);
+        if (!compute_gradient) continue;
+        ASSERT_EQ(pieces->grad_spikes->shape(), whole->grad_spikes->shape());
+        const auto got = pieces->grad_spikes->values<float>(), want = whole->grad_spikes->values<float>();
+        const float largest = *std::max_element(want.begin(), want.end());
+        for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-5 * largest) << i;
       }
     }
   }

@@ -205,6 +205,38 @@ HWY_INLINE void AddProducts(const Panels<T>& x, RowRange rows, const Panels<T>& 
   }
 }
 
+// Takes the elements at `from` to what is squared and summed: doubles, or words.
+HWY_INLINE hn::Vec<Tag<double>> LoadForNorm(const float* from) {
+  return hn::PromoteTo(Tag<double>(), hn::LoadU(hn::Rebind<float, Tag<double>>(), from));
+}
+HWY_INLINE hn::Vec<Tag<double>> LoadForNorm(const double* from) { return hn::LoadU(Tag<double>(), from); }
+HWY_INLINE hn::Vec<Tag<uint64_t>> LoadForNorm(const uint64_t* from) { return hn::LoadU(Tag<uint64_t>(), from); }
+
+HWY_INLINE hn::Vec<Tag<double>> Square(hn::Vec<Tag<double>> v) { return hn::Mul(v, v); }
+HWY_INLINE hn::Vec<Tag<uint64_t>> Square(hn::Vec<Tag<uint64_t>> v) { return hn::PopulationCount(v); }
+
+template <typename T, typename Sum>
+HWY_INLINE void AddNorms(const Panels<T>& panels, Sum* norms) {
+  using Element = std::conditional_t<std::is_same_v<T, float>, double, T>;
+  constexpr int64_t kLanes = Panels<T>::kLanes;
+  const Tag<Element> d;
+  HWY_ALIGN Element lanes[kLanes];
+  for (int64_t p = 0; p < panels.count(); ++p) {
+    for (int64_t lane = 0; lane < kLanes; lane += hn::MaxLanes(d)) {
+      const T* elements = panels.panel(p) + lane;
+      auto sum = hn::Zero(d);
+      for (int64_t k = 0; k < panels.depth(); ++k) sum = hn::Add(sum, Square(LoadForNorm(elements + k * kLanes)));
+      hn::Store(sum, d, lanes + lane);
+    }
+    const int64_t count = std::min(kLanes, panels.rows() - p * kLanes);
+    for (int64_t lane = 0; lane < count; ++lane) norms[p * kLanes + lane] += static_cast<Sum>(lanes[lane]);
+  }
+}
+
+void AddFloatNorms(const Panels<float>& panels, double* norms) { AddNorms(panels, norms); }
+void AddDoubleNorms(const Panels<double>& panels, double* norms) { AddNorms(panels, norms); }
+void AddBitNorms(const Panels<uint64_t>& panels, int32_t* norms) { AddNorms(panels, norms); }
+
 void AddFloats(const Panels<float>& x, RowRange rows, const Panels<float>& y, RowRange cols, double* tile,
                int64_t stride) {
   AddProducts(x, rows, y, cols, tile, stride);
@@ -228,6 +260,9 @@ namespace spikeserve::simd {
 HWY_EXPORT(AddFloats);
 HWY_EXPORT(AddDoubles);
 HWY_EXPORT(AddBits);
+HWY_EXPORT(AddFloatNorms);
+HWY_EXPORT(AddDoubleNorms);
+HWY_EXPORT(AddBitNorms);
 
 void AddPanelProduct(const Panels<float>& x, RowRange rows, const Panels<float>& y, RowRange cols, double* tile,
                      int64_t stride) {
@@ -240,6 +275,14 @@ void AddPanelProduct(const Panels<double>& x, RowRange rows, const Panels<double
 void AddPanelProduct(const Panels<uint64_t>& x, RowRange rows, const Panels<uint64_t>& y, RowRange cols, int32_t* tile,
                      int64_t stride) {
   HWY_DYNAMIC_DISPATCH(AddBits)(x, rows, y, cols, tile, stride);
+}
+
+void AddSquaredNorms(const Panels<float>& panels, double* norms) { HWY_DYNAMIC_DISPATCH(AddFloatNorms)(panels, norms); }
+void AddSquaredNorms(const Panels<double>& panels, double* norms) {
+  HWY_DYNAMIC_DISPATCH(AddDoubleNorms)(panels, norms);
+}
+void AddSquaredNorms(const Panels<uint64_t>& panels, int32_t* norms) {
+  HWY_DYNAMIC_DISPATCH(AddBitNorms)(panels, norms);
 }
 
 }  // namespace spikeserve::simd

@@ -30,6 +30,11 @@ void AddPanelProduct(const Panels<double>& x, RowRange rows, const Panels<double
 void AddPanelProduct(const Panels<uint64_t>& x, RowRange rows, const Panels<uint64_t>& y, RowRange cols, int32_t* tile,
                      int64_t stride);
 
+// Adds to norms[i], for all rows, the square of row i: the sum in double, or the number of its ones.
+void AddSquaredNorms(const Panels<float>& panels, double* norms);
+void AddSquaredNorms(const Panels<double>& panels, double* norms);
+void AddSquaredNorms(const Panels<uint64_t>& panels, int32_t* norms);
+
 }  // namespace spikeserve::simd
 
 #endif  // SPIKESERVE_COMPUTE_SRC_SIMD_PANEL_PRODUCT_H_

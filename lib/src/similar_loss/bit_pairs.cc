@@ -18,6 +18,7 @@ BitPairs<T>::BitPairs(const BitMatrixView& spikes, const Kernel& kernel, LossTyp
     : spikes_(spikes),
       kernel_(kernel),
       loss_type_(loss_type),
+      gradient_(gradient),
       products_(BitOperand(spikes), static_cast<const BitOperand*>(nullptr), /*norms=*/true, executor) {
   for (const int32_t ones : products_.x_norms()) norms_.push_back(std::sqrt(static_cast<double>(ones)));
   if (!std::holds_alternative<LinearKernel>(kernel)) MakeTable();
@@ -32,51 +33,47 @@ void BitPairs<T>::MakeTable() {
   if (arguments > samples() * samples()) return;
   constexpr int64_t kPiece = PairTerms::kMax;
   const double no_norms[kPiece] = {};
+  std::vector<Entry> table(static_cast<size_t>(2 * arguments));
   for (const int32_t shares : {0, 1}) {
     int32_t shared[kPiece];
     std::fill_n(shared, kPiece, shares);
-    std::vector<Entry>& table = table_[shares];
-    table.resize(static_cast<size_t>(arguments));
     for (int64_t begin = 0; begin < arguments; begin += kPiece) {
       const int64_t count = std::min(kPiece, arguments - begin);
       double values[kPiece];
       for (int64_t a = 0; a < count; ++a) values[a] = static_cast<double>(begin + a);
       PairTerms terms;
-      EvaluatePairs(kernel_, loss_type_, values, shared, no_norms, 0, count, terms);
+      EvaluatePairs(kernel_, loss_type_, values, shared, no_norms, 0, count, gradient_, terms);
       for (int64_t a = 0; a < count; ++a) {
-        if (IsOutside(loss_type_, terms.similarity[a])) {
-          for (std::vector<Entry>& each : table_) each.clear();
-          return;
-        }
-        table[begin + a] = {terms.loss[a], terms.other[a]};
+        if (IsOutside(loss_type_, terms.similarity[a])) return;
+        table[2 * (begin + a) + shares] = {terms.loss[a], gradient_ ? terms.other[a] : 0};
       }
     }
   }
+  table_ = std::move(table);
 }
 
 template <typename T>
 void BitPairs<T>::Terms(int64_t j, RowRange is, const Tile& tile, int64_t row, const int32_t* shared,
                         PairTerms& terms) const {
   const int32_t* common = tile.common.data() + row * PairTerms::kMax;
+  const int32_t* ones = products_.x_norms().data() + is.begin;
   int64_t arguments[PairTerms::kMax];
   if (TakesDistance(kernel_)) {
-    const int32_t* ones = products_.x_norms().data();
-    for (int64_t i = 0; i < is.count; ++i) {
-      arguments[i] = int64_t{ones[is.begin + i]} + int64_t{ones[j]} - 2 * int64_t{common[i]};
-    }
+    const int64_t own = products_.x_norms()[j];
+    for (int64_t i = 0; i < is.count; ++i) arguments[i] = own + ones[i] - 2 * int64_t{common[i]};
   } else {
     std::copy_n(common, is.count, arguments);
   }
-  if (table_[0].empty()) {
+  if (table_.empty()) {
     double values[PairTerms::kMax];
     std::copy_n(arguments, is.count, values);
-    EvaluatePairs(kernel_, loss_type_, values, shared, norms_.data() + is.begin, norms_[j], is.count, terms);
+    EvaluatePairs(kernel_, loss_type_, values, shared, norms_.data() + is.begin, norms_[j], is.count, gradient_, terms);
     return;
   }
   // Of the kernels with a table only the gaussian has a derivative with respect to the sample itself.
   const double self = TakesDistance(kernel_) ? -1 : 0;
   for (int64_t i = 0; i < is.count; ++i) {
-    const Entry& entry = table_[shared[i] != 0][arguments[i]];
+    const Entry& entry = table_[2 * arguments[i] + (shared[i] != 0)];
     terms.loss[i] = entry.loss;
     terms.self[i] = self * entry.other;
     terms.other[i] = entry.other;
@@ -96,8 +93,9 @@ void BitPairs<T>::WriteGradient(RowRange is, const Panels<T>& gradient, MutableM
   executor.ParallelFor(gradient.count() * pieces, Grain(cost), [&](int64_t begin, int64_t end) {
     AlignedBuffer<T> sums(kColumns * kLanes);
     for (int64_t index = begin; index < end; ++index) {
-      const int64_t panel = index / pieces;
-      const int64_t column = index % pieces * kColumns;
+      // Panel after panel for the same columns, which so stay in the cache.
+      const int64_t panel = index % gradient.count();
+      const int64_t column = index / gradient.count() * kColumns;
       const int64_t count = std::min(kColumns, depth() - column);
       const int64_t rows = std::min(kLanes, is.count - panel * kLanes);
       simd::SubsetSums(*columns_, {column, count}, gradient.panel(panel), sums.data());

@@ -42,7 +42,7 @@ class BitPairs {
   // Multiplications of floats that take as long as a pair's product.
   double product_cost() const { return static_cast<double>(spikes_.cols()) / 20; }
   // Whether the loss may be undefined for a pair; if not, Terms leaves the similarities out.
-  bool may_be_outside() const { return loss_type_ == LossType::kBce && table_[0].empty(); }
+  bool may_be_outside() const { return loss_type_ == LossType::kBce && table_.empty(); }
 
   // The products of the samples `js` with `is`; both begin at multiples of PairTerms::kMax.
   void Multiply(RowRange js, RowRange is, Tile& tile) const {
@@ -67,13 +67,14 @@ class BitPairs {
   const BitMatrixView spikes_;
   const Kernel& kernel_;
   const LossType loss_type_;
+  const bool gradient_;
   const RowProducts<uint64_t> products_;
   // |x_i|
   std::vector<double> norms_;
-  // The terms of pairs that share no label, and of those that do, by the kernel's argument. Empty where there are not
-  // more pairs than arguments, for the linear kernel, whose similarity depends on the norms, and where the loss is not
-  // defined for all arguments.
-  std::vector<Entry> table_[2];
+  // The terms by the kernel's argument: at 2 * argument of pairs that share no label, then of those that do. Empty
+  // where there are not more pairs than arguments, for the linear kernel, whose similarity depends on the norms, and
+  // where the loss is not defined for all arguments.
+  std::vector<Entry> table_;
   // The columns of the spikes, for the gradient.
   std::optional<BitBlocks> columns_;
 };

@@ -16,6 +16,7 @@ DensePairs<T, Scalar>::DensePairs(const MatrixView<Scalar>& spikes, const Kernel
     : spikes_(spikes),
       kernel_(kernel),
       loss_type_(loss_type),
+      gradient_(gradient),
       operand_(spikes, TakesDistance(kernel) ? Centre<T, Scalar>(spikes, spikes) : std::vector<T>()),
       products_(operand_, static_cast<const DenseOperand<T, Scalar>*>(nullptr), /*norms=*/true, executor) {
   for (const double norm : products_.x_norms()) norms_.push_back(std::sqrt(norm));
@@ -36,7 +37,7 @@ template <typename T, typename Scalar>
 void DensePairs<T, Scalar>::Terms(int64_t j, RowRange is, const Tile& tile, int64_t row, const int32_t* shared,
                                   PairTerms& terms) const {
   EvaluatePairs(kernel_, loss_type_, tile.products.data() + row * PairTerms::kMax, shared, norms_.data() + is.begin,
-                norms_[j], is.count, terms);
+                norms_[j], is.count, gradient_, terms);
 }
 
 template <typename T, typename Scalar>

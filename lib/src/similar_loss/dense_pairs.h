@@ -46,6 +46,7 @@ class DensePairs {
   const MatrixView<Scalar>& spikes_;
   const Kernel& kernel_;
   const LossType loss_type_;
+  const bool gradient_;
   // For distances, all samples are moved by the same; their gradients do not notice.
   const DenseOperand<T, Scalar> operand_;
   const RowProducts<T> products_;

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "aligned_buffer.h"
 #include "operands.h"
 #include "panels.h"
@@ -18,7 +17,6 @@
 #include "similar_loss/pair_loss.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
-#include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/matrix.h"
 #include "tile_grid.h"
 
@@ -54,15 +52,12 @@ class SimilarLossEvaluation {
       std::optional<Panels<T>> gradient;
       if (grad_ != nullptr) gradient.emplace(is.count, samples_);
       if (std::optional<Outside> outside = EvaluateTiles(is, gradient ? &*gradient : nullptr)) {
-        return InvalidField("loss_type",
-                            absl::StrCat("binary cross entropy with a similarity of ", outside->similarity,
-                                         " of samples ", outside->i, " and ", outside->j),
-                            "similarities in [0, 1]");
+        return OutsideError(outside->i, outside->j, outside->similarity);
       }
       if (grad_ == nullptr) continue;
       for (int64_t i = is.begin; i < is.begin + is.count; ++i) {
-        T& own = gradient->panel((i - is.begin) / kLanes)[i * kLanes + (i - is.begin) % kLanes];
-        own = static_cast<T>(own + ColumnSum(selves_, i));
+        gradient->panel((i - is.begin) / kLanes)[i * kLanes + (i - is.begin) % kLanes] =
+            static_cast<T>(ColumnSum(selves_, i));
       }
       pairs_.WriteGradient(is, *gradient, *grad_, executor_);
     }
@@ -149,6 +144,11 @@ class SimilarLossEvaluation {
       if (gradient == nullptr) continue;
       // Twice: for the pair (j, i), too.
       const double scale = 2 / PairCount();
+      // Of a sample with itself both terms are the sample's own, and may cancel.
+      if (j >= is.begin && j < is.begin + is.count) {
+        terms.self[j - is.begin] += terms.other[j - is.begin];
+        terms.other[j - is.begin] = 0;
+      }
       for (int64_t i = 0; i < is.count; ++i) selves[i] += scale * terms.self[i];
       for (int64_t panel = 0; panel * kLanes < is.count; ++panel) {
         T* factors = gradient->panel((is.begin - block_begin) / kLanes + panel) + j * kLanes;

@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "kernel_function.h"
+#include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
 namespace {
+
+// What is added to the product of the norms by which the linear kernel is divided.
+constexpr double kLinearOffset = 1e-8;
 
 double ClampedLog(double x) { return std::max(std::log(x), -100.0); }
 
@@ -34,60 +40,84 @@ struct Derivative {
   double other;
 };
 
-Derivative DerivativeOf(const PolynomialKernel& kernel, double /*p*/, double product) {
+// `norm_i` and `norm_j` are |x_i| and |x_j|.
+Derivative DerivativeOf(const LinearKernel&, double p, double /*product*/, double norm_i, double norm_j) {
+  const double scale = norm_i * norm_j + kLinearOffset;
+  return {norm_i > 0 ? -p * norm_j / (scale * norm_i) : 0, 1 / scale};
+}
+
+Derivative DerivativeOf(const PolynomialKernel& kernel, double /*p*/, double product, double, double) {
   return {0, kernel.d == 0 ? 0 : kernel.d * std::pow(product, kernel.d - 1)};
 }
 
-Derivative DerivativeOf(const SigmoidKernel& kernel, double p, double /*product*/) {
+Derivative DerivativeOf(const SigmoidKernel& kernel, double p, double /*product*/, double, double) {
   return {0, kernel.alpha * p * (1 - p)};
 }
 
-Derivative DerivativeOf(const GaussianKernel& kernel, double p, double distance) {
+Derivative DerivativeOf(const GaussianKernel& kernel, double p, double distance, double, double) {
   const double pull = distance == 0 ? 0 : p / kernel.sigma / kernel.sigma;
   return {-pull, pull};
 }
 
-template <class Loss, class Kind>
-void Evaluate(const Kind& kind, const double* arguments, const int32_t* shared, const double* norms, double norm,
-              int64_t count, PairTerms& terms) {
+// What a loss makes of a similarity.
+template <class Loss>
+double Accepted(double p) {
+  return std::is_same_v<Loss, Bce> ? std::clamp(p, 0.0, 1.0) : p;
+}
+
+template <class Loss>
+void EvaluateLosses(const int32_t* shared, int64_t count, PairTerms& terms) {
   for (int64_t i = 0; i < count; ++i) {
-    Derivative derivative;
-    if constexpr (std::is_same_v<Kind, LinearKernel>) {
-      const double scale = norms[i] * norm + 1e-8;
-      const double p = arguments[i] / scale;
-      terms.similarity[i] = p;
-      derivative = {norms[i] > 0 ? -p * norm / (scale * norms[i]) : 0, 1 / scale};
-    } else {
-      derivative = DerivativeOf(kind, terms.similarity[i], arguments[i]);
-    }
-    double p = terms.similarity[i];
-    if constexpr (std::is_same_v<Loss, Bce>) p = std::clamp(p, 0.0, 1.0);
-    const double q = shared[i] != 0 ? 1 : 0;
-    const double slope = Loss::Slope(p, q);
-    terms.loss[i] = Loss::Value(p, q);
+    terms.loss[i] = Loss::Value(Accepted<Loss>(terms.similarity[i]), static_cast<double>(shared[i] != 0));
+  }
+}
+
+template <class Loss, class Kind>
+void EvaluateDerivatives(const Kind& kind, const double* arguments, const int32_t* shared, const double* norms,
+                         double norm, int64_t count, PairTerms& terms) {
+  for (int64_t i = 0; i < count; ++i) {
+    const double p = terms.similarity[i];
+    const double slope = Loss::Slope(Accepted<Loss>(p), static_cast<double>(shared[i] != 0));
+    const Derivative derivative = DerivativeOf(kind, p, arguments[i], norms[i], norm);
     terms.self[i] = slope * derivative.self;
     terms.other[i] = slope * derivative.other;
   }
 }
 
+template <class Loss>
+void Evaluate(const Kernel& kernel, const double* arguments, const int32_t* shared, const double* norms, double norm,
+              int64_t count, bool gradient, PairTerms& terms) {
+  EvaluateLosses<Loss>(shared, count, terms);
+  if (!gradient) return;
+  std::visit([&](const auto& kind) { EvaluateDerivatives<Loss>(kind, arguments, shared, norms, norm, count, terms); },
+             kernel);
+}
+
 }  // namespace
 
 void EvaluatePairs(const Kernel& kernel, LossType loss_type, const double* arguments, const int32_t* shared,
-                   const double* norms, double norm, int64_t count, PairTerms& terms) {
-  std::copy_n(arguments, count, terms.similarity);
-  EvaluateKernel(kernel, terms.similarity, count);
-  std::visit(
-      [&](const auto& kind) {
-        switch (loss_type) {
-          case LossType::kMse:
-            return Evaluate<Mse>(kind, arguments, shared, norms, norm, count, terms);
-          case LossType::kL1:
-            return Evaluate<L1>(kind, arguments, shared, norms, norm, count, terms);
-          case LossType::kBce:
-            return Evaluate<Bce>(kind, arguments, shared, norms, norm, count, terms);
-        }
-      },
-      kernel);
+                   const double* norms, double norm, int64_t count, bool gradient, PairTerms& terms) {
+  if (std::holds_alternative<LinearKernel>(kernel)) {
+    for (int64_t i = 0; i < count; ++i) terms.similarity[i] = arguments[i] / (norms[i] * norm + kLinearOffset);
+  } else {
+    std::copy_n(arguments, count, terms.similarity);
+    EvaluateKernel(kernel, terms.similarity, count);
+  }
+  switch (loss_type) {
+    case LossType::kMse:
+      return Evaluate<Mse>(kernel, arguments, shared, norms, norm, count, gradient, terms);
+    case LossType::kL1:
+      return Evaluate<L1>(kernel, arguments, shared, norms, norm, count, gradient, terms);
+    case LossType::kBce:
+      return Evaluate<Bce>(kernel, arguments, shared, norms, norm, count, gradient, terms);
+  }
+}
+
+absl::Status OutsideError(int64_t i, int64_t j, double similarity) {
+  return InvalidField(
+      "loss_type",
+      absl::StrCat("binary cross entropy with a similarity of ", similarity, " of samples ", i, " and ", j),
+      "similarities in [0, 1]");
 }
 
 }  // namespace spikeserve

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "spikeserve/compute/kernel.h"
 #include "spikeserve/compute/spike_similar_loss.h"
 
@@ -27,14 +28,17 @@ struct PairTerms {
 // Evaluates the loss of kernel(x_i, x_j) for `count` <= PairTerms::kMax samples i and a sample j. `arguments[i]` is the
 // product or, for the gaussian, the squared distance; the pair shares a label where `shared[i]` is not 0. `norms[i]`
 // and `norm` are |x_i| and |x_j|, needed for the linear kernel only. For kBce similarities are clamped to [0, 1] after
-// `similarity` was written.
+// `similarity` was written. Without `gradient` the terms self and other are left out.
 void EvaluatePairs(const Kernel& kernel, LossType loss_type, const double* arguments, const int32_t* shared,
-                   const double* norms, double norm, int64_t count, PairTerms& terms);
+                   const double* norms, double norm, int64_t count, bool gradient, PairTerms& terms);
 
 // Whether the loss is not defined.
 inline bool IsOutside(LossType loss_type, double similarity) {
   return loss_type == LossType::kBce && !(similarity >= -kSimilarityRounding && similarity <= 1 + kSimilarityRounding);
 }
+
+// The error of a pair for which the loss is not defined.
+absl::Status OutsideError(int64_t i, int64_t j, double similarity);
 
 }  // namespace spikeserve
 

@@ -241,6 +241,12 @@ int64_t Envelope::ByteSize() const {
   return static_cast<int64_t>(bytes);
 }
 
+size_t Envelope::ElementBytes() const {
+  size_t bytes = 0;
+  for (const TensorField& tensor : tensors) bytes += tensor.data.size;
+  return bytes;
+}
+
 absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> pieces, const Message& prototype,
                                        BufferPool& pool) {
   Cursor cursor(pieces);
@@ -302,6 +308,26 @@ std::vector<Bytes> SerializeEnvelope(const Envelope& envelope) {
   }
   flush();
   return pieces;
+}
+
+std::optional<Envelope> CopyShared(const Envelope& envelope, absl::Span<const InPlaceField> in_place,
+                                   BufferPool& pool) {
+  const auto must_copy = [&](const TensorField& field) {
+    const auto allowed =
+        std::find_if(in_place.begin(), in_place.end(), [&](const auto& f) { return f.number == field.number; });
+    return field.shared && (allowed == in_place.end() || std::find(allowed->dtypes.begin(), allowed->dtypes.end(),
+                                                                   field.header.dtype()) == allowed->dtypes.end());
+  };
+  if (std::none_of(envelope.tensors.begin(), envelope.tensors.end(), must_copy)) return std::nullopt;
+  Envelope copy = envelope.Share();
+  for (TensorField& field : copy.tensors) {
+    if (!must_copy(field)) continue;
+    std::shared_ptr<uint8_t> buffer = pool.Take(field.data.size);
+    if (field.data.size > 0) std::memcpy(buffer.get(), field.data.data, field.data.size);
+    field.data = {buffer.get(), field.data.size, std::move(buffer)};
+    field.shared = false;
+  }
+  return copy;
 }
 
 }  // namespace spikeserve::codec

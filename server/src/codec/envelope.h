@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,8 @@ struct TensorField {
   v1::Tensor header;
   // The elements of the `data` form; where they were read from the wire, at a multiple of 64.
   Bytes data;
+  // The elements are in memory that another process may write to at any time (shared_memory/resolve.h).
+  bool shared = false;
 };
 
 // Movable; copies are made with Share.
@@ -60,6 +63,8 @@ struct Envelope {
 
   // The memory that it takes, with the elements.
   int64_t ByteSize() const;
+  // The bytes of the elements alone.
+  size_t ElementBytes() const;
 };
 
 // Reads a message of `prototype`'s type from bytes that come in pieces. Each tensor's elements are copied once, into a
@@ -70,6 +75,16 @@ absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> piece
 // The bytes of the envelope as its message, in pieces. Those of large tensors are the envelope's own and share its
 // owners; the others are owned by the pieces.
 std::vector<Bytes> SerializeEnvelope(const Envelope& envelope);
+
+// A field whose elements, where they are of one of these dtypes, may change while they are read.
+struct InPlaceField {
+  int number;
+  absl::InlinedVector<v1::DataType, 2> dtypes;
+};
+
+// A copy of `envelope` in which the shared elements are in buffers of `pool` and no longer shared, but for those of the
+// fields `in_place`. nullopt where nothing is to be copied.
+std::optional<Envelope> CopyShared(const Envelope& envelope, absl::Span<const InPlaceField> in_place, BufferPool& pool);
 
 }  // namespace spikeserve::codec
 

@@ -75,11 +75,21 @@ struct Header {
   int64_t count;
 };
 
-// `max_elements` is how many elements may be decoded, and `max_bytes` the limit behind it, for the message.
-absl::StatusOr<Header> CheckHeader(const WireTensor& wire, std::string_view field, Accept accept, int64_t max_elements,
-                                   int64_t max_bytes) {
-  const v1::Tensor& tensor = wire.header;
-  const auto sub = [&](std::string_view name) { return absl::StrCat(std::string(field), ".", std::string(name)); };
+std::string SubField(std::string_view field, std::string_view name) {
+  return absl::StrCat(std::string(field), ".", std::string(name));
+}
+
+absl::Status TooManyBytes(const Shape& shape, std::string_view field, int64_t max_bytes) {
+  return FieldError(absl::StatusCode::kResourceExhausted, SubField(field, "shape"),
+                    absl::StrCat(ShapeString(shape), " takes more than ", max_bytes, " bytes when decoded"),
+                    absl::StrCat("at most ", max_bytes, " bytes (the server's --max-decoded-bytes)"));
+}
+
+// Checks dtype and shape. `max_elements` is how many elements may be decoded, and `max_bytes` the limit behind it, for
+// the message.
+absl::StatusOr<Header> CheckShape(const v1::Tensor& tensor, std::string_view field, Accept accept, int64_t max_elements,
+                                  int64_t max_bytes) {
+  const auto sub = [&](std::string_view name) { return SubField(field, name); };
   // An absent message field reads as the default instance.
   if (&tensor == &v1::Tensor::default_instance()) return InvalidField(field, "absent", "a tensor");
   const std::optional<DataType> dtype = FromWire(tensor.dtype());
@@ -98,35 +108,52 @@ absl::StatusOr<Header> CheckHeader(const WireTensor& wire, std::string_view fiel
   if (!room_count) {
     return InvalidField(sub("shape"), ShapeString(header.shape), "lengths whose product is below 2^63");
   }
-  if (*room_count > max_elements) {
-    return FieldError(absl::StatusCode::kResourceExhausted, sub("shape"),
-                      absl::StrCat(ShapeString(header.shape), " takes more than ", max_bytes, " bytes when decoded"),
-                      absl::StrCat("at most ", max_bytes, " bytes (the server's --max-decoded-bytes)"));
-  }
+  if (*room_count > max_elements) return TooManyBytes(header.shape, field, max_bytes);
   header.count = ElementCount(header.shape).value_or(0);
+  return header;
+}
 
-  const bool has_data = !wire.data.empty();
-  const bool has_values = tensor.values_size() > 0;
-  const bool has_events = tensor.event_deltas_size() > 0;
-  if (has_data + has_values + has_events > 1) {
-    const std::string_view forms = !has_events   ? "data and values"
-                                   : !has_values ? "data and event_deltas"
-                                   : !has_data   ? "values and event_deltas"
-                                                 : "data, values and event_deltas";
-    return InvalidField(field, absl::StrCat(std::string(forms), " are set"), "exactly one of them");
+absl::Status CheckOneForm(const WireTensor& wire, std::string_view field) {
+  absl::InlinedVector<absl::string_view, 4> forms;
+  if (!wire.data.empty()) forms.push_back("data");
+  if (wire.header.values_size() > 0) forms.push_back("values");
+  if (wire.header.event_deltas_size() > 0) forms.push_back("event_deltas");
+  if (wire.header.has_shared()) forms.push_back("shared");
+  if (forms.size() <= 1) return absl::OkStatus();
+  const absl::string_view last = forms.back();
+  forms.pop_back();
+  return InvalidField(field, absl::StrCat(absl::StrJoin(forms, ", "), " and ", last, " are set"),
+                      "exactly one of them");
+}
+
+// Checks that `got` bytes, which `field` holds, are those that dtype and shape need.
+absl::Status CheckByteCount(const Header& header, std::string_view field, uint64_t got) {
+  const std::optional<int64_t> bytes = ByteCount(header.dtype, header.shape);
+  if (bytes && got == static_cast<uint64_t>(*bytes)) return absl::OkStatus();
+  return InvalidField(field, absl::StrCat(got, " bytes"),
+                      absl::StrCat(bytes ? absl::StrCat(*bytes) : "more", " bytes for ", WireName(ToWire(header.dtype)),
+                                   " ", ShapeString(header.shape)));
+}
+
+absl::StatusOr<Header> CheckHeader(const WireTensor& wire, std::string_view field, Accept accept, int64_t max_elements,
+                                   int64_t max_bytes) {
+  const v1::Tensor& tensor = wire.header;
+  SPIKESERVE_ASSIGN_OR_RETURN(Header header, CheckShape(tensor, field, accept, max_elements, max_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(CheckOneForm(wire, field));
+  if (tensor.has_shared()) {
+    // Where it is offered, this form became `data` before (shared_memory/resolve.h).
+    return FieldError(absl::StatusCode::kFailedPrecondition, SubField(field, "shared"),
+                      "memory that this server does not share with the caller",
+                      "the elements themselves; or a tensor that is a field of the request, on a unix: listener of a "
+                      "server that runs with --shared-memory");
   }
-  if (has_values && tensor.values_size() != header.count) {
-    return InvalidField(sub("values"), absl::StrCat(tensor.values_size(), " elements"),
+  if (tensor.values_size() > 0 && tensor.values_size() != header.count) {
+    return InvalidField(SubField(field, "values"), absl::StrCat(tensor.values_size(), " elements"),
                         absl::StrCat(header.count, " for shape ", ShapeString(header.shape)));
   }
-  const bool mask = *dtype == DataType::kBool || *dtype == DataType::kBit;
-  if (!has_values && !has_events && !(mask && !has_data)) {
-    const std::optional<int64_t> bytes = ByteCount(*dtype, header.shape);
-    if (!bytes || static_cast<int64_t>(wire.data.size()) != *bytes) {
-      return InvalidField(sub("data"), absl::StrCat(wire.data.size(), " bytes"),
-                          absl::StrCat(bytes ? absl::StrCat(*bytes) : "more", " bytes for ", WireName(tensor.dtype()),
-                                       " ", ShapeString(header.shape)));
-    }
+  const bool mask = header.dtype == DataType::kBool || header.dtype == DataType::kBit;
+  if (tensor.values_size() == 0 && tensor.event_deltas_size() == 0 && !(mask && wire.data.empty())) {
+    SPIKESERVE_RETURN_IF_ERROR(CheckByteCount(header, SubField(field, "data"), wire.data.size()));
   }
   return header;
 }
@@ -400,6 +427,19 @@ absl::StatusOr<Tensor> TakeTensor(TensorField& tensor, std::string_view field, i
   // The buffer is nobody else's, so that it may be written to.
   auto* bytes = reinterpret_cast<std::byte*>(const_cast<uint8_t*>(tensor.data.data));
   return Tensor(header.dtype, header.shape, std::shared_ptr<std::byte>(std::move(tensor.data.owner), bytes));
+}
+
+bool IsDense(const WireTensor& tensor) { return CheckResult(tensor, "", std::numeric_limits<int64_t>::max()).ok(); }
+
+absl::Status CheckShared(const WireTensor& wire, std::string_view field, int64_t max_bytes) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const Header header,
+                              CheckShape(wire.header, field, Accept::kNumber, BitElements(max_bytes), max_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(CheckOneForm(wire, field));
+  SPIKESERVE_RETURN_IF_ERROR(CheckByteCount(header, SubField(field, "shared.size"), wire.header.shared().size()));
+  if (wire.header.shared().size() > static_cast<uint64_t>(max_bytes)) {
+    return TooManyBytes(header.shape, field, max_bytes);
+  }
+  return absl::OkStatus();
 }
 
 void EncodeTensor(const TensorView& view, const TensorTarget& target) {

@@ -87,8 +87,8 @@ class Array {
 //
 // Sizes are checked, without overflow, before anything is allocated. Errors: INVALID_ARGUMENT for an absent tensor, a
 // dtype that `accept` does not name, a bad shape, elements in no or several forms, of the wrong number or out of range;
-// RESOURCE_EXHAUSTED where the elements as T would take more than `max_bytes` (a length of 0 counts as 1, so that no
-// shape makes work out of nothing).
+// FAILED_PRECONDITION for the `shared` form; RESOURCE_EXHAUSTED where the elements as T would take more than
+// `max_bytes` (a length of 0 counts as 1, so that no shape makes work out of nothing).
 template <typename T>
 absl::StatusOr<Array<T>> Decode(const WireTensor& tensor, std::string_view field, Accept accept, int64_t max_bytes);
 
@@ -121,6 +121,13 @@ absl::StatusOr<BitArray> DecodeBits(const WireTensor& tensor, std::string_view f
 
 // INVALID_ARGUMENT where the tensor has another number of dimensions; `needed` describes them, such as "[T, N]".
 absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed);
+
+// Whether the tensor is right in itself and in the `data` form.
+bool IsDense(const WireTensor& tensor);
+
+// Checks a tensor in the `shared` form before its memory is looked up: INVALID_ARGUMENT and RESOURCE_EXHAUSTED as for
+// Decode, also where the size that it names is not what dtype and shape need.
+absl::Status CheckShared(const WireTensor& tensor, std::string_view field, int64_t max_bytes);
 
 // Decodes a response's tensor, which is in the `data` form, to one of the wire's own dtype. Errors as Decode.
 absl::StatusOr<Tensor> DecodeTensor(const WireTensor& tensor, std::string_view field, int64_t max_bytes);

@@ -32,6 +32,12 @@ Method Plain(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>, Co
   return method;
 }
 
+// The same method, which reads `field` in place where it is of one of `dtypes`: see Method::in_place.
+Method InPlace(Method method, int field, absl::InlinedVector<v1::DataType, 2> dtypes) {
+  method.in_place.push_back({field, std::move(dtypes)});
+  return method;
+}
+
 // A method on one network.
 template <typename Request, typename Response>
 Method OnNetwork(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>, HeldNetwork&, Context&)) {
@@ -76,13 +82,21 @@ Method Change(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>, H
 
 const MethodTable& Methods() {
   static const MethodTable& table = *new MethodTable{
-      {"/spikeserve.v1.SpikeFunctionService/SpikeCluster", Plain(SpikeCluster, SpikeClusterWork)},
+      // Voltages are only compared.
+      {"/spikeserve.v1.SpikeFunctionService/SpikeCluster",
+       InPlace(Plain(SpikeCluster, SpikeClusterWork), v1::SpikeClusterRequest::kVFieldNumber,
+               {v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64})},
       {"/spikeserve.v1.SpikeFunctionService/KernelDotProduct", Plain(KernelDotProduct, KernelDotProductWork)},
       {"/spikeserve.v1.SpikeFunctionService/SpikeSimilarLoss", Plain(SpikeSimilarLoss, SpikeSimilarLossWork)},
       {"/spikeserve.v1.SpikeFunctionService/RedundantOneHot", Plain(RedundantOneHot, RedundantOneHotWork)},
-      {"/spikeserve.v1.SpikeFunctionService/FirstSpikeIndex", Plain(FirstSpikeIndex, FirstSpikeIndexWork)},
+      // Any bits are spikes.
+      {"/spikeserve.v1.SpikeFunctionService/FirstSpikeIndex",
+       InPlace(Plain(FirstSpikeIndex, FirstSpikeIndexWork), v1::FirstSpikeIndexRequest::kSpikesFieldNumber,
+               {v1::DATA_TYPE_BIT})},
       {"/spikeserve.v1.SpikeFunctionService/ThresholdMargin", Plain(ThresholdMargin, ThresholdMarginWork)},
-      {"/spikeserve.v1.SpikeFunctionService/StcaLoss", Plain(StcaLoss, StcaLossWork)},
+      {"/spikeserve.v1.SpikeFunctionService/StcaLoss",
+       InPlace(Plain(StcaLoss, StcaLossWork), v1::StcaLossRequest::kVFieldNumber,
+               {v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64})},
       {"/spikeserve.v1.SpikeServerService/ServerStatistics", Plain(ServerStatistics)},
       {"/spikeserve.v1.SpikeNetworkService/CreateNetwork", Plain(CreateNetwork)},
       {"/spikeserve.v1.SpikeNetworkService/ListNetworks", Plain(ListNetworks)},

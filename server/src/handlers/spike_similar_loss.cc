@@ -2,12 +2,10 @@
 
 #include <optional>
 
-#include "absl/strings/str_cat.h"
 #include "codec/option_codec.h"
 #include "handlers/handlers.h"
 #include "handlers/operands.h"
-#include "runtime/limits.h"
-#include "spikeserve/compute/field_error.h"
+#include "handlers/pair_limit.h"
 
 namespace spikeserve::server {
 namespace {
@@ -29,33 +27,40 @@ absl::StatusOr<Outgoing<Response>> SpikeSimilarLoss(Incoming<Request> request, C
   SPIKESERVE_ASSIGN_OR_RETURN(auto labels, DecodeMatrix<uint8_t>(request.tensor(Request::kLabelsFieldNumber), "labels",
                                                                  codec::Accept::kBinary, "[N, C]", context));
 
+  const codec::WireTensor spikes_tensor = request.tensor(Request::kSpikesFieldNumber);
+  if (spikes_tensor.header.shape_size() == 0 && request.has_tensor(Request::kSpikesFieldNumber)) {
+    return codec::CheckRank({}, 1, "spikes", "[N, ...]");
+  }
   Outgoing<Response> response(context.buffers);
-  const auto compute = [&]<typename Scalar>() -> absl::Status {
-    SPIKESERVE_ASSIGN_OR_RETURN(auto spikes,
-                                codec::Decode<Scalar>(request.tensor(Request::kSpikesFieldNumber), "spikes",
-                                                      codec::Accept::kNumber, context.limits.max_decoded_bytes));
-    if (spikes.shape().empty()) return codec::CheckRank(spikes.shape(), 1, "spikes", "[N, ...]");
-    const int64_t samples = spikes.shape()[0];
-    const int64_t features = ElementCount(absl::MakeConstSpan(spikes.shape()).subspan(1)).value_or(0);
-    if (samples > 0 && samples > context.limits.max_pairs / samples) {
-      return FieldError(
-          absl::StatusCode::kResourceExhausted, "spikes", absl::StrCat(samples, " samples"),
-          absl::StrCat("at most ", context.limits.max_pairs, " pairs of samples (the server's --max-pairs)"));
-    }
+  // `spikes` is what the compute library takes of the samples.
+  const auto evaluate = [&]<typename Scalar>(const auto& spikes, const Shape& shape) -> absl::Status {
+    SPIKESERVE_RETURN_IF_ERROR(CheckPairs(spikes.rows(), "spikes", context));
     std::optional<MutableMatrixView<Scalar>> gradient;
     if (request->compute_gradient()) {
-      SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes,
-                                  ResultRoom(DataTypeOf<Scalar>::value, spikes.shape(), "grad_spikes", context,
-                                             response.tensor(Response::kGradSpikesFieldNumber)));
-      gradient.emplace(Eigen::Map<RowMatrix<Scalar>>(reinterpret_cast<Scalar*>(bytes), samples, features));
+      SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * room, ResultRoom(DataTypeOf<Scalar>::value, shape, "grad_spikes", context,
+                                                             response.tensor(Response::kGradSpikesFieldNumber)));
+      gradient.emplace(Eigen::Map<RowMatrix<Scalar>>(reinterpret_cast<Scalar*>(room), spikes.rows(), spikes.cols()));
     }
-    SPIKESERVE_ASSIGN_OR_RETURN(const double loss,
-                                spikeserve::SpikeSimilarLoss<Scalar>(spikes.Matrix(samples, features), AsMatrix(labels),
-                                                                     kernel, loss_type, gradient, context.executor));
+    SPIKESERVE_ASSIGN_OR_RETURN(
+        const double loss,
+        spikeserve::SpikeSimilarLoss<Scalar>(spikes, AsMatrix(labels), kernel, loss_type, gradient, context.executor));
     response->set_loss(static_cast<float>(loss));
     return absl::OkStatus();
   };
-  SPIKESERVE_RETURN_IF_ERROR(WithScalar(compute, request.tensor(Request::kSpikesFieldNumber)));
+  const auto compute = [&]<typename Scalar>() -> absl::Status {
+    if (codec::IsBinary(spikes_tensor.header)) {
+      SPIKESERVE_ASSIGN_OR_RETURN(const auto spikes, codec::DecodeBits(spikes_tensor, "spikes", /*row_dimensions=*/1,
+                                                                       "[N, ...]", context.limits.max_decoded_bytes));
+      return evaluate.template operator()<Scalar>(spikes.bits(), spikes.shape());
+    }
+    SPIKESERVE_ASSIGN_OR_RETURN(
+        const auto spikes,
+        codec::Decode<Scalar>(spikes_tensor, "spikes", codec::Accept::kNumber, context.limits.max_decoded_bytes));
+    const int64_t features = ElementCount(absl::MakeConstSpan(spikes.shape()).subspan(1)).value_or(0);
+    return evaluate.template operator()<Scalar>(MatrixView<Scalar>(spikes.Matrix(spikes.shape()[0], features)),
+                                                spikes.shape());
+  };
+  SPIKESERVE_RETURN_IF_ERROR(WithScalar(compute, spikes_tensor));
   return response;
 }
 

@@ -13,6 +13,8 @@ const StreamMethodTable& StreamMethods() {
        {&v1::StreamFirstSpikeIndexRequest::default_instance(), MakeStreamFirstSpikeIndex}},
       {"/spikeserve.v1.SpikeStreamService/StreamKernelDotProduct",
        {&v1::StreamKernelDotProductRequest::default_instance(), MakeStreamKernelDotProduct}},
+      {"/spikeserve.v1.SpikeStreamService/StreamSpikeSimilarLoss",
+       {&v1::StreamSpikeSimilarLossRequest::default_instance(), MakeStreamSpikeSimilarLoss}},
   };
   return table;
 }

@@ -15,14 +15,13 @@ constexpr size_t kSmallestKept = size_t{64} << 10;
 uint8_t* Allocate(size_t size) { return static_cast<uint8_t*>(::operator new(size, kAlignment)); }
 void Free(uint8_t* buffer) { ::operator delete(buffer, kAlignment); }
 
-// Sizes are rounded up to steps of an eighth, so that calls of nearly the same size share buffers.
-size_t RoundUp(size_t size) {
+}  // namespace
+
+size_t RoundUpBufferSize(size_t size) {
   size_t step = kSmallestKept / 8;
   while (size > step * 16) step *= 2;
   return (size + step - 1) / step * step;
 }
-
-}  // namespace
 
 // What the pool and the buffers that are handed out share.
 class BufferPool::Shelf {
@@ -32,7 +31,7 @@ class BufferPool::Shelf {
     for (const Buffer& buffer : idle_) Free(buffer.bytes);
   }
 
-  // `size` bytes, which RoundUp gave.
+  // `size` bytes, which RoundUpBufferSize gave.
   uint8_t* Take(size_t size) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -108,7 +107,7 @@ BufferPool::~BufferPool() { shelf_->Close(); }
 
 std::shared_ptr<uint8_t> BufferPool::Take(size_t size) {
   if (size < kSmallestKept) return {Allocate(size), Free};
-  const size_t rounded = RoundUp(size);
+  const size_t rounded = RoundUpBufferSize(size);
   return {shelf_->Take(rounded), [shelf = shelf_, rounded](uint8_t* bytes) { shelf->GiveBack(bytes, rounded); }};
 }
 

@@ -9,6 +9,10 @@
 
 namespace spikeserve {
 
+// The size of the buffer that is taken for `size` bytes: rounded up to steps of an eighth, a multiple of 8192, so that
+// calls of nearly the same size share buffers.
+size_t RoundUpBufferSize(size_t size);
+
 // Hands out buffers and keeps those that come back, up to a bound. A fresh large allocation costs more than to copy as
 // many bytes into it, because the system maps and clears it page by page; a buffer that was used before costs nothing.
 //

@@ -11,7 +11,9 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "rpc/services.h"
+#include "shared_memory/handover_socket.h"
 #include "spikeserve/compute/field_error.h"
+#include "status_macros.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -34,7 +36,22 @@ int ToInt(int64_t bytes) { return static_cast<int>(std::min<int64_t>(bytes, std:
 }  // namespace
 
 Server::Server(const ServerOptions& options)
-    : engine_(std::make_unique<server::Engine>(options.engine)), services_(MakeServices(*engine_)) {}
+    : engine_(std::make_unique<server::Engine>(options.engine)),
+      shared_memory_(options.shared_memory ? std::make_shared<shared_memory::RegionStore>(*options.shared_memory)
+                                           : nullptr),
+      services_(MakeServices(*engine_, shared_memory_.get())) {}
+
+absl::Status Server::StartHandover(const std::vector<std::string>& listen) {
+  std::vector<std::string> paths;
+  for (const std::string& address : listen) {
+    if (!absl::StartsWith(address, "unix:")) continue;
+    SPIKESERVE_ASSIGN_OR_RETURN(std::string path, shared_memory::HandoverPath(address, "--listen"));
+    paths.push_back(std::move(path));
+  }
+  if (paths.empty()) return InvalidField("--shared-memory", "no --listen=unix:PATH", "one at least");
+  SPIKESERVE_ASSIGN_OR_RETURN(handover_, shared_memory::HandoverServer::Start(paths, shared_memory_));
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   if (options.listen.empty()) return InvalidField("--listen", "absent", "at least one address");
@@ -42,6 +59,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     if (absl::Status status = CheckAddress(address); !status.ok()) return status;
   }
   std::unique_ptr<Server> self(new Server(options));
+  if (options.shared_memory) SPIKESERVE_RETURN_IF_ERROR(self->StartHandover(options.listen));
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -77,6 +95,8 @@ Server::~Server() {
 bool Server::Drain(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   server_->GetHealthCheckService()->SetServingStatus(false);
+  // The regions stay until the calls that were accepted are answered.
+  if (handover_ != nullptr) handover_->StopListening();
   server_->Shutdown(absl::ToChronoTime(deadline));
   server_->Wait();
   return timeout > absl::ZeroDuration() && absl::Now() < deadline;

@@ -4,6 +4,7 @@
 #define SPIKESERVE_SERVER_RPC_SERVER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "grpcpp/impl/codegen/service_type.h"
 #include "grpcpp/server.h"
 #include "runtime/engine.h"
+#include "shared_memory/handover_server.h"
+#include "shared_memory/region_store.h"
 
 namespace spikeserve::rpc {
 
@@ -19,13 +22,15 @@ struct ServerOptions {
   // "HOST:PORT", where port 0 is a free one, or "unix:PATH".
   std::vector<std::string> listen = {"127.0.0.1:50051"};
   server::EngineOptions engine;
+  // Clients on the "unix:" listeners may share memory, so much each user; nullopt: they may not.
+  std::optional<shared_memory::Quota> shared_memory = std::nullopt;
 };
 
 // Thread-safe. The destructor shuts down at once.
 class Server {
  public:
-  // Serves from here on. Errors: INVALID_ARGUMENT for an address that is none, UNAVAILABLE for one that cannot be
-  // listened on.
+  // Serves from here on. Errors: INVALID_ARGUMENT for an address that is none, and for shared memory without a "unix:"
+  // address; UNAVAILABLE for an address that cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
   ~Server();
 
@@ -38,9 +43,12 @@ class Server {
 
  private:
   explicit Server(const ServerOptions& options);
+  absl::Status StartHandover(const std::vector<std::string>& listen);
 
   std::vector<std::string> addresses_;
   std::unique_ptr<server::Engine> engine_;
+  std::shared_ptr<shared_memory::RegionStore> shared_memory_;  // Null where it is not offered.
+  std::unique_ptr<shared_memory::HandoverServer> handover_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -7,15 +7,19 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
 #include "rpc/stream_call.h"
+#include "runtime/happens_before.h"
+#include "shared_memory/resolve.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/networks.grpc.pb.h"
 #include "spikeserve/v1/server.grpc.pb.h"
 #include "spikeserve/v1/streams.grpc.pb.h"
+#include "status_macros.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -25,13 +29,18 @@ using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 using server::Engine;
 using server::Message;
+using shared_memory::RegionStore;
 
 // One call. Deletes itself when gRPC is done with it.
 class UnaryCall final : public ServerUnaryReactor {
  public:
-  UnaryCall(Engine& engine, const char* path, CallbackServerContext* context, const ByteBuffer* request,
-            ByteBuffer* response)
-      : context_(context), request_bytes_(request), response_bytes_(response) {
+  UnaryCall(Engine& engine, const RegionStore* shared_memory, const char* path, CallbackServerContext* context,
+            const ByteBuffer* request, ByteBuffer* response)
+      : engine_(engine),
+        shared_memory_(shared_memory),
+        context_(context),
+        request_bytes_(request),
+        response_bytes_(response) {
     server::Call call;
     call.path = path;
     call.request = [this](const Message& prototype, BufferPool& buffers) { return Parse(prototype, buffers); };
@@ -48,18 +57,29 @@ class UnaryCall final : public ServerUnaryReactor {
     absl::StatusOr<codec::Envelope> request = FromByteBuffer(*request_bytes_, prototype, buffers);
     if (!request.ok()) return std::move(request).status();
     request_ = *std::move(request);
+    if (shared_memory_ != nullptr && shared_memory::NamesSharedMemory(request_) && IsOnUnixSocket()) {
+      SPIKESERVE_RETURN_IF_ERROR(shared_memory::Resolve(request_, *shared_memory_, engine_.limits().max_decoded_bytes));
+    }
     return &request_;
   }
 
+  bool IsOnUnixSocket() const { return absl::StartsWith(context_->peer(), "unix:"); }
+
   void Complete(server::EnvelopeOr response) {
     request_ = {};
-    if (!response.ok()) return Finish(ToGrpc(response.status()));
-    *response_bytes_ = ToByteBuffer(*response);
-    Finish(grpc::Status::OK);
+    if (response.ok()) *response_bytes_ = ToByteBuffer(*response);
+    grpc::Status status = ToGrpc(response.status());
+    server::HappensBefore(this);
+    Finish(std::move(status));
   }
 
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    server::HappensAfter(this);
+    delete this;
+  }
 
+  Engine& engine_;
+  const RegionStore* const shared_memory_;
   CallbackServerContext* const context_;
   const ByteBuffer* const request_bytes_;
   ByteBuffer* const response_bytes_;
@@ -67,10 +87,10 @@ class UnaryCall final : public ServerUnaryReactor {
 };
 
 // Declares the override that binds one RPC: the generated base names each as a virtual method of its own.
-#define SPIKESERVE_RPC(service, method)                                                                       \
-  ServerUnaryReactor* method(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) \
-      override {                                                                                              \
-    return new UnaryCall(engine_, "/spikeserve.v1." #service "/" #method, context, request, response);        \
+#define SPIKESERVE_RPC(service, method)                                                                                \
+  ServerUnaryReactor* method(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response)          \
+      override {                                                                                                       \
+    return new UnaryCall(engine_, shared_memory_, "/spikeserve.v1." #service "/" #method, context, request, response); \
   }
 
 using F = v1::SpikeFunctionService;
@@ -81,7 +101,7 @@ using RawFunctions = F::WithRawCallbackMethod_SpikeCluster<
 
 class FunctionService final : public RawFunctions {
  public:
-  explicit FunctionService(Engine& engine) : engine_(engine) {}
+  FunctionService(Engine& engine, const RegionStore* shared_memory) : engine_(engine), shared_memory_(shared_memory) {}
   SPIKESERVE_RPC(SpikeFunctionService, SpikeCluster)
   SPIKESERVE_RPC(SpikeFunctionService, KernelDotProduct)
   SPIKESERVE_RPC(SpikeFunctionService, SpikeSimilarLoss)
@@ -92,6 +112,7 @@ class FunctionService final : public RawFunctions {
 
  private:
   Engine& engine_;
+  const RegionStore* const shared_memory_;
 };
 
 using N = v1::SpikeNetworkService;
@@ -102,7 +123,7 @@ using RawNetworks =
 
 class NetworkService final : public RawNetworks {
  public:
-  explicit NetworkService(Engine& engine) : engine_(engine) {}
+  NetworkService(Engine& engine, const RegionStore* shared_memory) : engine_(engine), shared_memory_(shared_memory) {}
   SPIKESERVE_RPC(SpikeNetworkService, CreateNetwork)
   SPIKESERVE_RPC(SpikeNetworkService, GetNetwork)
   SPIKESERVE_RPC(SpikeNetworkService, ListNetworks)
@@ -114,6 +135,7 @@ class NetworkService final : public RawNetworks {
 
  private:
   Engine& engine_;
+  const RegionStore* const shared_memory_;
 };
 
 using RawServer = v1::SpikeServerService::WithRawCallbackMethod_ServerStatistics<v1::SpikeServerService::Service>;
@@ -125,6 +147,8 @@ class ServerService final : public RawServer {
 
  private:
   Engine& engine_;
+  // No request has tensors.
+  const RegionStore* const shared_memory_ = nullptr;
 };
 
 #undef SPIKESERVE_RPC
@@ -154,10 +178,10 @@ class StreamService final : public RawStreams {
 
 }  // namespace
 
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(Engine& engine) {
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(Engine& engine, const RegionStore* shared_memory) {
   std::vector<std::unique_ptr<grpc::Service>> services;
-  services.push_back(std::make_unique<FunctionService>(engine));
-  services.push_back(std::make_unique<NetworkService>(engine));
+  services.push_back(std::make_unique<FunctionService>(engine, shared_memory));
+  services.push_back(std::make_unique<NetworkService>(engine, shared_memory));
   services.push_back(std::make_unique<StreamService>(engine));
   services.push_back(std::make_unique<ServerService>(engine));
   return services;

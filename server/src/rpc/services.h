@@ -8,11 +8,14 @@
 
 #include "grpcpp/impl/codegen/service_type.h"
 #include "runtime/engine.h"
+#include "shared_memory/region_store.h"
 
 namespace spikeserve::rpc {
 
-// All services, to be registered with a grpc::ServerBuilder. `engine` must outlive them.
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(server::Engine& engine);
+// All services, to be registered with a grpc::ServerBuilder. Callers on Unix sockets may name the memory in
+// `shared_memory`; null: nobody may. Both must outlive the services.
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(server::Engine& engine,
+                                                         const shared_memory::RegionStore* shared_memory);
 
 }  // namespace spikeserve::rpc
 

@@ -7,6 +7,7 @@
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
+#include "runtime/happens_before.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -28,16 +29,25 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   }
 
   // StreamTransport: what the stream asks for.
-  void Read() override { StartRead(&incoming_); }
+  void Read() override {
+    server::HappensBefore(this);
+    StartRead(&incoming_);
+  }
   void Write(codec::Envelope response) override {
     outgoing_ = ToByteBuffer(response);
+    server::HappensBefore(this);
     StartWrite(&outgoing_);
   }
-  void Finish(const absl::Status& status) override { StreamReactor::Finish(ToGrpc(status)); }
+  void Finish(const absl::Status& status) override {
+    grpc::Status grpc_status = ToGrpc(status);
+    server::HappensBefore(this);
+    StreamReactor::Finish(std::move(grpc_status));
+  }
 
   // Reactor: what gRPC tells. Each holds the stream while it calls it, because the end of the call deletes this object,
   // also from inside of Finish.
   void OnReadDone(bool ok) override {
+    server::HappensAfter(this);
     const std::shared_ptr<Stream> stream = stream_;
     if (!ok) return stream->OnRead(std::nullopt);
     auto bytes = std::make_shared<ByteBuffer>();
@@ -48,14 +58,19 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
         });
   }
   void OnWriteDone(bool ok) override {
+    server::HappensAfter(this);
     const std::shared_ptr<Stream> stream = stream_;
     outgoing_.Clear();
     stream->OnWritten(ok);
   }
   void OnCancel() override {
+    server::HappensAfter(this);
     if (const std::shared_ptr<Stream> stream = stream_) stream->OnCancelled();
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    server::HappensAfter(this);
+    delete this;
+  }
 
  private:
   server::Engine& engine_;

@@ -1,12 +1,11 @@
 #include "runtime/compute_pool.h"
 
 #include <algorithm>
+#include <exception>
+#include <memory>
 #include <utility>
 
-#include "oneapi/tbb/blocked_range.h"
-#include "oneapi/tbb/global_control.h"
-#include "oneapi/tbb/parallel_for.h"
-#include "oneapi/tbb/task_arena.h"
+#include "runtime/happens_before.h"
 
 namespace spikeserve::server {
 namespace {
@@ -17,40 +16,104 @@ thread_local bool in_task = false;
 
 bool ComputePool::InTask() { return in_task; }
 
-struct ComputePool::Arena {
-  // All slots are for the library's own workers, none for threads that join: those that submit never compute. One
-  // worker more than the slots is allowed in the process, because oneTBB counts its main thread.
-  explicit Arena(int threads)
-      : control(tbb::global_control::max_allowed_parallelism, threads + 1),
-        arena(threads, /*reserved_for_masters=*/0) {}
-  tbb::global_control control;
-  tbb::task_arena arena;
+// A task on its way through the arena.
+struct ComputePool::Task {
+  ComputePool& pool;
+  std::function<void()> run;
 };
 
-ComputePool::ComputePool(int threads) : arena_(std::make_unique<Arena>(threads)) {}
+// A ParallelFor: the thread that called it and helpers take parts, one after the other, until there are none.
+struct ComputePool::Loop {
+  Loop(int64_t count_in, int64_t grain_in, absl::FunctionRef<void(int64_t, int64_t)> body_in)
+      : count(count_in), grain(grain_in), body(body_in) {}
+
+  // Takes a part and computes it; false where there was none left. What it throws ends the loop, and is thrown where
+  // the loop was called.
+  bool RunPart() {
+    const int64_t begin = next.fetch_add(grain);
+    if (begin >= count) return false;
+    try {
+      body(begin, std::min(count, begin + grain));
+    } catch (...) {
+      next = count;
+      const std::lock_guard lock(mutex);
+      if (thrown == nullptr) thrown = std::current_exception();
+    }
+    return true;
+  }
+  bool done() const { return next.load() >= count; }
+
+  // A helper calls RunPart only after Enter, and until Leave. Enter fails when all parts are taken: then `body` may be
+  // gone.
+  bool Enter() {
+    const std::lock_guard lock(mutex);
+    if (closed) return false;
+    ++helpers;
+    return true;
+  }
+  void Leave() {
+    const std::lock_guard lock(mutex);
+    if (--helpers == 0) left.notify_all();
+  }
+  // Waits until no helper computes, and lets none in any more.
+  void Close() {
+    std::unique_lock lock(mutex);
+    closed = true;
+    left.wait(lock, [this] { return helpers == 0; });
+  }
+
+  const int64_t count;
+  const int64_t grain;
+  const absl::FunctionRef<void(int64_t, int64_t)> body;
+  std::atomic<int64_t> next{0};
+  std::mutex mutex;
+  // All guarded by mutex.
+  int helpers = 0;
+  bool closed = false;
+  std::exception_ptr thrown;
+  std::condition_variable left;
+};
+
+ComputePool::ComputePool(int threads) : threads_(threads), arena_(threads) {}
 
 ComputePool::~ComputePool() { Wait(); }
 
 void ComputePool::Wait() {
-  absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(
-      +[](int64_t* pending) { return *pending == 0; }, &pending_));
+  std::unique_lock lock(mutex_);
+  all_ended_.wait(lock, [this] { return pending_ == 0; });
 }
 
-void ComputePool::Submit(std::function<void()> task) {
+void ComputePool::Submit(std::function<void()> run) {
+  ++waiting_;
+  Enqueue([this, run = std::move(run)] {
+    --waiting_;
+    run();
+  });
+}
+
+void ComputePool::Enqueue(std::function<void()> run) {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     ++pending_;
   }
-  // Shared, because oneTBB calls its copy of the lambda as a const one.
-  arena_->arena.enqueue([this, shared = std::make_shared<std::function<void()>>(std::move(task))] {
-    in_task = true;
-    (*shared)();
-    *shared = nullptr;  // What it holds goes before Wait may return.
-    in_task = false;
-    absl::MutexLock lock(&mutex_);
-    --pending_;
-  });
+  auto task = std::make_unique<Task>(Task{*this, std::move(run)});
+  HappensBefore(task.get());
+  arena_.Enqueue(
+      [](void* task) {
+        HappensAfter(task);
+        RunTask(std::unique_ptr<Task>(static_cast<Task*>(task)));
+      },
+      task.release());
+}
+
+void ComputePool::RunTask(std::unique_ptr<Task> task) {
+  ComputePool& pool = task->pool;
+  in_task = true;
+  task->run();
+  task.reset();  // What it holds goes before Wait may return.
+  in_task = false;
+  const std::lock_guard lock(pool.mutex_);
+  if (--pool.pending_ == 0) pool.all_ended_.notify_all();
 }
 
 void ComputePool::ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) {
@@ -58,12 +121,23 @@ void ComputePool::ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<vo
     if (count > 0) body(0, count);
     return;
   }
-  // Isolated: a thread that waits for the others' parts takes up no task of another call meanwhile.
-  tbb::this_task_arena::isolate([&] {
-    // Split in units of `grain` indices, so that no part is smaller.
-    tbb::parallel_for(
-        tbb::blocked_range<int64_t>(0, (count + grain - 1) / grain),
-        [&](const tbb::blocked_range<int64_t>& r) { body(r.begin() * grain, std::min(count, r.end() * grain)); });
+  const auto loop = std::make_shared<Loop>(count, grain, body);
+  const int64_t parts = (count - 1) / grain + 1;
+  for (int64_t helper = 1; helper < std::min<int64_t>(threads_, parts); ++helper) Help(loop);
+  while (loop->RunPart()) {
+  }
+  loop->Close();
+  if (loop->thrown != nullptr) std::rethrow_exception(loop->thrown);
+}
+
+void ComputePool::Help(std::shared_ptr<Loop> loop) {
+  Enqueue([this, loop = std::move(loop)] {
+    if (!loop->Enter()) return;
+    // Whoever waits comes first: a long loop has one thread of its own, and shares the others part by part.
+    bool more = true;
+    while (more && waiting_ == 0) more = loop->RunPart();
+    loop->Leave();
+    if (more && !loop->done()) Help(loop);
   });
 }
 

@@ -3,17 +3,22 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_COMPUTE_POOL_H_
 #define SPIKESERVE_SERVER_RUNTIME_COMPUTE_POOL_H_
 
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/functional/function_ref.h"
+#include "runtime/tbb_arena.h"
 #include "spikeserve/compute/executor.h"
 
 namespace spikeserve::server {
 
-// A fixed number of threads (oneTBB). Tasks begin in the order of Submit; a task may split its work over the threads
-// that are idle with ParallelFor.
+// A fixed number of threads (oneTBB). Tasks begin in the order of Submit; a task may split its work with ParallelFor
+// over the threads that are idle. A thread that helps goes over to a task that waits as soon as its part has ended, so
+// that a long loop does not keep others waiting.
 //
 // Thread-safe. The destructor waits until every submitted task has ended.
 class ComputePool : public Executor {
@@ -22,7 +27,7 @@ class ComputePool : public Executor {
   explicit ComputePool(int threads);
   ~ComputePool() override;
 
-  void Submit(std::function<void()> task);
+  void Submit(std::function<void()> run);
 
   // Waits until every submitted task has ended, also those that tasks submit.
   void Wait();
@@ -33,11 +38,22 @@ class ComputePool : public Executor {
   static bool InTask();
 
  private:
-  struct Arena;
-  std::unique_ptr<Arena> arena_;
-  absl::Mutex mutex_;
-  // Tasks that were submitted and have not ended.
-  int64_t pending_ ABSL_GUARDED_BY(mutex_) = 0;
+  struct Task;
+  struct Loop;
+  void Enqueue(std::function<void()> run);
+  // Enqueues a thread that joins the loop.
+  void Help(std::shared_ptr<Loop> loop);
+  static void RunTask(std::unique_ptr<Task> task);
+
+  const int threads_;
+  TbbArena arena_;
+  // Tasks that were submitted and have not begun.
+  std::atomic<int64_t> waiting_{0};
+  std::mutex mutex_;
+  // Tasks that were submitted and have not ended; guarded by mutex_.
+  int64_t pending_ = 0;
+  // Notified, under mutex_, when none is pending.
+  std::condition_variable all_ended_;
 };
 
 }  // namespace spikeserve::server

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -73,9 +74,10 @@ Engine::Engine(EngineOptions options)
 
 Engine::~Engine() {
   {
-    absl::MutexLock lock(&stop_mutex_);
+    const std::lock_guard lock(stop_mutex_);
     stopping_ = true;
   }
+  stop_.notify_all();
   expirer_.join();
   pool_.Wait();  // Tasks use the members that would go before the pool.
 }
@@ -93,7 +95,8 @@ void Engine::Submit(Call call) {
   if (call.may_compute_at_once && method->second.work != nullptr && call.request_bytes <= kSmallRequest) {
     Request request = Parse(method->second, call);
     if (!request.ok()) return Finish(call, request.status());
-    if (method->second.work(**request) <= kSmallWork) {
+    // Shared memory is not among the request's bytes.
+    if (method->second.work(**request) <= kSmallWork && (*request)->ElementBytes() <= kSmallRequest) {
       return Compute(method->second, **request, nullptr, InlineExecutor(), std::move(call));
     }
     return pool_.Submit([this, &method = method->second, &request = **request, call = std::move(call)]() mutable {
@@ -165,7 +168,10 @@ void Engine::Compute(const Method& method, const codec::Envelope& request, HeldN
   if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return Finish(call, std::move(wanted));
   CallExecutor executor(threads, call);
   Context context{options_.limits, executor, networks_, buffers_, counters_};
-  EnvelopeOr result = Guarded([&] { return method.handle(request, held, context); });
+  EnvelopeOr result = Guarded([&] {
+    const std::optional<codec::Envelope> copy = codec::CopyShared(request, method.in_place, buffers_);
+    return method.handle(copy ? *copy : request, held, context);
+  });
   // A handler that changes a network carries the change out whole; others may have stopped half-way.
   if (held == nullptr) {
     if (absl::Status wanted = CheckWanted(call); !wanted.ok()) result = std::move(wanted);
@@ -181,8 +187,8 @@ void Engine::Finish(Call& call, EnvelopeOr result) {
 void Engine::ExpireNetworks() {
   const absl::Duration period =
       std::clamp(options_.limits.network_idle_timeout / 4, absl::Milliseconds(100), absl::Seconds(10));
-  absl::MutexLock lock(&stop_mutex_);
-  while (!stop_mutex_.AwaitWithTimeout(absl::Condition(&stopping_), period)) networks_.Expire();
+  std::unique_lock lock(stop_mutex_);
+  while (!stop_.wait_for(lock, absl::ToChronoNanoseconds(period), [this] { return stopping_; })) networks_.Expire();
 }
 
 }  // namespace spikeserve::server

@@ -10,15 +10,15 @@
 #define SPIKESERVE_SERVER_RUNTIME_ENGINE_H_
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "codec/envelope.h"
@@ -73,6 +73,7 @@ class Engine {
   absl::StatusOr<std::shared_ptr<Stream>> OpenStream(std::string_view path, StreamTransport& transport,
                                                      absl::Time deadline, std::function<bool()> cancelled);
 
+  const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
 
  private:
@@ -90,8 +91,9 @@ class Engine {
   BufferPool buffers_;
   ComputePool pool_;
   NetworkStore networks_;
-  absl::Mutex stop_mutex_;
-  bool stopping_ ABSL_GUARDED_BY(stop_mutex_) = false;
+  std::mutex stop_mutex_;
+  bool stopping_ = false;  // Guarded by stop_mutex_.
+  std::condition_variable stop_;
   std::thread expirer_;
 };
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -30,6 +31,9 @@ struct Method {
   const std::string& (*network_of)(const codec::Envelope& request) = nullptr;
   // About how many operations on elements the call takes, of a request that may be wrong. Null: many.
   std::function<int64_t(const codec::Envelope& request)> work = nullptr;
+  // The fields that `handle` reads where they are when the client shares their memory. It must then stay within bounds
+  // whatever it reads, and however often that changes (docs/decisions/0010-shared-memory.md). Others are copied before.
+  std::vector<codec::InPlaceField> in_place = {};
 };
 
 // By path, such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".

@@ -35,7 +35,7 @@ absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Add(Network network) 
   absl::StatusOr<std::string> name = UnguessableName();
   if (!name.ok()) return name.status();
   const int64_t bytes = network.ByteSize();
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   ExpireLocked();
   if (static_cast<int64_t>(slots_.size()) >= limits_.max_networks) {
     return OverLimit("layers", static_cast<int64_t>(slots_.size()), "networks are held already", limits_.max_networks,
@@ -52,7 +52,7 @@ absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Add(Network network) 
 }
 
 absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Find(std::string_view name) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   ExpireLocked();
   const auto it = slots_.find(absl::string_view(name.data(), name.size()));
   if (it == slots_.end()) return Unknown(name);
@@ -61,7 +61,7 @@ absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Find(std::string_view
 }
 
 absl::Status NetworkStore::Remove(std::string_view name) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const auto it = slots_.find(absl::string_view(name.data(), name.size()));
   if (it == slots_.end()) return Unknown(name);
   total_bytes_ -= it->second.bytes;
@@ -70,7 +70,7 @@ absl::Status NetworkStore::Remove(std::string_view name) {
 }
 
 std::vector<NetworkStore::Info> NetworkStore::List() {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   ExpireLocked();
   const absl::Time now = clock_();
   std::vector<Info> infos;
@@ -79,7 +79,7 @@ std::vector<NetworkStore::Info> NetworkStore::List() {
 }
 
 absl::Status NetworkStore::SetBytes(const HeldNetwork& held, int64_t bytes) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const auto it = slots_.find(held.name);
   if (it == slots_.end()) return absl::OkStatus();
   Slot& slot = it->second;
@@ -94,7 +94,7 @@ absl::Status NetworkStore::SetBytes(const HeldNetwork& held, int64_t bytes) {
 }
 
 void NetworkStore::Expire() {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   ExpireLocked();
 }
 

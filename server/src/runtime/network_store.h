@@ -6,15 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "codec/envelope.h"
 #include "runtime/limits.h"
@@ -79,14 +78,15 @@ class NetworkStore {
     absl::Time last_used;
   };
 
-  void ExpireLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The caller holds mutex_.
+  void ExpireLocked();
 
   const Limits limits_;
   ComputePool& pool_;
   const std::function<absl::Time()> clock_;
-  absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, Slot> slots_ ABSL_GUARDED_BY(mutex_);
-  int64_t total_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::mutex mutex_;  // Guards the members below it.
+  absl::flat_hash_map<std::string, Slot> slots_;
+  int64_t total_bytes_ = 0;
 };
 
 }  // namespace spikeserve::server

@@ -6,7 +6,7 @@ namespace spikeserve::server {
 
 void Strand::Post(std::function<void()> task) {
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
     if (tasks_.size() > 1) return;
   }
@@ -14,20 +14,20 @@ void Strand::Post(std::function<void()> task) {
 }
 
 bool Strand::busy() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return !tasks_.empty();
 }
 
 void Strand::RunFirst() {
   std::function<void()> task;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     task = std::move(tasks_.front());
   }
   task();
   task = nullptr;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     tasks_.pop_front();
     if (tasks_.empty()) return;
   }

@@ -6,9 +6,8 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "runtime/compute_pool.h"
 
 namespace spikeserve::server {
@@ -21,18 +20,18 @@ class Strand : public std::enable_shared_from_this<Strand> {
   // `pool` must outlive the strand.
   explicit Strand(ComputePool& pool) : pool_(pool) {}
 
-  void Post(std::function<void()> task) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Post(std::function<void()> task);
 
   // Whether a task waits or runs.
-  bool busy() const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool busy() const;
 
  private:
-  void RunFirst() ABSL_LOCKS_EXCLUDED(mutex_);
+  void RunFirst();
 
   ComputePool& pool_;
-  mutable absl::Mutex mutex_;
-  // The first is the one that runs, or is submitted to the pool.
-  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  // The first is the one that runs, or is submitted to the pool. Guarded by mutex_.
+  std::deque<std::function<void()>> tasks_;
 };
 
 }  // namespace spikeserve::server

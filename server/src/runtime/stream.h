@@ -17,8 +17,8 @@
 
 namespace spikeserve::server {
 
-// What a stream asks of its transport. Its methods are called from any thread, one at a time, with a lock held: they return
-// at once, and must not call the stream before they return.
+// What a stream asks of its transport. Its methods are called from any thread, one at a time, with a lock held: they
+// return at once, and must not call the stream before they return.
 class StreamTransport {
  public:
   virtual ~StreamTransport() = default;
@@ -31,8 +31,8 @@ class StreamTransport {
 };
 
 // Runs a StreamHandler between a transport and the pool. At most kAhead messages wait to be computed and as many
-// responses to be written: a client that sends faster than the server computes, or does not read, is not read from. While
-// one message is computed, the next ones arrive.
+// responses to be written: a client that sends faster than the server computes, or does not read, is not read from.
+// While one message is computed, the next ones arrive.
 //
 // Thread-safe. Kept alive by whoever may still call it, and by itself while it computes.
 class Stream : public std::enable_shared_from_this<Stream> {

@@ -25,6 +25,9 @@
 #include "spikeserve/client/networks.h"
 #include "spikeserve/client/options.h"
 #include "spikeserve/client/statistics.h"
+#include "spikeserve/compute/data_type.h"
+#include "spikeserve/compute/shape.h"
+#include "spikeserve/compute/tensor.h"
 
 namespace spikeserve {
 
@@ -39,7 +42,7 @@ class Client {
 
   // A client of the server at `target`: "HOST:PORT", "unix:PATH", or another gRPC name such as "dns:///HOST:PORT".
   // Returns without waiting for the server: a server that cannot be reached shows in the calls, as UNAVAILABLE.
-  // INVALID_ARGUMENT for an empty target.
+  // INVALID_ARGUMENT for an empty target, and for shared memory with a target that is not "unix:PATH".
   static absl::StatusOr<Client> Connect(std::string_view target, const ConnectOptions& options = {});
 
   // A client that computes in this process.
@@ -47,6 +50,15 @@ class Client {
 
   // A client of any connection; Connection is internal.
   explicit Client(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+
+  // A tensor to be filled and passed to calls of this client: its memory is kept for the next one when it goes, and
+  // with ConnectOptions::shared_memory the server reads it where it is. The elements may be anything at first. Needs
+  // ByteCount(dtype, shape) to have a value. May outlive the client.
+  Tensor NewTensor(DataType dtype, Shape shape) const;
+
+  // Whether large tensors are passed in shared memory at present: not without the option, not where the server does not
+  // offer it, and not before the first such tensor.
+  bool shared_memory_in_use() const;
 
   // The calls. Each has three forms: one that waits (`client.SpikeCluster(args)`), one that returns a future
   // (`client.Async(args)`), and one that calls back (`client.Start(args, options, done)`), where `args` is the call's

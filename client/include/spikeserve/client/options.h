@@ -30,11 +30,21 @@ struct CallOptions {
 struct ConnectOptions {
   RetryPolicy retry = {};
   // Calls that wait, and whose arguments and results take more bytes than this, are sent in pieces where the function
-  // allows it (SpikeCluster, FirstSpikeIndex, KernelDotProduct, SpikeSimilarLoss). They may be of any size; smaller ones,
-  // asynchronous calls and those on networks are one message, with the limit that the server sets (--max-message-bytes).
+  // allows it (SpikeCluster, FirstSpikeIndex, KernelDotProduct, SpikeSimilarLoss). They may be of any size; smaller
+  // ones, asynchronous calls and those on networks are one message, with the limit that the server sets
+  // (--max-message-bytes).
   int64_t stream_above_bytes = int64_t{16} << 20;
   // The memory of results that were destroyed is kept for later ones, up to so many bytes: fresh memory is slow.
   int64_t max_idle_buffer_bytes = int64_t{128} << 20;
+
+  // For a target "unix:PATH": pass large tensors of requests in memory that is shared with the server, where the server
+  // offers it (spikeserve --shared-memory); else they are sent. Operands in tensors of Client::NewTensor are not copied
+  // at all; they must stay as they are until the call has returned.
+  bool shared_memory = false;
+  // The most memory to share, in use or kept for later calls.
+  int64_t max_shared_memory_bytes = int64_t{1} << 30;
+  // Tensors of fewer bytes are sent: that is quicker.
+  int64_t min_shared_tensor_bytes = int64_t{64} << 10;
 };
 
 struct InProcessOptions {

@@ -1,0 +1,73 @@
+// Handing memory to a server: the client's side of proto/spikeserve/v1/shared_memory.proto.
+
+#ifndef SPIKESERVE_CLIENT_SHARED_MEMORY_HANDOVER_CLIENT_H_
+#define SPIKESERVE_CLIENT_SHARED_MEMORY_HANDOVER_CLIENT_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "shared_memory/arena.h"
+#include "shared_memory/file_descriptor.h"
+
+namespace spikeserve {
+
+// Keeps a connection to a server's socket, where there is one, and hands over each region once for each connection.
+// Thread-safe.
+class HandoverClient {
+ public:
+  struct Handle {
+    std::string name;
+    // The number of the connection on which the server gave it.
+    uint64_t connection;
+  };
+
+  explicit HandoverClient(std::string path) : path_(std::move(path)) {}
+
+  // The server's handle of `region`, which is handed over where it was not yet. UNAVAILABLE where the server does not
+  // share memory or does not answer; it is then not asked again for some seconds. DEADLINE_EXCEEDED without an answer
+  // by then. Else the server's refusal.
+  absl::StatusOr<Handle> HandleOf(const ArenaRegion& region, absl::Time deadline);
+
+  // Takes a region back.
+  void Drop(uint64_t region);
+
+  // Closes the connection of that number: the server does not know what was handed over on it.
+  void Disconnect(uint64_t connection);
+
+  // Whether there is a connection on which the server took memory.
+  bool in_use() const;
+
+ private:
+  std::optional<Handle> FindLocked(uint64_t region) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // Sends the region where there is a connection or can be; it is then among the unanswered.
+  absl::Status ShareLocked(const ArenaRegion& region) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the next answer came by then. Gives the lock up meanwhile.
+  bool WaitLocked(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Reads the next answer, which has come. A refusal of `region` is returned, and what ends the connection.
+  absl::Status ReadAnswerLocked(uint64_t region) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendDropLocked(const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DisconnectLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::string path_;
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const shared_memory::FileDescriptor> socket_ ABSL_GUARDED_BY(mutex_);  // Null: no connection.
+  uint64_t connection_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::flat_hash_map<uint64_t, std::string> handles_ ABSL_GUARDED_BY(mutex_);
+  // The regions that were sent and not answered, in that order; nullopt for those that were taken back meanwhile.
+  std::deque<std::optional<uint64_t>> unanswered_ ABSL_GUARDED_BY(mutex_);
+  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;  // One thread waits for answers, for all.
+  absl::Time silent_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+};
+
+}  // namespace spikeserve
+
+#endif  // SPIKESERVE_CLIENT_SHARED_MEMORY_HANDOVER_CLIENT_H_

@@ -1,0 +1,141 @@
+#include "spikeserve/compute/spike_similar_loss_scan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "similar_loss/pair_loss.h"
+#include "spikeserve/compute/field_error.h"
+#include "spikeserve/compute/shape.h"
+#include "tile_grid.h"
+
+namespace spikeserve {
+namespace {
+
+// Whether two rows of bits have a one in common.
+bool Share(const BitMatrix& bits, int64_t i, int64_t j) {
+  const uint8_t* x = bits.row(i);
+  const uint8_t* y = bits.row(j);
+  uint8_t common = 0;
+  for (int64_t b = 0; b < bits.row_bytes(); ++b) common |= x[b] & y[b];
+  return common != 0;
+}
+
+absl::Status WrongRows(int64_t rows, int64_t samples) {
+  return InvalidField("spikes", absl::StrCat(rows, " samples"), absl::StrCat(samples, ", as labels has"));
+}
+
+}  // namespace
+
+SpikeSimilarLossScan::SpikeSimilarLossScan(BitMatrix labels, const Kernel& kernel, LossType loss_type)
+    : samples_(labels.rows()),
+      labels_(std::move(labels)),
+      kernel_(kernel),
+      loss_type_(loss_type),
+      pairs_(RowMatrix<double>::Zero(samples_, samples_)) {}
+
+absl::StatusOr<SpikeSimilarLossScan> SpikeSimilarLossScan::Create(MatrixView<uint8_t> labels, const Kernel& kernel,
+                                                                  LossType loss_type) {
+  if (absl::Status status = CheckKernel(kernel); !status.ok()) return status;
+  if (labels.rows() == 0) return InvalidField("labels", "0 samples", "at least 1, as the loss is a mean");
+  std::optional<BitMatrix> bits = BitMatrix::Pack<uint8_t>(labels);
+  if (!bits) return InvalidField("labels", "elements other than 0 and 1", "only 0 and 1");
+  return SpikeSimilarLossScan(*std::move(bits), kernel, loss_type);
+}
+
+int64_t SpikeSimilarLossScan::ByteSize(int64_t samples) {
+  // The products, and those of a piece.
+  const std::optional<int64_t> bytes = ElementCount({samples, samples, 2, int64_t{sizeof(double)}});
+  return bytes.value_or(std::numeric_limits<int64_t>::max());
+}
+
+template <typename Features, typename Scalar>
+absl::Status SpikeSimilarLossScan::AddProducts(const Features& features, Executor& executor) {
+  if (features.rows() != samples_) return WrongRows(features.rows(), samples_);
+  RowMatrix<Scalar> products(samples_, samples_);
+  if (absl::Status status = KernelDotProduct<Scalar>(features, features, LinearKernel{}, products, executor);
+      !status.ok()) {
+    return status;
+  }
+  executor.ParallelFor(samples_, Grain(static_cast<double>(samples_)), [&](int64_t begin, int64_t end) {
+    pairs_.middleRows(begin, end - begin) += products.middleRows(begin, end - begin).template cast<double>();
+  });
+  return absl::OkStatus();
+}
+
+absl::Status SpikeSimilarLossScan::Add(MatrixView<double> features, Executor& executor) {
+  return AddProducts<MatrixView<double>, double>(features, executor);
+}
+
+absl::Status SpikeSimilarLossScan::Add(const BitMatrixView& features, Executor& executor) {
+  return AddProducts<BitMatrixView, double>(features, executor);
+}
+
+absl::StatusOr<double> SpikeSimilarLossScan::Finish(Executor& executor) {
+  constexpr double kPairCost = 100;
+  constexpr int64_t kMax = PairTerms::kMax;
+  const bool linear = std::holds_alternative<LinearKernel>(kernel_);
+  const bool gaussian = std::holds_alternative<GaussianKernel>(kernel_);
+  const std::vector<double> squares(pairs_.diagonal().begin(), pairs_.diagonal().end());
+  std::vector<double> norms(squares.size());
+  std::transform(squares.begin(), squares.end(), norms.begin(), [](double square) { return std::sqrt(square); });
+  // Twice: for the pair (j, i), too.
+  const double scale = 2 / (static_cast<double>(samples_) * static_cast<double>(samples_));
+
+  // A row of pairs is the work of one thread, and its sums are in order: nothing depends on the threads.
+  std::vector<double> losses(squares.size());
+  std::vector<absl::Status> errors(squares.size());
+  executor.ParallelFor(samples_, Grain(kPairCost * static_cast<double>(samples_)), [&](int64_t begin, int64_t end) {
+    PairTerms terms;
+    int32_t shared[kMax];
+    for (int64_t j = begin; j < end; ++j) {
+      double* row = pairs_.row(j).data();
+      double self = 0;
+      for (int64_t first = 0; first < samples_; first += kMax) {
+        const int64_t count = std::min(kMax, samples_ - first);
+        for (int64_t i = 0; i < count; ++i) {
+          shared[i] = Share(labels_, j, first + i) ? 1 : 0;
+          if (!gaussian) continue;
+          row[first + i] = std::max(0.0, squares[j] + squares[first + i] - 2 * row[first + i]);
+        }
+        EvaluatePairs(kernel_, loss_type_, row + first, shared, norms.data() + first, norms[j], count,
+                      /*gradient=*/true, terms);
+        for (int64_t i = 0; i < count; ++i) {
+          losses[j] += terms.loss[i];
+          if (first + i >= j && errors[j].ok() && IsOutside(loss_type_, terms.similarity[i])) {
+            errors[j] = OutsideError(j, first + i, terms.similarity[i]);
+          }
+          // terms.other is symmetric: the factor of x_i in the gradient of x_j, too. terms.self is x_i's own factor;
+          // x_j's differs from it for the linear kernel, whose similarity falls with both norms.
+          row[first + i] = scale * terms.other[i];
+          self += terms.self[i] * (!linear ? 1 : squares[j] > 0 ? squares[first + i] / squares[j] : 0);
+        }
+      }
+      row[j] += scale * self;
+    }
+  });
+  for (const absl::Status& error : errors) {
+    if (!error.ok()) return error;
+  }
+  double sum = 0;
+  for (const double loss : losses) sum += loss;
+  return sum / (static_cast<double>(samples_) * static_cast<double>(samples_));
+}
+
+absl::Status SpikeSimilarLossScan::Gradient(MatrixView<double> features, MutableMatrixView<double> grad_features,
+                                            Executor& executor) const {
+  if (features.rows() != samples_) return WrongRows(features.rows(), samples_);
+  if (grad_features.rows() != features.rows() || grad_features.cols() != features.cols()) {
+    return InvalidField("grad_spikes", ShapeString({grad_features.rows(), grad_features.cols()}),
+                        absl::StrCat("the shape of spikes, ", ShapeString({features.rows(), features.cols()})));
+  }
+  const RowMatrix<double> columns = features.transpose();
+  return KernelDotProduct<double>(pairs_, columns, LinearKernel{}, grad_features, executor);
+}
+
+}  // namespace spikeserve
