@@ -4,16 +4,24 @@ A worker answers requests: a JSON object a line on its standard input, an object
 benchmark can let programs in C++ and Python take turns, and noise hits all alike. What each worker can be asked is told
 where it is written: driver.cc, blas.cc, pytorch_reference.py. Measurements are answered with {"seconds": [...]}.
 """
+import ctypes
 import json
-import os
 import pathlib
 import re
 import signal
 import subprocess
 
 
+PR_SET_PDEATHSIG = 1
+
+
 class WorkerError(Exception):
     pass
+
+
+def die_with_parent():
+    """In a new process: it ends when the benchmark does, however that ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Worker:
@@ -21,7 +29,8 @@ class Worker:
 
     def __init__(self, command):
         self.name = pathlib.Path(command[0] if len(command) == 1 else command[-2]).name
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=die_with_parent)
 
     def ask(self, **request):
         try:
@@ -52,7 +61,8 @@ class Server:
         path = pathlib.Path(folder) / f"{name or pathlib.Path(command[0]).name}.sock"
         path.unlink(missing_ok=True)
         self.process = subprocess.Popen([*command, "--listen=127.0.0.1:0", f"--listen=unix:{path}"],
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                        preexec_fn=die_with_parent)
         lines = [self.process.stdout.readline() for _ in range(2)]
         if not all(" listening on " in line for line in lines):
             raise WorkerError(f"{command[0]} does not listen: {lines}")
@@ -70,8 +80,3 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def one_thread_each():
-    """The environment for PyTorch: it sets its threads itself."""
-    return {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
