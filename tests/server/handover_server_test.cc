@@ -276,7 +276,7 @@ TEST_F(HandoverServerTest, ConnectionsAreLimited) {
   ASSERT_TRUE(refusal.has_value());
   EXPECT_EQ(refusal->code(), static_cast<int>(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(refusal->message(), HasSubstr("connection: 2 are open of one user; need fewer"));
-  EXPECT_EQ(third.Receive(), std::nullopt);
+  EXPECT_FALSE(third.Receive().has_value());
   first.Close();
   Await([&] { return !Peer(path_).Share(MakeMemory(1)).empty(); });
 }
@@ -321,7 +321,7 @@ TEST_F(HandoverServerTest, TheEndClosesConnectionsAndRemovesTheSocket) {
   server_.reset();
   EXPECT_FALSE(std::filesystem::exists(path_));
   EXPECT_EQ(store_->Find(handle), nullptr);
-  EXPECT_EQ(peer.Receive(), std::nullopt);
+  EXPECT_FALSE(peer.Receive().has_value());
   peer.Close();
   EXPECT_EQ(testing::OpenDescriptors(), descriptors);
 }
