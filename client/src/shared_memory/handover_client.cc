@@ -104,6 +104,7 @@ absl::Status HandoverClient::ReadAnswerLocked(uint64_t region) {
     if (answered != region) return absl::OkStatus();
     return {static_cast<absl::StatusCode>(response.code()), response.message()};
   }
+  took_memory_ = true;
   if (answered) {
     handles_[*answered] = response.handle();
   } else {
@@ -137,13 +138,14 @@ void HandoverClient::Disconnect(uint64_t connection) {
 void HandoverClient::DisconnectLocked() {
   socket_.reset();
   ++connection_;
+  took_memory_ = false;
   handles_.clear();
   unanswered_.clear();
 }
 
 bool HandoverClient::in_use() const {
   absl::MutexLock lock(&mutex_);
-  return socket_ != nullptr && !handles_.empty();
+  return took_memory_;
 }
 
 }  // namespace spikeserve

@@ -61,6 +61,7 @@ class HandoverClient {
   mutable absl::Mutex mutex_;
   std::shared_ptr<const shared_memory::FileDescriptor> socket_ ABSL_GUARDED_BY(mutex_);  // Null: no connection.
   uint64_t connection_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool took_memory_ ABSL_GUARDED_BY(mutex_) = false;  // On this connection, the server.
   absl::flat_hash_map<uint64_t, std::string> handles_ ABSL_GUARDED_BY(mutex_);
   // The regions that were sent and not answered, in that order; nullopt for those that were taken back meanwhile.
   std::deque<std::optional<uint64_t>> unanswered_ ABSL_GUARDED_BY(mutex_);

@@ -65,6 +65,7 @@ void Serve(int socket, RegionStore::Session& session) {
     } else {
       handle = Share(*packet, session);
     }
+    packet->attachments.clear();  // What is mapped needs no descriptor, and what was refused is not kept.
     // A client that does not read its answers is not waited for.
     if (!SendPacket(socket, ToResponse(handle)).ok()) return;
   }
