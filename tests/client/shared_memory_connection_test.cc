@@ -37,6 +37,11 @@ class Inner : public Connection {
     requests.push_back(rpc.request->Share());
     done(answer(requests.back()));
   }
+  int64_t stream_above_bytes() const override { return 0; }
+  void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
+    done(absl::UnimplementedError("not streamed here"));
+  }
+
   BufferPool& buffers() override { return buffers_; }
 
   std::function<absl::Status(const codec::Envelope& request)> answer = [](const auto&) { return absl::OkStatus(); };
@@ -64,8 +69,8 @@ class SharedMemoryConnectionTest : public ::testing::Test {
   // A request whose v is the bytes at `data`.
   codec::Envelope RequestOf(const void* data, size_t size) {
     codec::Outgoing<Request> request(inner_->buffers());
-    request.AddReference(Request::kVFieldNumber,
-                         TensorView(DataType::kUint8, {static_cast<int64_t>(size)}, data), owner_);
+    request.AddReference(Request::kVFieldNumber, TensorView(DataType::kUint8, {static_cast<int64_t>(size)}, data),
+                         owner_);
     request->set_t_in(7);
     return std::move(request).Release();
   }
@@ -391,14 +396,16 @@ TEST(SharedMemory, IsUsedByConcurrentCalls) {
       const auto wanted = static_cast<char>(static_cast<const Request&>(*copy.message).t_in());
       done(v.data.view() == std::string(v.data.size, wanted) ? absl::OkStatus() : absl::DataLossError("other bytes"));
     }
+    int64_t stream_above_bytes() const override { return 0; }
+    void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)>) override {}
     BufferPool& buffers() override { return buffers_; }
 
    private:
     const shared_memory::RegionStore& store_;
     BufferPool buffers_{1 << 20};
   };
-  const auto connection = *MakeSharedMemoryConnection(std::make_shared<Checking>(*store), "unix:" + path,
-                                                      {.min_shared_tensor_bytes = 1});
+  const auto connection =
+      *MakeSharedMemoryConnection(std::make_shared<Checking>(*store), "unix:" + path, {.min_shared_tensor_bytes = 1});
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
