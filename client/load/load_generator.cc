@@ -6,12 +6,11 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
-
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 
 namespace spikeserve::load {
 namespace {
@@ -33,7 +32,7 @@ class Load : public std::enable_shared_from_this<Load> {
 
   void RunClosedLoop(absl::FunctionRef<void(const LoadResult&)> show) {
     {
-      absl::MutexLock lock(&mutex_);
+      const std::lock_guard lock(mutex_);
       under_way_ = options_.concurrency;
     }
     for (int i = 0; i < options_.concurrency; ++i) std::make_shared<Caller>(shared_from_this())->Begin();
@@ -51,7 +50,7 @@ class Load : public std::enable_shared_from_this<Load> {
       const auto due = begin_ + std::chrono::nanoseconds(std::llround(static_cast<double>(i) * interval));
       WaitUntil(due, show);
       if (!Enter(show)) {
-        absl::MutexLock lock(&mutex_);
+        const std::lock_guard lock(mutex_);
         result_.unsent = calls - i;
         break;
       }
@@ -61,7 +60,7 @@ class Load : public std::enable_shared_from_this<Load> {
   }
 
   LoadResult SoFar() {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     LoadResult result = result_;
     if (under_way_ > 0) result.elapsed = absl::FromChrono(Clock::now() - begin_);
     return result;
@@ -105,11 +104,11 @@ class Load : public std::enable_shared_from_this<Load> {
 
   // Waits until less than `concurrency` calls are under way, and counts one more. False where the load's time is over.
   bool Enter(absl::FunctionRef<void(const LoadResult&)> show) {
-    const auto has_place = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return under_way_ < options_.concurrency; };
+    const auto has_place = [this] { return under_way_ < options_.concurrency; };
     while (Clock::now() < end_ + absl::ToChronoNanoseconds(kGrace)) {
       {
-        absl::MutexLock lock(&mutex_);
-        if (mutex_.AwaitWithTimeout(absl::Condition(&has_place), kShowInterval)) {
+        std::unique_lock lock(mutex_);
+        if (left_.wait_for(lock, absl::ToChronoNanoseconds(kShowInterval), has_place)) {
           ++under_way_;
           return true;
         }
@@ -120,27 +119,31 @@ class Load : public std::enable_shared_from_this<Load> {
   }
 
   void Leave() {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
+    LeaveLocked();
+  }
+
+  void LeaveLocked() {
     --under_way_;
+    left_.notify_one();  // Nobody waits but the thread that runs the load.
   }
 
   // A call that began, or was due, at `begin` has ended.
   void End(const absl::Status& status, Clock::time_point begin, bool leave) {
     const Clock::time_point now = Clock::now();
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     if (status.ok()) {
       result_.latency.Record(absl::FromChrono(now - begin));
     } else if (LoadResult::Errors& errors = result_.errors[status.code()]; errors.count++ == 0) {
       errors.message = std::string(status.message());
     }
     result_.elapsed = std::max(result_.elapsed, absl::FromChrono(now - begin_));
-    if (leave) --under_way_;
+    if (leave) LeaveLocked();
   }
 
   bool WaitUntilIdle(absl::Duration timeout) {
-    absl::MutexLock lock(&mutex_);
-    const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return under_way_ == 0; };
-    return mutex_.AwaitWithTimeout(absl::Condition(&idle), timeout);
+    std::unique_lock lock(mutex_);
+    return left_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [this] { return under_way_ == 0; });
   }
 
   const LoadOptions options_;
@@ -150,10 +153,12 @@ class Load : public std::enable_shared_from_this<Load> {
   std::atomic<int64_t> begun_ = 0;
   // Only of an open loop's own thread.
   Clock::time_point next_show_ = begin_ + absl::ToChronoNanoseconds(kShowInterval);
-  absl::Mutex mutex_;
+  std::mutex mutex_;
+  std::condition_variable left_;
+  // All that follows is guarded by mutex_.
   // Callers that have not left, or calls of an open loop.
-  int under_way_ ABSL_GUARDED_BY(mutex_) = 0;
-  LoadResult result_ ABSL_GUARDED_BY(mutex_);
+  int under_way_ = 0;
+  LoadResult result_;
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
+#include "rpc/grpc_lifetime.h"
 #include "rpc/rich_status.h"
 #include "runtime/happens_before.h"
 
@@ -158,6 +159,7 @@ class GrpcConnection final : public Connection {
 }  // namespace
 
 std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target, const ConnectOptions& options) {
+  rpc::KeepGrpcInitialized();
   return {new GrpcConnection(std::string(target), options), Dispose<GrpcConnection>};
 }
 

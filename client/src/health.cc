@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
+#include "rpc/grpc_lifetime.h"
 #include "rpc/rich_status.h"
 
 namespace spikeserve {
@@ -14,6 +15,7 @@ absl::Status CheckHealth(std::string_view target, absl::Duration timeout) {
   // Debian packages no .proto of grpc.health.v1. Its messages are as small as can be: the request for the server as a
   // whole is empty, and a response that says SERVING is field 1, a varint, of value 1.
   constexpr std::string_view kServing("\x08\x01", 2);
+  rpc::KeepGrpcInitialized();
   auto channel = grpc::CreateChannel(std::string(target), grpc::InsecureChannelCredentials());
   grpc::GenericStub stub(channel);
   grpc::ClientContext context;

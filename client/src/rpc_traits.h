@@ -44,6 +44,9 @@ class RequestBuilder {
     }
   }
 
+  // Sets it to a dense tensor and returns its elements, to be filled in.
+  uint8_t* Room(int number, DataType dtype, const Shape& shape) { return message_.tensor(number).Room(dtype, shape); }
+
   codec::Envelope Release() && { return std::move(message_).Release(); }
 
  private:
@@ -98,6 +101,44 @@ struct MethodInfo {
   bool has_side_effects;
 };
 MethodInfo FindMethod(const google::protobuf::Descriptor* request);
+
+// What the exchanges of functions share. Their requests have a field `open`, in the first message only.
+template <typename Args, typename RequestMessage, typename ResponseMessage>
+class FunctionExchange : public StreamExchange {
+ public:
+  using Request = RequestMessage;
+  using Response = ResponseMessage;
+
+  // `lease` as Client::Launch has it.
+  FunctionExchange(const Args& args, BufferPool& buffers, std::shared_ptr<const void> lease)
+      : args_(args), buffers_(buffers), lease_(std::move(lease)) {}
+
+  std::string_view path() const final {
+    static const MethodInfo& method = *new MethodInfo(FindMethod(Request::descriptor()));
+    return method.path;
+  }
+  const google::protobuf::Message& response_prototype() const final { return Response::default_instance(); }
+
+  void Begin() override { opened_ = false; }
+
+ protected:
+  static absl::Status UnexpectedResponse() {
+    return absl::InternalError("the server's response has other elements than the request asked for");
+  }
+
+  const Args& args() const { return args_; }
+  RequestBuilder<Request> NewRequest() const { return {buffers_, lease_}; }
+  // The next message's `open`, which is to be filled in; null after the first.
+  auto* Open(RequestBuilder<Request>& request) {
+    return std::exchange(opened_, true) ? nullptr : request->mutable_open();
+  }
+
+ private:
+  const Args& args_;
+  BufferPool& buffers_;
+  const std::shared_ptr<const void> lease_;
+  bool opened_ = false;
+};
 
 template <typename Args>
 void Client::Launch(const Args& args, const CallOptions& options, std::shared_ptr<const void> lease,

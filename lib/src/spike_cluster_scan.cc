@@ -95,6 +95,18 @@ class SpikeClusterScan<Scalar>::Impl {
     return {b * kBlockNeurons, std::min(kBlockNeurons, neurons_ - b * kBlockNeurons), groups};
   }
 
+  // The minimum of all voltages, on which the reference's k_positive hangs, is known only after the last block. But it
+  // makes a difference only to neurons with nothing higher than their own minimum, and only if that is the one of all.
+  struct AtMinimum {
+    int64_t neuron;
+    Scalar lowest;
+    int32_t k_positive;  // If `lowest` is the minimum of all.
+  };
+  struct BlockEnd {
+    Scalar lowest;
+    std::vector<AtMinimum> at_minimum;
+  };
+
   absl::Status CheckRows(const MatrixView<Scalar>& rows) const;
   void ForEachBlock(int64_t rows, Executor& executor, absl::FunctionRef<void(int64_t b)> body) const;
 
@@ -103,6 +115,7 @@ class SpikeClusterScan<Scalar>::Impl {
   // Whether there may be a NaN.
   bool Advance(const Block& block, const MatrixView<Scalar>& rows) const;
   void JudgeLastSteps(const Block& block, const MatrixView<Scalar>& rows) const;
+  void Report(const Block& block, SpikeClusters& result, BlockEnd& end) const;
 
   // The rows for which the history has room once `steps` rows were taken: they double until they are t_in.
   int64_t HistoryCapacity(int64_t steps) const;
@@ -230,6 +243,33 @@ void SpikeClusterScan<Scalar>::Impl::JudgeLastSteps(const Block& block, const Ma
 }
 
 template <typename Scalar>
+void SpikeClusterScan<Scalar>::Impl::Report(const Block& block, SpikeClusters& result, BlockEnd& end) const {
+  end.lowest = block.groups[0].lowest[0];
+  for (int64_t first = 0; first < block.neurons; first += Group::kNeurons) {
+    const Group& group = block.groups[first / Group::kNeurons];
+    const int64_t neurons = std::min(Group::kNeurons, block.neurons - first);
+    const int64_t out = block.first + first;
+    bool any_at_minimum = false;
+    for (int64_t n = 0; n < neurons; ++n) {
+      const bool last_is_smallest = group.size[n] < group.smallest[n];
+      result.n_o[out + n] = static_cast<float>(group.clusters[n]);
+      result.k_negative[out + n] = static_cast<int32_t>(last_is_smallest ? group.last_spike[n] : group.k_negative[n]);
+      result.k_positive[out + n] = static_cast<int32_t>(group.k_positive[n]);
+      end.lowest = std::min(end.lowest, group.lowest[n]);
+      any_at_minimum |= (group.highest[n] == group.lowest[n]) | (group.candidate[n] == group.lowest[n]);
+    }
+    if (options_.rule != ClusterRule::kReference || !any_at_minimum) continue;
+    for (int64_t n = 0; n < neurons; ++n) {
+      if (group.highest[n] == group.lowest[n]) {
+        end.at_minimum.push_back({out + n, group.lowest[n], 0});
+      } else if (group.candidate[n] == group.lowest[n]) {
+        end.at_minimum.push_back({out + n, group.lowest[n], -1});
+      }
+    }
+  }
+}
+
+template <typename Scalar>
 int64_t SpikeClusterScan<Scalar>::Impl::HistoryCapacity(int64_t steps) const {
   if (steps >= t_in_) return t_in_;
   return steps == 0 ? 0 : std::min(t_in_, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(steps))));
@@ -276,18 +316,6 @@ absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Impl::Finish(const Matri
   SpikeClusters result{std::vector<float>(size, 0), std::vector<int32_t>(size, -1), std::vector<int32_t>(size, -1)};
   if (neurons_ == 0 || steps_ + last_rows.rows() == 0) return result;
 
-  const bool reference = options_.rule == ClusterRule::kReference;
-  // The minimum of all voltages, on which the reference's k_positive hangs, is known only after the last block. But it
-  // makes a difference only to neurons with nothing higher than their own minimum, and only if that is the one of all.
-  struct AtMinimum {
-    int64_t neuron;
-    Scalar lowest;
-    int32_t k_positive;
-  };
-  struct BlockEnd {
-    Scalar lowest;
-    std::vector<AtMinimum> at_minimum;
-  };
   std::vector<BlockEnd> ends(static_cast<size_t>(BlockCount()));
   std::atomic<bool> maybe_nan = false;
   ForEachBlock(last_rows.rows(), executor, [&](int64_t b) {
@@ -300,30 +328,7 @@ absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Impl::Finish(const Matri
     }
     if (Advance(block, last_rows)) maybe_nan.store(true, std::memory_order_relaxed);
     JudgeLastSteps(block, last_rows);
-
-    BlockEnd& end = ends[static_cast<size_t>(b)];
-    end.lowest = groups[0].lowest[0];
-    for (int64_t first = 0; first < block.neurons; first += Group::kNeurons) {
-      const Group& group = groups[first / Group::kNeurons];
-      const int64_t neurons = std::min(Group::kNeurons, block.neurons - first);
-      const int64_t out = block.first + first;
-      bool any_at_minimum = false;
-      for (int64_t n = 0; n < neurons; ++n) {
-        result.n_o[out + n] = static_cast<float>(group.clusters[n]);
-        const bool last_is_smallest = group.size[n] < group.smallest[n];
-        result.k_negative[out + n] = static_cast<int32_t>(last_is_smallest ? group.last_spike[n] : group.k_negative[n]);
-        result.k_positive[out + n] = static_cast<int32_t>(group.k_positive[n]);
-        end.lowest = std::min(end.lowest, group.lowest[n]);
-        any_at_minimum |= (group.highest[n] == group.lowest[n]) | (group.candidate[n] == group.lowest[n]);
-      }
-      for (int64_t n = 0; reference && any_at_minimum && n < neurons; ++n) {
-        if (group.highest[n] == group.lowest[n]) {
-          end.at_minimum.push_back({out + n, group.lowest[n], 0});
-        } else if (group.candidate[n] == group.lowest[n]) {
-          end.at_minimum.push_back({out + n, group.lowest[n], -1});
-        }
-      }
-    }
+    Report(block, result, ends[static_cast<size_t>(b)]);
   });
   if (maybe_nan) {
     if (absl::Status status = CheckNumbers(last_rows, steps_); !status.ok()) return status;

@@ -54,26 +54,26 @@ int64_t SpikeSimilarLossScan::ByteSize(int64_t samples) {
   return bytes.value_or(std::numeric_limits<int64_t>::max());
 }
 
-template <typename Features, typename Scalar>
+template <typename Features>
 absl::Status SpikeSimilarLossScan::AddProducts(const Features& features, Executor& executor) {
   if (features.rows() != samples_) return WrongRows(features.rows(), samples_);
-  RowMatrix<Scalar> products(samples_, samples_);
-  if (absl::Status status = KernelDotProduct<Scalar>(features, features, LinearKernel{}, products, executor);
+  RowMatrix<double> products(samples_, samples_);
+  if (absl::Status status = KernelDotProduct<double>(features, features, LinearKernel{}, products, executor);
       !status.ok()) {
     return status;
   }
   executor.ParallelFor(samples_, Grain(static_cast<double>(samples_)), [&](int64_t begin, int64_t end) {
-    pairs_.middleRows(begin, end - begin) += products.middleRows(begin, end - begin).template cast<double>();
+    pairs_.middleRows(begin, end - begin) += products.middleRows(begin, end - begin);
   });
   return absl::OkStatus();
 }
 
 absl::Status SpikeSimilarLossScan::Add(MatrixView<double> features, Executor& executor) {
-  return AddProducts<MatrixView<double>, double>(features, executor);
+  return AddProducts(features, executor);
 }
 
 absl::Status SpikeSimilarLossScan::Add(const BitMatrixView& features, Executor& executor) {
-  return AddProducts<BitMatrixView, double>(features, executor);
+  return AddProducts(features, executor);
 }
 
 absl::StatusOr<double> SpikeSimilarLossScan::Finish(Executor& executor) {

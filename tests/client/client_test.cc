@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "gmock/gmock.h"
+#include "grpc/grpc.h"
 #include "gtest/gtest.h"
 #include "spikeserve/client/health.h"
 
@@ -37,6 +38,12 @@ TEST(Client, RetriesEndWithTheDeadline) {
 
 TEST(Client, HealthOfAServerThatCannotBeReachedIsUnavailable) {
   EXPECT_EQ(CheckHealth(kNobody, absl::Seconds(5)).code(), absl::StatusCode::kUnavailable);
+}
+
+// gRPC 1.51 may need ten seconds to shut itself down.
+TEST(Client, TheLastOneThatGoesDoesNotShutGrpcDown) {
+  ASSERT_FALSE(Client::Connect(kNobody, {.retry = {.max_attempts = 1}})->ListNetworks().ok());
+  EXPECT_TRUE(grpc_is_initialized());
 }
 
 TEST(Client, TheLastReferenceMayGoInACallback) {

@@ -1,11 +1,12 @@
 #include "load/load_generator.h"
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 
@@ -24,26 +25,28 @@ class Server {
   }
   ~Server() {
     {
-      absl::MutexLock lock(&mutex_);
+      const std::lock_guard lock(mutex_);
       stopped_ = true;
     }
+    changed_.notify_all();
     for (std::thread& thread : threads_) thread.join();
   }
 
   void Start(Done done) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     ++calls_;
     waiting_.push_back(std::move(done));
     most_ = std::max(most_, static_cast<int>(waiting_.size()) + serving_);
+    changed_.notify_one();
   }
 
   int64_t calls() {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return calls_;
   }
   // The most calls that were under way at the same time.
   int most() {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return most_;
   }
 
@@ -53,8 +56,8 @@ class Server {
     while (true) {
       Done done;
       {
-        absl::MutexLock lock(&mutex_);
-        mutex_.Await(absl::Condition(&has_work));
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, has_work);
         if (waiting_.empty()) return;
         done = std::move(waiting_.back());
         waiting_.pop_back();
@@ -62,14 +65,15 @@ class Server {
       }
       std::this_thread::yield();
       {
-        absl::MutexLock lock(&mutex_);
+        const std::lock_guard lock(mutex_);
         --serving_;
       }
       done(absl::OkStatus());
     }
   }
 
-  absl::Mutex mutex_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
   std::vector<Done> waiting_;
   int serving_ = 0;
   int most_ = 0;

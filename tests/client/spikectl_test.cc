@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -240,15 +241,16 @@ TEST_F(Spikectl, AServerThatCannotBeReachedIsUnavailable) {
   }
 }
 
-TEST_F(Spikectl, ShowsProgressOfLongWorkOnATerminalAndErasesIt) {
-  // The retries on a server that cannot be reached take 350 ms at least.
+// What spikectl shows on a terminal; nullopt where there are no pseudo-terminals.
+std::optional<std::string> ShownOnTerminal(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "spikectl");
+  arguments.push_back(nullptr);
   int terminal;
   const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
-  // A chroot without devpts has none.
-  if (child < 0) GTEST_SKIP() << "no pseudo-terminals here";
+  if (child < 0) return std::nullopt;
   if (child == 0) {
     setenv("TERM", "xterm", 1);
-    execl(SPIKECTL, "spikectl", "network", "list", "--server", "unix:absent.sock", nullptr);
+    execv(SPIKECTL, const_cast<char* const*>(arguments.data()));
     _exit(127);
   }
   std::string shown;
@@ -256,8 +258,16 @@ TEST_F(Spikectl, ShowsProgressOfLongWorkOnATerminalAndErasesIt) {
   for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) shown.append(buffer, n);
   waitpid(child, nullptr, 0);
   close(terminal);
-  EXPECT_THAT(shown, AllOf(HasSubstr("\r| network list on unix:absent.sock  0."),
-                           HasSubstr("\r\033[Kspikectl: UNAVAILABLE: ")));
+  return shown;
+}
+
+TEST_F(Spikectl, ShowsProgressOfLongWorkOnATerminalAndErasesIt) {
+  // The retries on a server that cannot be reached take 350 ms at least.
+  const std::optional<std::string> shown = ShownOnTerminal({"network", "list", "--server", "unix:absent.sock"});
+  // A chroot without devpts has none.
+  if (!shown) GTEST_SKIP() << "no pseudo-terminals here";
+  EXPECT_THAT(*shown, AllOf(HasSubstr("\r| network list on unix:absent.sock  0."),
+                            HasSubstr("\r\033[Kspikectl: UNAVAILABLE: ")));
 }
 
 TEST_F(Spikectl, RasterAndHeatmapDrawPictures) {
@@ -286,22 +296,11 @@ TEST_F(Spikectl, RasterAndHeatmapDrawPictures) {
 
 TEST_F(Spikectl, LoadComputesInThisProcessAndShowsALineOnATerminal) {
   EXPECT_EQ(Json("load --method stca-loss --calls 10").at("calls"), 10);
-  int terminal;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  const std::optional<std::string> shown = ShownOnTerminal({"load", "--method", "stca-loss", "--duration", "500ms"});
   // A chroot without devpts has none.
-  if (child < 0) GTEST_SKIP() << "no pseudo-terminals here";
-  if (child == 0) {
-    setenv("TERM", "xterm", 1);
-    execl(SPIKECTL, "spikectl", "load", "--method", "stca-loss", "--duration", "500ms", nullptr);
-    _exit(127);
-  }
-  std::string shown;
-  char buffer[1024];
-  for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) shown.append(buffer, n);
-  waitpid(child, nullptr, 0);
-  close(terminal);
-  EXPECT_THAT(shown, AllOf(HasSubstr("\rstca-loss  0."), HasSubstr(" s of 500ms  "), HasSubstr(" 0 errors\033[K"),
-                           HasSubstr("\r\033[Kmethod            stca-loss\r\n")));
+  if (!shown) GTEST_SKIP() << "no pseudo-terminals here";
+  EXPECT_THAT(*shown, AllOf(HasSubstr("\rstca-loss  0."), HasSubstr(" s of 500ms  "), HasSubstr(" 0 errors\033[K"),
+                            HasSubstr("\r\033[Kmethod            stca-loss\r\n")));
 }
 
 TEST_F(Spikectl, LoadRefusesWhatItCannotDo) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "grpc/grpc.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
@@ -36,6 +37,12 @@ TEST(Server, ListensOnSeveralAddressesAndFillsInFreePorts) {
   for (const std::string& address : server->addresses()) {
     EXPECT_TRUE(CheckHealth(address, absl::Seconds(10)).ok()) << address;
   }
+}
+
+// gRPC 1.51 may need ten seconds to shut itself down.
+TEST(Server, TheLastOneThatGoesDoesNotShutGrpcDown) {
+  ASSERT_TRUE(rpc::Server::Start({.listen = {"127.0.0.1:0"}}).ok());
+  EXPECT_TRUE(grpc_is_initialized());
 }
 
 TEST(Server, ATakenPortIsRefusedAndNamed) {

@@ -1,5 +1,6 @@
 // The functions over every transport: the golden cases, and what the calls promise besides.
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -151,6 +152,26 @@ TEST_P(FunctionSuite, ThresholdMarginAgreesWithTheGoldenCases) {
     ASSERT_TRUE(result.ok()) << c.name << ": " << result.status();
     ExpectSame(*result, c.outputs.at("v_threshold"), c.name);
   }
+}
+
+TEST_P(FunctionSuite, TensorsArePassedInSharedMemoryWhereTheClientIsTold) {
+  Tensor v = client().NewTensor(DataType::kFloat32, {3, 2});
+  std::fill_n(v.values<float>().data(), 6, 2.0f);
+  ASSERT_TRUE(client().SpikeCluster({.v = v, .v_threshold = 1.0f}).ok());
+  EXPECT_EQ(client().shared_memory_in_use(), GetParam() == TransportKind::kSharedMemory);
+}
+
+TEST_P(FunctionSuite, ATensorOfTheClientMayBeUsedAgainAndAgain) {
+  Tensor v = client().NewTensor(DataType::kFloat64, {2, 30000});
+  for (const double voltage : {0.5, 1.0, 0.75}) {
+    std::fill_n(v.values<double>().data(), v.size(), voltage);
+    const auto result = client().SpikeCluster({.v = v, .v_threshold = 1.0});
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->n_o.values<float>()[29999], voltage == 1.0 ? 1.0f : 0.0f);
+  }
+  // Also a part of it, which begins anywhere.
+  const TensorView part(DataType::kFloat64, {1, 7}, v.values<double>().data() + 3);
+  EXPECT_TRUE(client().SpikeCluster({.v = part, .v_threshold = 1.0}).ok());
 }
 
 TEST_P(FunctionSuite, MasksMayBeBitsOrIndices) {

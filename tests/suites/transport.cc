@@ -19,6 +19,8 @@ std::string ToString(TransportKind kind) {
       return "Tcp";
     case TransportKind::kUds:
       return "Uds";
+    case TransportKind::kSharedMemory:
+      return "SharedMemory";
   }
   return "";
 }
@@ -34,6 +36,7 @@ Transport::Transport(TransportKind kind, const server::EngineOptions& options) {
   server_options.listen = {kind == TransportKind::kTcp
                                ? "127.0.0.1:0"
                                : absl::StrCat("unix:", ::testing::TempDir(), "spikeserve-", getpid(), "-", count++)};
+  if (kind == TransportKind::kSharedMemory) server_options.shared_memory = shared_memory::Quota();
   absl::StatusOr<std::unique_ptr<rpc::Server>> server = rpc::Server::Start(server_options);
   if (!server.ok()) {
     ADD_FAILURE() << server.status();
@@ -42,6 +45,9 @@ Transport::Transport(TransportKind kind, const server::EngineOptions& options) {
   server_ = *std::move(server);
   address_ = server_->addresses()[0];
   connection_ = MakeGrpcConnection(address_);
+  if (kind == TransportKind::kSharedMemory) {
+    connection_ = *MakeSharedMemoryConnection(connection_, address_, {.min_shared_tensor_bytes = 1});
+  }
 }
 
 absl::Status Transport::Call(std::string_view path, const Message& request, Message* response) {

@@ -16,7 +16,8 @@ namespace spikeserve::testing {
 
 using google::protobuf::Message;
 
-enum class TransportKind { kInProcess, kTcp, kUds };
+// kSharedMemory: over a Unix socket, with tensors of any size in shared memory.
+enum class TransportKind { kInProcess, kTcp, kUds, kSharedMemory };
 
 // A service with its own engine, and a connection to it.
 class Transport {
@@ -48,9 +49,10 @@ class TransportTest : public ::testing::TestWithParam<TransportKind> {
 };
 
 // Runs the suite of `Fixture` over every transport.
-#define SPIKESERVE_OVER_ALL_TRANSPORTS(Fixture)                                                                    \
-  INSTANTIATE_TEST_SUITE_P(Over, Fixture,                                                                          \
-                           ::testing::Values(TransportKind::kInProcess, TransportKind::kTcp, TransportKind::kUds), \
+#define SPIKESERVE_OVER_ALL_TRANSPORTS(Fixture)                                                                   \
+  INSTANTIATE_TEST_SUITE_P(Over, Fixture,                                                                         \
+                           ::testing::Values(TransportKind::kInProcess, TransportKind::kTcp, TransportKind::kUds, \
+                                             TransportKind::kSharedMemory),                                       \
                            [](const ::testing::TestParamInfo<TransportKind>& info) { return ToString(info.param); })
 
 std::string ToString(TransportKind kind);

@@ -25,37 +25,30 @@ Shape ResultShape(const FirstSpikeIndexArgs& args) {
 }
 
 // Each piece is some spike trains, and is answered with their result.
-class Exchange : public StreamExchange {
+class Exchange : public FunctionExchange<FirstSpikeIndexArgs, v1::StreamFirstSpikeIndexRequest,
+                                         v1::StreamFirstSpikeIndexResponse> {
  public:
-  using Request = v1::StreamFirstSpikeIndexRequest;
-  using Response = v1::StreamFirstSpikeIndexResponse;
-
   static int64_t MessageBytes(const FirstSpikeIndexArgs& args) {
     if (args.spikes.shape().empty()) return 0;
     return args.spikes.byte_size() + ByteCount(ResultType(args), ResultShape(args)).value_or(0);
   }
 
   Exchange(const FirstSpikeIndexArgs& args, BufferPool& buffers, std::shared_ptr<const void> lease)
-      : args_(args),
-        buffers_(buffers),
-        lease_(std::move(lease)),
+      : FunctionExchange(args, buffers, std::move(lease)),
         pieces_(args.spikes, args.spikes.shape().size() - 1, /*other_bytes_per_row=*/args.spikes.shape().back()),
         result_(ResultType(args), ResultShape(args)) {}
-
-  std::string_view path() const override { return "/spikeserve.v1.SpikeStreamService/StreamFirstSpikeIndex"; }
-  const google::protobuf::Message& response_prototype() const override { return Response::default_instance(); }
 
   void Begin() override {
     pieces_.Begin();
     result_.Begin();
-    opened_ = false;
+    FunctionExchange::Begin();
   }
 
   std::optional<codec::Envelope> Send() override {
     const std::optional<TensorView> piece = pieces_.Next();
     if (!piece) return std::nullopt;
-    RequestBuilder<Request> request(buffers_, lease_);
-    if (!std::exchange(opened_, true)) EncodeOptions(args_, request->mutable_open());
+    RequestBuilder<Request> request = NewRequest();
+    if (v1::FirstSpikeIndexRequest* open = Open(request)) EncodeOptions(args(), open);
     request.Put(Request::kSpikesFieldNumber, *piece);
     return std::move(request).Release();
   }
@@ -69,12 +62,8 @@ class Exchange : public StreamExchange {
   absl::StatusOr<Tensor> Result() { return result_.Take(); }
 
  private:
-  const FirstSpikeIndexArgs& args_;
-  BufferPool& buffers_;
-  const std::shared_ptr<const void> lease_;
   RowPieces pieces_;
   RowCollector result_;
-  bool opened_ = false;
 };
 
 }  // namespace

@@ -23,11 +23,9 @@ Shape ResultShape(const KernelDotProductArgs& args) { return {args.x.shape()[0],
 
 // First y goes, then x, each piece of which is answered with its rows of the result. Where y is absent x goes in its
 // place, and the result comes in the end.
-class Exchange : public StreamExchange {
+class Exchange : public FunctionExchange<KernelDotProductArgs, v1::StreamKernelDotProductRequest,
+                                         v1::StreamKernelDotProductResponse> {
  public:
-  using Request = v1::StreamKernelDotProductRequest;
-  using Response = v1::StreamKernelDotProductResponse;
-
   static int64_t MessageBytes(const KernelDotProductArgs& args) {
     if (args.x.shape().size() != 2 || OperandY(args).shape().size() != 2) return 0;
     return args.x.byte_size() + (args.y ? args.y->byte_size() : 0) +
@@ -35,30 +33,27 @@ class Exchange : public StreamExchange {
   }
 
   Exchange(const KernelDotProductArgs& args, BufferPool& buffers, std::shared_ptr<const void> lease)
-      : args_(args),
-        buffers_(buffers),
-        lease_(std::move(lease)),
+      : FunctionExchange(args, buffers, std::move(lease)),
         y_pieces_(OperandY(args), /*row_dimensions=*/1),
         x_pieces_(args.x, /*row_dimensions=*/1,
                   /*other_bytes_per_row=*/ByteCount(ResultType(args), {OperandY(args).shape()[0]}).value_or(0)),
         result_(ResultType(args), ResultShape(args)) {}
 
-  std::string_view path() const override { return "/spikeserve.v1.SpikeStreamService/StreamKernelDotProduct"; }
-  const google::protobuf::Message& response_prototype() const override { return Response::default_instance(); }
-
   void Begin() override {
     y_pieces_.Begin();
     x_pieces_.Begin();
     result_.Begin();
-    opened_ = false;
+    FunctionExchange::Begin();
   }
 
   std::optional<codec::Envelope> Send() override {
-    RequestBuilder<Request> request(buffers_, lease_);
-    if (!std::exchange(opened_, true)) codec::EncodeKernel(args_.kernel, request->mutable_open()->mutable_kernel());
+    RequestBuilder<Request> request = NewRequest();
+    if (v1::KernelDotProductRequest* open = Open(request)) {
+      codec::EncodeKernel(args().kernel, open->mutable_kernel());
+    }
     if (const std::optional<TensorView> y = y_pieces_.Next()) {
       request.Put(Request::kYFieldNumber, *y);
-    } else if (const std::optional<TensorView> x = args_.y ? x_pieces_.Next() : std::nullopt) {
+    } else if (const std::optional<TensorView> x = args().y ? x_pieces_.Next() : std::nullopt) {
       request.Put(Request::kXFieldNumber, *x);
     } else {
       return std::nullopt;
@@ -75,13 +70,9 @@ class Exchange : public StreamExchange {
   absl::StatusOr<Tensor> Result() { return result_.Take(); }
 
  private:
-  const KernelDotProductArgs& args_;
-  BufferPool& buffers_;
-  const std::shared_ptr<const void> lease_;
   RowPieces y_pieces_;
   RowPieces x_pieces_;
   RowCollector result_;
-  bool opened_ = false;
 };
 
 }  // namespace

@@ -21,8 +21,6 @@ void EncodeOptions(const SpikeClusterArgs& args, v1::SpikeClusterRequest* reques
   request->set_index_output(args.index_output);
 }
 
-Shape MaskShape(const SpikeClusterArgs& args) { return args.v.shape(); }
-
 template <typename Response>
 absl::StatusOr<SpikeClusterResult> TakeResult(ResponseReader<Response> response) {
   SpikeClusterResult result;
@@ -45,35 +43,30 @@ Tensor ToMask(const Tensor& steps, DataType mask_dtype, const Shape& shape) {
 }
 
 // The voltages go some steps at a time; the answer is steps, of which the masks are made here.
-class Exchange : public StreamExchange {
+class Exchange
+    : public FunctionExchange<SpikeClusterArgs, v1::StreamSpikeClusterRequest, v1::StreamSpikeClusterResponse> {
  public:
-  using Request = v1::StreamSpikeClusterRequest;
-  using Response = v1::StreamSpikeClusterResponse;
-
   static int64_t MessageBytes(const SpikeClusterArgs& args) {
     if (args.v.shape().size() != 2) return 0;
-    const int64_t mask_bytes = args.index_output ? 0 : ByteCount(args.mask_dtype, MaskShape(args)).value_or(0);
+    const int64_t mask_bytes = args.index_output ? 0 : ByteCount(args.mask_dtype, args.v.shape()).value_or(0);
     return args.v.byte_size() + 2 * mask_bytes;
   }
 
   Exchange(const SpikeClusterArgs& args, BufferPool& buffers, std::shared_ptr<const void> lease)
-      : args_(args), buffers_(buffers), lease_(std::move(lease)), pieces_(args.v, /*row_dimensions=*/1) {}
-
-  std::string_view path() const override { return "/spikeserve.v1.SpikeStreamService/StreamSpikeCluster"; }
-  const google::protobuf::Message& response_prototype() const override { return Response::default_instance(); }
+      : FunctionExchange(args, buffers, std::move(lease)), pieces_(args.v, /*row_dimensions=*/1) {}
 
   void Begin() override {
     pieces_.Begin();
-    opened_ = false;
+    FunctionExchange::Begin();
   }
 
   std::optional<codec::Envelope> Send() override {
     const std::optional<TensorView> piece = pieces_.Next();
     if (!piece) return std::nullopt;
-    RequestBuilder<Request> request(buffers_, lease_);
-    if (!std::exchange(opened_, true)) {
-      EncodeOptions(args_, request->mutable_open());
-      codec::EncodeTensor(args_.v_threshold, request->mutable_open()->mutable_v_threshold());
+    RequestBuilder<Request> request = NewRequest();
+    if (v1::SpikeClusterRequest* open = Open(request)) {
+      EncodeOptions(args(), open);
+      codec::EncodeTensor(args().v_threshold, open->mutable_v_threshold());
     }
     request.Put(Request::kVFieldNumber, *piece);
     return std::move(request).Release();
@@ -85,25 +78,21 @@ class Exchange : public StreamExchange {
   }
 
   absl::StatusOr<SpikeClusterResult> Result() {
-    const int64_t neurons = args_.v.shape()[1];
+    const int64_t neurons = args().v.shape()[1];
     if (!steps_ || steps_->k_positive.size() != neurons || steps_->k_negative.size() != neurons ||
         steps_->k_positive.dtype() != DataType::kInt32 || steps_->k_negative.dtype() != DataType::kInt32) {
-      return absl::InternalError("the server's response has other elements than the request asked for");
+      return UnexpectedResponse();
     }
-    if (!args_.index_output) {
+    if (!args().index_output) {
       for (Tensor* steps : {&steps_->k_positive, &steps_->k_negative}) {
-        *steps = ToMask(*steps, args_.mask_dtype, MaskShape(args_));
+        *steps = ToMask(*steps, args().mask_dtype, args().v.shape());
       }
     }
     return *std::move(steps_);
   }
 
  private:
-  const SpikeClusterArgs& args_;
-  BufferPool& buffers_;
-  const std::shared_ptr<const void> lease_;
   RowPieces pieces_;
-  bool opened_ = false;
   std::optional<SpikeClusterResult> steps_;
 };
 

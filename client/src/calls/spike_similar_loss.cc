@@ -26,11 +26,9 @@ DataType GradientType(const SpikeSimilarLossArgs& args) {
 }
 
 // The features go some at a time: of [N, A, ...], some indices of the second dimension. For the gradient they go twice.
-class Exchange : public StreamExchange {
+class Exchange : public FunctionExchange<SpikeSimilarLossArgs, v1::StreamSpikeSimilarLossRequest,
+                                         v1::StreamSpikeSimilarLossResponse> {
  public:
-  using Request = v1::StreamSpikeSimilarLossRequest;
-  using Response = v1::StreamSpikeSimilarLossResponse;
-
   static int64_t MessageBytes(const SpikeSimilarLossArgs& args) {
     if (args.spikes.shape().size() < 2 || args.spikes.size() == 0) return 0;
     return args.spikes.byte_size() +
@@ -38,38 +36,35 @@ class Exchange : public StreamExchange {
   }
 
   Exchange(const SpikeSimilarLossArgs& args, BufferPool& buffers, std::shared_ptr<const void> lease)
-      : args_(args), buffers_(buffers), lease_(std::move(lease)) {
+      : FunctionExchange(args, buffers, std::move(lease)) {
     if (args.compute_gradient) gradient_.emplace(GradientType(args), args.spikes.shape());
     // Of bits along the second dimension, whole bytes.
-    unit_ = args.spikes.dtype() == DataType::kBit && args.spikes.shape().size() == 2 ? 8 : 1;
-    const int64_t sample_bytes = std::max<int64_t>(ByteCountOf(args.spikes.dtype(), unit_),
-                                                   gradient_ ? ByteCountOf(GradientType(args), unit_) : 0);
-    step_ = unit_ * std::max<int64_t>(1, kPieceBytes / std::max<int64_t>(1, samples() * sample_bytes));
+    const int64_t unit = args.spikes.dtype() == DataType::kBit && args.spikes.shape().size() == 2 ? 8 : 1;
+    const int64_t sample_bytes = std::max<int64_t>(ByteCountOf(args.spikes.dtype(), unit),
+                                                   gradient_ ? ByteCountOf(GradientType(args), unit) : 0);
+    step_ = unit * std::max<int64_t>(1, kPieceBytes / std::max<int64_t>(1, samples() * sample_bytes));
   }
 
-  std::string_view path() const override { return "/spikeserve.v1.SpikeStreamService/StreamSpikeSimilarLoss"; }
-  const google::protobuf::Message& response_prototype() const override { return Response::default_instance(); }
-
   void Begin() override {
+    FunctionExchange::Begin();
     next_ = 0;
     received_ = 0;
     loss_.reset();
   }
 
   std::optional<codec::Envelope> Send() override {
-    const int64_t passes = args_.compute_gradient ? 2 : 1;
+    const int64_t passes = args().compute_gradient ? 2 : 1;
     if (next_ >= passes * length()) return std::nullopt;
-    codec::Outgoing<Request> request(buffers_);
-    if (next_ == 0) {
-      EncodeOptions(args_, request->mutable_open());
-      codec::EncodeTensor(args_.labels, request->mutable_open()->mutable_labels());
+    RequestBuilder<Request> request = NewRequest();
+    if (v1::SpikeSimilarLossRequest* open = Open(request)) {
+      EncodeOptions(args(), open);
+      codec::EncodeTensor(args().labels, open->mutable_labels());
     }
     request->set_again(next_ >= length());
     const int64_t begin = next_ % length();
     const int64_t count = std::min(step_, length() - begin);
     next_ += count;
-    CopyColumns(begin, count,
-                request.tensor(Request::kSpikesFieldNumber).Room(args_.spikes.dtype(), PieceShape(count)));
+    CopyColumns(begin, count, request.Room(Request::kSpikesFieldNumber, args().spikes.dtype(), PieceShape(count)));
     return std::move(request).Release();
   }
 
@@ -80,25 +75,21 @@ class Exchange : public StreamExchange {
       return absl::OkStatus();
     }
     SPIKESERVE_ASSIGN_OR_RETURN(const Tensor piece, response.Take(Response::kGradSpikesFieldNumber, "grad_spikes"));
-    return gradient_ ? Put(piece) : Unexpected();
+    return gradient_ ? Put(piece) : UnexpectedResponse();
   }
 
   absl::StatusOr<SpikeSimilarLossResult> Result() {
-    if (!loss_ || (gradient_ && received_ != length())) return Unexpected();
+    if (!loss_ || (gradient_ && received_ != length())) return UnexpectedResponse();
     return SpikeSimilarLossResult{*loss_, std::move(gradient_)};
   }
 
  private:
-  static absl::Status Unexpected() {
-    return absl::InternalError("the server's response has other elements than the request asked for");
-  }
-
-  int64_t samples() const { return args_.spikes.shape()[0]; }
-  int64_t length() const { return args_.spikes.shape()[1]; }
+  int64_t samples() const { return args().spikes.shape()[0]; }
+  int64_t length() const { return args().spikes.shape()[1]; }
 
   // A sample's shape, with `count` of the second dimension.
   Shape SampleShape(int64_t count) const {
-    Shape shape(args_.spikes.shape().begin() + 1, args_.spikes.shape().end());
+    Shape shape(args().spikes.shape().begin() + 1, args().spikes.shape().end());
     shape[0] = count;
     return shape;
   }
@@ -120,15 +111,15 @@ class Exchange : public StreamExchange {
   }
 
   void CopyColumns(int64_t begin, int64_t count, uint8_t* to) const {
-    const auto* from = static_cast<const uint8_t*>(args_.spikes.data());
-    ForEachSample(args_.spikes.dtype(), begin, count, [&](int64_t in_whole, int64_t in_piece, size_t bytes) {
+    const auto* from = static_cast<const uint8_t*>(args().spikes.data());
+    ForEachSample(args().spikes.dtype(), begin, count, [&](int64_t in_whole, int64_t in_piece, size_t bytes) {
       std::memcpy(to + in_piece, from + in_whole, bytes);
     });
   }
 
   absl::Status Put(const Tensor& piece) {
     const int64_t count = std::min(step_, length() - received_);
-    if (piece.dtype() != gradient_->dtype() || piece.shape() != PieceShape(count)) return Unexpected();
+    if (piece.dtype() != gradient_->dtype() || piece.shape() != PieceShape(count)) return UnexpectedResponse();
     const auto* from = static_cast<const std::byte*>(piece.data());
     auto* to = static_cast<std::byte*>(gradient_->data());
     ForEachSample(piece.dtype(), received_, count, [&](int64_t in_whole, int64_t in_piece, size_t bytes) {
@@ -138,11 +129,7 @@ class Exchange : public StreamExchange {
     return absl::OkStatus();
   }
 
-  const SpikeSimilarLossArgs& args_;
-  BufferPool& buffers_;
-  const std::shared_ptr<const void> lease_;
-  // Along the second dimension: what a piece may be cut at, its length, and how much of both passes was sent.
-  int64_t unit_;
+  // Along the second dimension: the length of a piece, how much of both passes was sent, and how much gradient came.
   int64_t step_;
   int64_t next_ = 0;
   int64_t received_ = 0;

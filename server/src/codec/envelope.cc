@@ -50,7 +50,7 @@ bool ParsePlain(absl::Span<const absl::string_view> pieces, Message& message) {
   return message.ParseFromZeroCopyStream(&all);
 }
 
-// Reads bytes that come in pieces. Whatever fails leaves `ok` false, and then all further reads fail.
+// Reads bytes that come in pieces.
 class Cursor {
  public:
   explicit Cursor(absl::Span<const absl::string_view> pieces) : pieces_(pieces) {
@@ -58,14 +58,8 @@ class Cursor {
     NextPiece();
   }
 
-  bool ok() const { return ok_; }
   // Bytes up to the end.
   size_t left() const { return left_; }
-
-  bool Fail() {
-    ok_ = false;
-    return false;
-  }
 
   std::optional<uint64_t> Varint() {
     uint64_t value = 0;
@@ -75,18 +69,13 @@ class Cursor {
       value |= uint64_t{*byte & 0x7fu} << shift;
       if (*byte < 0x80) return value;
     }
-    Fail();
     return std::nullopt;
   }
 
   // The length of a field that has one; it lies within what is left.
   std::optional<size_t> Length() {
     const std::optional<uint64_t> length = Varint();
-    if (!length) return std::nullopt;
-    if (*length > left_) {
-      Fail();
-      return std::nullopt;
-    }
+    if (!length || *length > left_) return std::nullopt;
     return static_cast<size_t>(*length);
   }
 
@@ -105,10 +94,7 @@ class Cursor {
 
  private:
   const uint8_t* Next() {
-    if (!ok_ || left_ == 0) {
-      Fail();
-      return nullptr;
-    }
+    if (left_ == 0) return nullptr;
     const auto* byte = reinterpret_cast<const uint8_t*>(piece_.data());
     piece_.remove_prefix(1);
     --left_;
@@ -126,7 +112,6 @@ class Cursor {
   absl::Span<const absl::string_view> pieces_;
   absl::string_view piece_;
   size_t left_ = 0;
-  bool ok_ = true;
 };
 
 void AppendVarint(uint64_t value, std::string& out) {
@@ -152,7 +137,7 @@ bool CopyField(Cursor& cursor, uint32_t tag, int depth, std::string& out) {
     case WireFormatLite::WIRETYPE_FIXED32:
     case WireFormatLite::WIRETYPE_FIXED64: {
       const size_t size = WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_FIXED32 ? 4 : 8;
-      if (size > cursor.left()) return cursor.Fail();
+      if (size > cursor.left()) return false;
       Append(cursor, size, out);
       return true;
     }
@@ -164,12 +149,12 @@ bool CopyField(Cursor& cursor, uint32_t tag, int depth, std::string& out) {
       return true;
     }
     case WireFormatLite::WIRETYPE_START_GROUP: {
-      if (depth == 0) return cursor.Fail();
+      if (depth == 0) return false;
       const uint32_t end =
           WireFormatLite::MakeTag(WireFormatLite::GetTagFieldNumber(tag), WireFormatLite::WIRETYPE_END_GROUP);
       for (;;) {
         const std::optional<uint64_t> inner = cursor.Varint();
-        if (!inner || *inner > UINT32_MAX) return cursor.Fail();
+        if (!inner || *inner > UINT32_MAX) return false;
         if (*inner == end) {
           AppendVarint(end, out);
           return true;
@@ -178,7 +163,7 @@ bool CopyField(Cursor& cursor, uint32_t tag, int depth, std::string& out) {
       }
     }
     default:
-      return cursor.Fail();
+      return false;
   }
 }
 
@@ -190,11 +175,11 @@ bool ForEachField(Cursor& cursor, size_t size, Fn fn) {
     const std::optional<uint64_t> tag = cursor.Varint();
     if (!tag || *tag > UINT32_MAX || WireFormatLite::GetTagFieldNumber(static_cast<uint32_t>(*tag)) == 0 ||
         !fn(static_cast<uint32_t>(*tag))) {
-      return cursor.Fail();
+      return false;
     }
   }
   // A field that reaches beyond the end is an error.
-  return cursor.left() == end || cursor.Fail();
+  return cursor.left() == end;
 }
 
 // Reads one occurrence of a tensor; what it says comes on top of what others before it said.

@@ -1,4 +1,5 @@
-// Wire tensors <-> arrays of numbers. The codec is the only place that knows both the wire and the compute library.
+// Wire tensors -> arrays of numbers; tensor_encoder.h has the other direction. The codec is the only place that knows
+// both the wire and the compute library.
 
 #ifndef SPIKESERVE_SERVER_CODEC_TENSOR_CODEC_H_
 #define SPIKESERVE_SERVER_CODEC_TENSOR_CODEC_H_
@@ -15,7 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "codec/envelope.h"
-#include "memory/buffer_pool.h"
+#include "codec/tensor_encoder.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/data_type.h"
 #include "spikeserve/compute/matrix.h"
@@ -33,23 +34,6 @@ struct WireTensor {
 
   const v1::Tensor& header;
   absl::string_view data;
-};
-
-// Where a tensor goes that is written: into a message, or beside it.
-class TensorTarget {
- public:
-  TensorTarget(v1::Tensor* tensor) : header_(tensor) {}  // NOLINT(google-explicit-constructor)
-  // The elements go into a buffer of `pool`.
-  TensorTarget(TensorField* field, BufferPool* pool) : header_(&field->header), data_(&field->data), pool_(pool) {}
-
-  // Makes the tensor a dense one and returns its elements, to be filled: they may be anything. The caller has checked
-  // that ByteCount has a value.
-  uint8_t* Room(DataType dtype, absl::Span<const int64_t> shape) const;
-
- private:
-  v1::Tensor* header_;
-  Bytes* data_ = nullptr;
-  BufferPool* pool_ = nullptr;
 };
 
 // Which tensors an operand may be.
@@ -133,15 +117,6 @@ absl::Status CheckShared(const WireTensor& tensor, std::string_view field, int64
 absl::StatusOr<Tensor> DecodeTensor(const WireTensor& tensor, std::string_view field, int64_t max_bytes);
 // The same; the elements are not copied where nobody else has them.
 absl::StatusOr<Tensor> TakeTensor(TensorField& tensor, std::string_view field, int64_t max_bytes);
-
-// Writes the elements of `view` in the `data` form.
-void EncodeTensor(const TensorView& view, const TensorTarget& target);
-
-// Writes elements that are 0 or 1, bytes or floats, as a mask of `mask_dtype`, which is kBool or kBit.
-template <typename T>
-void EncodeMask(absl::Span<const T> elements, const Shape& shape, DataType mask_dtype, const TensorTarget& target);
-
-v1::DataType ToWire(DataType dtype);
 
 // The dtype of a mask that a request asks for: `fallback` where it is unspecified. INVALID_ARGUMENT for one not in
 // `allowed`.

@@ -1,5 +1,6 @@
 #include "spikeserve/compute/first_spike_index.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -22,23 +23,24 @@ absl::Status FindFirstSpikes(const codec::WireTensor& spikes, const v1::FirstSpi
                              Context& context, const codec::TensorTarget& out) {
   SPIKESERVE_ASSIGN_OR_RETURN(const DataType mask_dtype, codec::DecodeMaskType(options.mask_dtype(), DataType::kBool,
                                                                                {DataType::kBool, DataType::kBit}));
-  const int rank = spikes.header.shape_size();
-  if (rank == 0) return codec::CheckRank({}, 1, "spikes", "[*, T]");
+  // A scalar decodes to a shape without dimensions, and is refused then: first comes whether there is a tensor at all.
+  const size_t row_dimensions = static_cast<size_t>(std::max(spikes.header.shape_size(), 1) - 1);
   Shape shape;
   std::vector<int32_t> index;
   const bool bytes = spikes.header.dtype() == v1::DATA_TYPE_BOOL || spikes.header.dtype() == v1::DATA_TYPE_UINT8;
   if (bytes && spikes.header.event_deltas_size() == 0) {
-    // Searched as they are: it takes a single look at each.
+    // Searched as they are, without packing.
     SPIKESERVE_ASSIGN_OR_RETURN(const auto array, codec::Decode<uint8_t>(spikes, "spikes", codec::Accept::kBinary,
                                                                          context.limits.max_decoded_bytes));
     shape = array.shape();
-    const int64_t rows = ElementCount(absl::MakeConstSpan(shape).first(shape.size() - 1)).value_or(0);
+    if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
+    const int64_t rows = ElementCount(absl::MakeConstSpan(shape).first(row_dimensions)).value_or(0);
     SPIKESERVE_ASSIGN_OR_RETURN(index, spikeserve::FirstSpikeIndex(array.Matrix(rows, shape.back()), context.executor));
   } else {
-    SPIKESERVE_ASSIGN_OR_RETURN(const auto array,
-                                codec::DecodeBits(spikes, "spikes", /*row_dimensions=*/static_cast<size_t>(rank) - 1,
-                                                  "[*, T]", context.limits.max_decoded_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(const auto array, codec::DecodeBits(spikes, "spikes", row_dimensions, "[*, T]",
+                                                                    context.limits.max_decoded_bytes));
     shape = array.shape();
+    if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
     SPIKESERVE_ASSIGN_OR_RETURN(index, spikeserve::FirstSpikeIndex(array.bits(), context.executor));
   }
 

@@ -28,9 +28,6 @@ absl::StatusOr<Outgoing<Response>> SpikeSimilarLoss(Incoming<Request> request, C
                                                                  codec::Accept::kBinary, "[N, C]", context));
 
   const codec::WireTensor spikes_tensor = request.tensor(Request::kSpikesFieldNumber);
-  if (spikes_tensor.header.shape_size() == 0 && request.has_tensor(Request::kSpikesFieldNumber)) {
-    return codec::CheckRank({}, 1, "spikes", "[N, ...]");
-  }
   Outgoing<Response> response(context.buffers);
   // `spikes` is what the compute library takes of the samples.
   const auto evaluate = [&]<typename Scalar>(const auto& spikes, const Shape& shape) -> absl::Status {
@@ -56,6 +53,7 @@ absl::StatusOr<Outgoing<Response>> SpikeSimilarLoss(Incoming<Request> request, C
     SPIKESERVE_ASSIGN_OR_RETURN(
         const auto spikes,
         codec::Decode<Scalar>(spikes_tensor, "spikes", codec::Accept::kNumber, context.limits.max_decoded_bytes));
+    if (spikes.shape().empty()) return codec::CheckRank(spikes.shape(), 1, "spikes", "[N, ...]");
     const int64_t features = ElementCount(absl::MakeConstSpan(spikes.shape()).subspan(1)).value_or(0);
     return evaluate.template operator()<Scalar>(MatrixView<Scalar>(spikes.Matrix(spikes.shape()[0], features)),
                                                 spikes.shape());

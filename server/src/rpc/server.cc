@@ -10,7 +10,9 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "rpc/grpc_lifetime.h"
 #include "rpc/services.h"
+#include "runtime/happens_before.h"
 #include "shared_memory/handover_socket.h"
 #include "spikeserve/compute/field_error.h"
 #include "status_macros.h"
@@ -61,6 +63,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   std::unique_ptr<Server> self(new Server(options));
   if (options.shared_memory) SPIKESERVE_RETURN_IF_ERROR(self->StartHandover(options.listen));
 
+  KeepGrpcInitialized();
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
@@ -99,6 +102,7 @@ bool Server::Drain(absl::Duration timeout) {
   if (handover_ != nullptr) handover_->StopListening();
   server_->Shutdown(absl::ToChronoTime(deadline));
   server_->Wait();
+  server::HappensAfter(engine_.get());
   return timeout > absl::ZeroDuration() && absl::Now() < deadline;
 }
 

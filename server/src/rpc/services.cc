@@ -75,7 +75,9 @@ class UnaryCall final : public ServerUnaryReactor {
 
   void OnDone() override {
     server::HappensAfter(this);
+    const Engine* const engine = &engine_;
     delete this;
+    server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
   }
 
   Engine& engine_;

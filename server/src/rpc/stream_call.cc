@@ -69,7 +69,9 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   }
   void OnDone() override {
     server::HappensAfter(this);
+    const server::Engine* const engine = &engine_;
     delete this;
+    server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
   }
 
  private:

@@ -6,14 +6,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <system_error>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "shared_memory/handover_socket.h"
 #include "spikeserve/compute/field_error.h"
@@ -65,6 +65,7 @@ void Serve(int socket, RegionStore::Session& session) {
     } else {
       handle = Share(*packet, session);
     }
+    packet->attachments.clear();  // What is mapped needs no descriptor, and what was refused is not kept.
     // A client that does not read its answers is not waited for.
     if (!SendPacket(socket, ToResponse(handle)).ok()) return;
   }
@@ -110,15 +111,14 @@ class HandoverServer::Connections : public std::enable_shared_from_this<Connecti
 
   // Ends all of them and waits for their threads, but not for ever.
   void Stop() {
-    absl::MutexLock lock(&mutex_);
+    std::unique_lock lock(mutex_);
     for (const auto& [id, socket] : sockets_) shutdown(socket, SHUT_RDWR);
-    const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return sockets_.empty(); };
-    mutex_.AwaitWithTimeout(absl::Condition(&none), kPatience);
+    none_.wait_for(lock, absl::ToChronoNanoseconds(kPatience), [this] { return sockets_.empty(); });
   }
 
  private:
   absl::StatusOr<int64_t> Admit(int socket, uid_t uid) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const auto refused = [](int count, absl::string_view of) {
       return FieldError(absl::StatusCode::kResourceExhausted, "connection",
                         absl::StrCat(count, " are open", std::string(of)), "fewer");
@@ -132,22 +132,25 @@ class HandoverServer::Connections : public std::enable_shared_from_this<Connecti
 
   // Before the socket is closed: its number is then another's.
   void Forget(int64_t id) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     sockets_[id] = -1;
   }
 
   void Leave(int64_t id, uid_t uid) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     sockets_.erase(id);
     if (--of_user_[uid] == 0) of_user_.erase(uid);
+    if (sockets_.empty()) none_.notify_all();
   }
 
   const std::shared_ptr<RegionStore> store_;
   const ConnectionLimits limits_;
-  absl::Mutex mutex_;
-  int64_t next_id_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::flat_hash_map<int64_t, int> sockets_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<uid_t, int> of_user_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;
+  std::condition_variable none_;
+  // All that follows is guarded by mutex_.
+  int64_t next_id_ = 0;
+  absl::flat_hash_map<int64_t, int> sockets_;
+  absl::flat_hash_map<uid_t, int> of_user_;
 };
 
 HandoverServer::HandoverServer(std::shared_ptr<Connections> connections) : connections_(std::move(connections)) {}

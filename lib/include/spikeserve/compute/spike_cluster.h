@@ -23,8 +23,7 @@ enum class ClusterRule {
   // - where all voltages of a neuron equal that minimum, k_positive is step 0.
   kReference,
   // A neuron fires at step t where v[t, n] >= v_threshold[n]. A cluster is a maximal group of a neuron's spikes in
-  // which
-  // neighbours are at most t_in steps apart.
+  // which neighbours are at most t_in steps apart.
   kDefinition,
 };
 
@@ -48,7 +47,8 @@ struct SpikeClusters {
   std::vector<int32_t> k_negative;
 };
 
-// Finds the spike clusters of each neuron, in one pass over v with memory for O(N) values.
+// Finds the spike clusters of each neuron, in one pass over v with memory for O(N) values. For a v that comes in pieces
+// of time, see SpikeClusterScan.
 //
 // v [T, N], T < 2^31, either may be 0; v_threshold one element or N. Scalar is float or double.
 // Errors: INVALID_ARGUMENT for NaN in v or v_threshold, v_threshold of another length, t_in < 0, v_min above the

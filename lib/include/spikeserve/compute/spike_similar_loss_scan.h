@@ -51,7 +51,7 @@ class SpikeSimilarLossScan {
  private:
   SpikeSimilarLossScan(BitMatrix labels, const Kernel& kernel, LossType loss_type);
 
-  template <typename Features, typename Scalar>
+  template <typename Features>
   absl::Status AddProducts(const Features& features, Executor& executor);
 
   int64_t samples_;

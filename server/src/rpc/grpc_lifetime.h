@@ -1,0 +1,15 @@
+// How long gRPC stays initialized.
+
+#ifndef SPIKESERVE_SERVER_RPC_GRPC_LIFETIME_H_
+#define SPIKESERVE_SERVER_RPC_GRPC_LIFETIME_H_
+
+namespace spikeserve::rpc {
+
+// Keeps gRPC initialized from the first call until the process ends. Without it, the destructor of the last channel or
+// server shuts gRPC down, and in gRPC 1.51 waits up to ten seconds there for a thread that polls connections which are
+// gone already (grpc/grpc#41050). Thread-safe.
+void KeepGrpcInitialized();
+
+}  // namespace spikeserve::rpc
+
+#endif  // SPIKESERVE_SERVER_RPC_GRPC_LIFETIME_H_

@@ -1,0 +1,429 @@
+// How calls are made to name shared memory, against the server's own store of it.
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "connection.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "rpc_traits.h"
+#include "shared_memory/handover_server.h"
+#include "shared_memory/handover_socket.h"
+#include "shared_memory/resolve.h"
+#include "spikeserve/client/client.h"
+#include "spikeserve/compute/field_error.h"
+#include "spikeserve/v1/functions.pb.h"
+#include "spikeserve/v1/shared_memory.pb.h"
+
+namespace spikeserve {
+namespace {
+
+using ::testing::ElementsAre;
+using Request = v1::SpikeClusterRequest;
+
+// Answers each attempt as it is told, and remembers what was asked.
+class Inner : public Connection {
+ public:
+  void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
+    requests.push_back(rpc.request->Share());
+    done(answer(requests.back()));
+  }
+  int64_t stream_above_bytes() const override { return 0; }
+  void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
+    done(absl::UnimplementedError("not streamed here"));
+  }
+
+  BufferPool& buffers() override { return buffers_; }
+
+  std::function<absl::Status(const codec::Envelope& request)> answer = [](const auto&) { return absl::OkStatus(); };
+  std::vector<codec::Envelope> requests;
+
+ private:
+  BufferPool buffers_{1 << 20};
+};
+
+class SharedMemoryConnectionTest : public ::testing::Test {
+ protected:
+  void StartServer(const shared_memory::Quota& quota = {}) {
+    store_ = std::make_shared<shared_memory::RegionStore>(quota);
+    auto server = shared_memory::HandoverServer::Start({path_ + ".shm"}, store_);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  void StopServer() { server_.reset(); }
+
+  void Connect(ConnectOptions options = {}) {
+    options.min_shared_tensor_bytes = 100;
+    connection_ = *MakeSharedMemoryConnection(inner_, "unix:" + path_, options);
+  }
+
+  // A request whose v is the bytes at `data`.
+  codec::Envelope RequestOf(const void* data, size_t size) {
+    codec::Outgoing<Request> request(inner_->buffers());
+    request.AddReference(Request::kVFieldNumber, TensorView(DataType::kUint8, {static_cast<int64_t>(size)}, data),
+                         owner_);
+    request->set_t_in(7);
+    return std::move(request).Release();
+  }
+
+  absl::Status Call(const codec::Envelope& request, bool has_side_effects = false,
+                    absl::Time deadline = absl::InfiniteFuture()) {
+    absl::Status got = absl::UnknownError("not called");
+    connection_->Start({"/x/y", true, &request, nullptr, deadline, has_side_effects},
+                       [&](absl::Status status) { got = std::move(status); });
+    return got;
+  }
+
+  // The v of the n-th request that came through.
+  const codec::TensorField& V(size_t n) { return *inner_->requests.at(n).Find(Request::kVFieldNumber); }
+  // The bytes that the server finds for it.
+  std::string Resolved(const codec::Envelope& request) {
+    codec::Envelope copy = request.Share();
+    const absl::Status status = shared_memory::Resolve(copy, *store_, INT64_MAX);
+    EXPECT_TRUE(status.ok()) << status;
+    const codec::TensorField& v = *copy.Find(Request::kVFieldNumber);
+    return std::string(v.data.view());
+  }
+  shared_memory::RegionStore::Usage usage() const { return store_->UsageOf(getuid()); }
+
+  static absl::Status Unknown() { return FieldError(absl::StatusCode::kNotFound, "v.shared.handle", "x", "y"); }
+
+  const std::string path_ = absl::StrCat(::testing::TempDir(), "spikeserve-shm-", getpid(), "-",
+                                         ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  std::shared_ptr<shared_memory::RegionStore> store_;
+  std::unique_ptr<shared_memory::HandoverServer> server_;
+  std::shared_ptr<Inner> inner_ = std::make_shared<Inner>();
+  std::shared_ptr<Connection> connection_;
+  std::shared_ptr<const void> owner_ = std::make_shared<int>();
+};
+
+TEST_F(SharedMemoryConnectionTest, ATensorOfTheConnectionIsNamedWhereItIs) {
+  StartServer();
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  std::memset(buffer.get(), 'a', 1000);
+  ASSERT_TRUE(Call(RequestOf(buffer.get() + 10, 900)).ok());
+  EXPECT_EQ(V(0).header.shared().offset(), 10u);
+  EXPECT_EQ(V(0).header.shared().size(), 900u);
+  EXPECT_EQ(V(0).data.size, 0u);
+  EXPECT_EQ(static_cast<const Request&>(*inner_->requests[0].message).t_in(), 7);
+  EXPECT_EQ(Resolved(inner_->requests[0]), std::string(900, 'a'));
+  // In place: what is written shows, and there is one region.
+  std::memset(buffer.get(), 'b', 1000);
+  EXPECT_EQ(Resolved(inner_->requests[0]), std::string(900, 'b'));
+  EXPECT_EQ(usage().regions, 1);
+  EXPECT_TRUE(connection_->shared_memory_in_use());
+}
+
+TEST_F(SharedMemoryConnectionTest, MemoryIsHandedOverOnce) {
+  StartServer();
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  EXPECT_EQ(V(0).header.shared().handle(), V(2).header.shared().handle());
+  EXPECT_EQ(usage().regions, 1);
+}
+
+TEST_F(SharedMemoryConnectionTest, OtherOperandsAreCopiedIntoARegionThatIsUsedAgain) {
+  StartServer();
+  Connect();
+  for (const char letter : {'a', 'b', 'c'}) {
+    const std::string operand(5000, letter);
+    inner_->answer = [&](const codec::Envelope& request) {
+      EXPECT_EQ(Resolved(request), operand);
+      return absl::OkStatus();
+    };
+    ASSERT_TRUE(Call(RequestOf(operand.data(), operand.size())).ok());
+  }
+  EXPECT_EQ(V(0).header.shared().handle(), V(2).header.shared().handle());
+  EXPECT_EQ(usage().regions, 1);
+}
+
+TEST_F(SharedMemoryConnectionTest, TheCallersMemoryIsFreeWhenItWasCopied) {
+  StartServer();
+  Connect();
+  const std::string operand(5000, 'x');
+  const codec::Envelope request = RequestOf(operand.data(), operand.size());
+  const long owners = owner_.use_count();
+  inner_->answer = [&](const codec::Envelope&) {
+    EXPECT_EQ(owner_.use_count(), owners);  // gRPC gets none.
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(Call(request).ok());
+}
+
+TEST_F(SharedMemoryConnectionTest, SmallTensorsAndThoseThatAreWrongAreSent) {
+  StartServer();
+  Connect();
+  const std::string operand(1000, 'x');
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 99)).ok());
+  codec::Envelope wrong = RequestOf(operand.data(), 1000);
+  wrong.Find(Request::kVFieldNumber)->header.set_shape(0, 999);
+  ASSERT_TRUE(Call(wrong).ok());
+  wrong.Find(Request::kVFieldNumber)->header.set_shape(0, 1000);
+  wrong.Find(Request::kVFieldNumber)->header.add_values(1);
+  ASSERT_TRUE(Call(wrong).ok());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(V(i).header.has_shared());
+    EXPECT_EQ(reinterpret_cast<const char*>(V(i).data.data), operand.data());
+  }
+  EXPECT_FALSE(connection_->shared_memory_in_use());
+}
+
+TEST_F(SharedMemoryConnectionTest, WithoutAServerThatSharesTensorsAreSent) {
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  const std::string operand(1000, 'x');
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 1000)).ok());
+  EXPECT_EQ(V(0).data.data, buffer.get());
+  EXPECT_EQ(V(1).data.size, 1000u);
+  EXPECT_FALSE(connection_->shared_memory_in_use());
+  // It may come later.
+  StartServer();
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  EXPECT_TRUE(V(2).header.has_shared());
+  EXPECT_TRUE(connection_->shared_memory_in_use());
+}
+
+TEST_F(SharedMemoryConnectionTest, AServerThatWasRestartedGetsTheMemoryAgain) {
+  StartServer();
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  StopServer();
+  StartServer();
+  inner_->answer = [&](const codec::Envelope& request) {
+    codec::Envelope copy = request.Share();
+    return shared_memory::Resolve(copy, *store_, INT64_MAX);
+  };
+  std::memset(buffer.get(), 'n', 1000);
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  ASSERT_EQ(inner_->requests.size(), 3u);
+  EXPECT_EQ(V(1).header.shared().handle(), V(0).header.shared().handle());
+  EXPECT_NE(V(2).header.shared().handle(), V(0).header.shared().handle());
+  EXPECT_EQ(Resolved(inner_->requests[2]), std::string(1000, 'n'));
+}
+
+TEST_F(SharedMemoryConnectionTest, AServerThatSharesNoLongerGetsTheElements) {
+  StartServer();
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  StopServer();
+  inner_->answer = [&](const codec::Envelope& request) {
+    if (!shared_memory::NamesSharedMemory(request)) return absl::OkStatus();
+    return FieldError(absl::StatusCode::kFailedPrecondition, "v.shared", "x", "y");
+  };
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  ASSERT_EQ(inner_->requests.size(), 3u);
+  EXPECT_EQ(V(2).data.data, buffer.get());
+  EXPECT_FALSE(connection_->shared_memory_in_use());
+}
+
+TEST_F(SharedMemoryConnectionTest, AServerThatForgetsAgainAndAgainGetsTheElements) {
+  StartServer();
+  Connect();
+  const std::string operand(1000, 'x');
+  inner_->answer = [&](const codec::Envelope& request) {
+    return shared_memory::NamesSharedMemory(request) ? Unknown() : absl::OkStatus();
+  };
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 1000)).ok());
+  ASSERT_EQ(inner_->requests.size(), 3u);
+  EXPECT_EQ(V(2).data.size, 1000u);
+}
+
+TEST_F(SharedMemoryConnectionTest, OtherErrorsAreTheCallers) {
+  StartServer();
+  Connect();
+  const std::string operand(1000, 'x');
+  for (const absl::Status& status :
+       {absl::UnavailableError("x"), InvalidField("v", "x", "y"),
+        FieldError(absl::StatusCode::kNotFound, "network", "x", "y"), absl::DeadlineExceededError("x")}) {
+    inner_->answer = [&](const auto&) { return status; };
+    inner_->requests.clear();
+    EXPECT_EQ(Call(RequestOf(operand.data(), 1000)), status);
+    EXPECT_EQ(inner_->requests.size(), 1u);
+  }
+}
+
+TEST_F(SharedMemoryConnectionTest, TheInputOfAFailedChangeStaysAsItIs) {
+  StartServer();
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  std::memset(buffer.get(), 'a', 1000);
+  std::string late;  // What the server reads when the call has failed for the client.
+  codec::Envelope begun;
+  inner_->answer = [&](const codec::Envelope& request) {
+    begun = request.Share();
+    EXPECT_TRUE(shared_memory::Resolve(begun, *store_, INT64_MAX).ok());
+    return absl::DeadlineExceededError("x");
+  };
+  EXPECT_FALSE(Call(RequestOf(buffer.get(), 1000), /*has_side_effects=*/true).ok());
+  const codec::Envelope abandoned = std::move(begun);
+  // The caller and further calls write wherever they may.
+  std::memset(buffer.get(), 'b', 1000);
+  const std::string operand(1000, 'c');
+  inner_->answer = [](const auto&) { return absl::OkStatus(); };
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Call(RequestOf(operand.data(), 1000), /*has_side_effects=*/true).ok());
+  EXPECT_EQ(abandoned.Find(Request::kVFieldNumber)->data.view(), std::string(1000, 'a'));
+}
+
+TEST_F(SharedMemoryConnectionTest, OverTheClientsBoundTensorsAreSent) {
+  StartServer();
+  Connect({.max_shared_memory_bytes = 1 << 20});
+  const std::string operand(2 << 20, 'x');
+  ASSERT_TRUE(Call(RequestOf(operand.data(), operand.size())).ok());
+  EXPECT_FALSE(V(0).header.has_shared());
+  const auto buffer = connection_->NewTensorBuffer(2 << 20);
+  ASSERT_NE(buffer, nullptr);
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 2 << 20)).ok());
+  EXPECT_FALSE(V(1).header.has_shared());
+  EXPECT_EQ(usage().regions, 0);
+}
+
+TEST_F(SharedMemoryConnectionTest, OverTheServersQuotaTensorsAreSent) {
+  StartServer({.max_bytes = 1 << 20});
+  Connect();
+  const std::string operand(2 << 20, 'x');
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(Call(RequestOf(operand.data(), operand.size())).ok());
+  EXPECT_FALSE(V(0).header.has_shared());
+  EXPECT_FALSE(V(1).header.has_shared());
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 1000)).ok());
+  EXPECT_TRUE(V(2).header.has_shared());
+}
+
+TEST_F(SharedMemoryConnectionTest, WhatNobodyUsesMakesRoomInTheServersQuota) {
+  StartServer({.max_bytes = 3 << 20});
+  Connect();
+  const std::string operand(2 << 20, 'x');
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 2 << 20)).ok());
+  ASSERT_TRUE(Call(RequestOf(operand.data(), (1 << 20) + 100000)).ok());
+  EXPECT_TRUE(V(1).header.has_shared());
+  EXPECT_EQ(usage().regions, 1);
+}
+
+TEST_F(SharedMemoryConnectionTest, TheServersMemoryGoesWithTheConnection) {
+  StartServer();
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  inner_->requests.clear();
+  EXPECT_EQ(usage().regions, 1);
+  connection_.reset();
+  while (usage().regions > 0) absl::SleepFor(absl::Milliseconds(1));
+  buffer.get()[999] = 'x';  // The tensor may still be used.
+}
+
+TEST_F(SharedMemoryConnectionTest, AServerThatDoesNotAnswerIsNotWaitedForPastTheDeadline) {
+  // It accepts connections, as the kernel does for it, and that is all.
+  const auto silent = shared_memory::ListenAt(path_ + ".shm");
+  ASSERT_TRUE(silent.ok());
+  Connect();
+  const std::string operand(1000, 'x');
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 1000), false, absl::Now() + absl::Milliseconds(20)).ok());
+  EXPECT_EQ(V(0).data.size, 1000u);
+  // Without a deadline it is given up, too, and then left alone.
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(Call(RequestOf(operand.data(), 1000)).ok());
+  EXPECT_EQ(V(50).data.size, 1000u);
+}
+
+TEST_F(SharedMemoryConnectionTest, AnAnswerThatCameTooLateForOneCallServesTheNext) {
+  auto listener = shared_memory::ListenAt(path_ + ".shm");
+  ASSERT_TRUE(listener.ok());
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000), false, absl::Now() + absl::Milliseconds(5)).ok());
+  const shared_memory::FileDescriptor server(accept(listener->get(), nullptr, nullptr));
+  const auto offered = shared_memory::ReceivePacket(server.get());
+  ASSERT_TRUE(offered.ok());
+  v1::SharedMemoryResponse response;
+  response.set_handle("the handle");
+  ASSERT_TRUE(shared_memory::SendPacket(server.get(), response).ok());
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  EXPECT_EQ(V(1).header.shared().handle(), "the handle");
+}
+
+TEST_F(SharedMemoryConnectionTest, AServerThatTalksNonsenseIsNotBelieved) {
+  const auto listener = shared_memory::ListenAt(path_ + ".shm");
+  ASSERT_TRUE(listener.ok());
+  std::thread server([&] {
+    for (int i = 0; i < 2; ++i) {
+      pollfd waited = {listener->get(), POLLIN, 0};
+      poll(&waited, 1, -1);
+      const shared_memory::FileDescriptor connection(accept(listener->get(), nullptr, nullptr));
+      EXPECT_TRUE(shared_memory::ReceivePacket(connection.get()).ok());
+      send(connection.get(), "\xff\xff", 2, 0);
+    }
+  });
+  Connect();
+  const std::string operand(1000, 'x');
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(Call(RequestOf(operand.data(), 1000)).ok());
+  server.join();
+  EXPECT_EQ(V(1).data.size, 1000u);
+}
+
+TEST(SharedMemory, IsRefusedForOtherTargets) {
+  for (const char* target : {"127.0.0.1:50051", "dns:///localhost:1", "unix:/a%b"}) {
+    const auto client = Client::Connect(target, {.shared_memory = true});
+    EXPECT_EQ(client.status().code(), absl::StatusCode::kInvalidArgument) << target;
+    EXPECT_EQ(FieldOf(client.status()), "shared_memory");
+  }
+}
+
+TEST(SharedMemory, IsUsedByConcurrentCalls) {
+  const std::string path = absl::StrCat(::testing::TempDir(), "spikeserve-shm-", getpid(), "-concurrent");
+  auto store = std::make_shared<shared_memory::RegionStore>(shared_memory::Quota());
+  const auto server = shared_memory::HandoverServer::Start({path + ".shm"}, store);
+  ASSERT_TRUE(server.ok());
+  // Checks that what the server finds is what the call gave.
+  class Checking : public Connection {
+   public:
+    explicit Checking(const shared_memory::RegionStore& store) : store_(store) {}
+    void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
+      codec::Envelope copy = rpc.request->Share();
+      if (absl::Status status = shared_memory::Resolve(copy, store_, INT64_MAX); !status.ok()) return done(status);
+      const codec::TensorField& v = *copy.Find(Request::kVFieldNumber);
+      const auto wanted = static_cast<char>(static_cast<const Request&>(*copy.message).t_in());
+      done(v.data.view() == std::string(v.data.size, wanted) ? absl::OkStatus() : absl::DataLossError("other bytes"));
+    }
+    int64_t stream_above_bytes() const override { return 0; }
+    void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)>) override {}
+    BufferPool& buffers() override { return buffers_; }
+
+   private:
+    const shared_memory::RegionStore& store_;
+    BufferPool buffers_{1 << 20};
+  };
+  const auto connection =
+      *MakeSharedMemoryConnection(std::make_shared<Checking>(*store), "unix:" + path, {.min_shared_tensor_bytes = 1});
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 100; ++i) {
+        const std::string operand(100 + 20000 * (i % 5), static_cast<char>(t + 1));
+        codec::Outgoing<Request> request(connection->buffers());
+        request.AddReference(Request::kVFieldNumber,
+                             TensorView(DataType::kUint8, {static_cast<int64_t>(operand.size())}, operand.data()),
+                             nullptr);
+        request->set_t_in(t + 1);
+        const codec::Envelope envelope = std::move(request).Release();
+        connection->Start({"/x/y", true, &envelope, nullptr, absl::InfiniteFuture(), i % 2 == 0},
+                          [](absl::Status status) { EXPECT_TRUE(status.ok()) << status; });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace spikeserve
