@@ -92,9 +92,9 @@ class MixedTiles {
   void ToDistances(int64_t row, int64_t column, int64_t cols, double* values) const {
     const double norm = ones_[row];
     const double* norms = norms_.data() + column;
-    if (simd::SquaredDistances(norm, norms, kCancelled<Scalar>, values, cols)) return;
+    if (simd::SquaredDistances(norm, norms, kCancelled, values, cols)) return;
     for (int64_t c = 0; c < cols; ++c) {
-      if (IsCancelled<Scalar>(values[c], norm + norms[c])) {
+      if (IsCancelled(values[c], norm + norms[c])) {
         values[c] = SquaredDistance(bits_, row, dense_.data() + (column + c) * dense_.outerStride());
       }
     }

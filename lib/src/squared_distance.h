@@ -4,7 +4,6 @@
 #define SPIKESERVE_COMPUTE_SRC_SQUARED_DISTANCE_H_
 
 #include <cstdint>
-#include <type_traits>
 
 #include "row_products.h"
 #include "simd/kernel_values.h"
@@ -34,15 +33,13 @@ double SquaredDistance(const Scalar* x, const Scalar* y, int64_t depth) {
   return sum;
 }
 
-// A squared distance that was computed from squared norms and products in T has lost too many digits where it is this
-// much smaller than the sum of the norms.
-template <typename T>
-inline constexpr double kCancelled = std::is_same_v<T, float> ? 1e-2 : 1e-6;
+// A squared distance that was computed from squared norms and a product has lost too many digits where it is this much
+// smaller than the sum of the norms.
+inline constexpr double kCancelled = 1e-2;
 
 // Also where it is not a number, or larger than a distance can be, as something overflowed.
-template <typename T>
-bool IsCancelled(double distance, double norms) {
-  return !(norms * kCancelled<T> < distance && distance <= norms * 3);
+inline bool IsCancelled(double distance, double norms) {
+  return !(norms * kCancelled < distance && distance <= norms * 3);
 }
 
 // Takes the products of row i of x and the rows `cols` of y, of which `products` knows the norms, to |x_i - y_j|^2.
@@ -52,9 +49,9 @@ void ToSquaredDistances(const RowProducts<T>& products, const MatrixView<Scalar>
                         int64_t i, RowRange cols, double* values) {
   const double norm = products.x_norms()[i];
   const double* norms = products.y_norms().data() + cols.begin;
-  if (simd::SquaredDistances(norm, norms, kCancelled<T>, values, cols.count)) return;
+  if (simd::SquaredDistances(norm, norms, kCancelled, values, cols.count)) return;
   for (int64_t c = 0; c < cols.count; ++c) {
-    if (!IsCancelled<T>(values[c], norm + norms[c])) continue;
+    if (!IsCancelled(values[c], norm + norms[c])) continue;
     values[c] =
         SquaredDistance(x.data() + i * x.outerStride(), y.data() + (cols.begin + c) * y.outerStride(), x.cols());
   }

@@ -328,6 +328,34 @@ TEST(KernelDotProduct, AGaussianOfCloseRowsFarFromTheOriginIsAccurate) {
   EXPECT_LE((Compute<double>(x, x, GaussianKernel{5}) - exact).cwiseAbs().maxCoeff(), 1e-12);
 }
 
+TEST(KernelDotProduct, ExponentialsAreAccurateFromOneToZeroAndTheSameOnEveryTarget) {
+  // Integers, whose products and distances are exact.
+  const RowMatrix<double> x =
+      RowMatrix<double>::NullaryExpr(2001, 1, [](Eigen::Index i) { return static_cast<double>(i); });
+  const RowMatrix<double> zero = RowMatrix<double>::Zero(1, 1);
+  for (const double scale : {-1.0, -0.4, -1e-3, 1e-3, 0.4}) {
+    const RowMatrix<double> alpha = RowMatrix<double>::Constant(1, 1, scale < 0 ? -1 : 1);
+    std::optional<RowMatrix<double>> gaussian;
+    std::optional<RowMatrix<double>> sigmoid;
+    testing::ForEachTarget([&] {
+      const auto gaussian_here = Compute<double>(x, zero, GaussianKernel{1 / std::sqrt(std::abs(scale))});
+      const auto sigmoid_here = Compute<double>(x, alpha, SigmoidKernel{std::abs(scale)});
+      if (!gaussian) gaussian = gaussian_here;
+      if (!sigmoid) sigmoid = sigmoid_here;
+      EXPECT_EQ(gaussian_here, *gaussian);
+      EXPECT_EQ(sigmoid_here, *sigmoid);
+    });
+    const RowMatrix<double> exact_gaussian = Naive<double>(x, zero, GaussianKernel{1 / std::sqrt(std::abs(scale))});
+    const RowMatrix<double> exact_sigmoid = Naive<double>(x, alpha, SigmoidKernel{std::abs(scale)});
+    for (int i = 0; i < 2001; ++i) {
+      // Of the smallest doubles one rounding is large.
+      constexpr double kSmallest = std::numeric_limits<double>::denorm_min();
+      EXPECT_NEAR((*gaussian)(i, 0), exact_gaussian(i, 0), 1e-12 * exact_gaussian(i, 0) + kSmallest) << i;
+      EXPECT_NEAR((*sigmoid)(i, 0), exact_sigmoid(i, 0), 1e-12 * exact_sigmoid(i, 0) + kSmallest) << i;
+    }
+  }
+}
+
 TEST(KernelDotProduct, TakesInfinities) {
   RowMatrix<float> x(2, 2);
   x << kInf, 0, 1, 2;

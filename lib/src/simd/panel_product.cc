@@ -21,15 +21,18 @@ using Tag = hn::CappedTag<T, static_cast<size_t>(Panels<T>::kLanes)>;
 template <typename T>
 constexpr int kVectors = static_cast<int>(Panels<T>::kLanes) / static_cast<int>(hn::MaxLanes(Tag<T>()));
 
-// The block of sums that is kept in registers: kBlockRows rows of x, a divisor of any kLanes, by kBlockPanels panels of
-// y. Each step of depth takes a load for each of them, and rows * panels multiplications.
+// The block of sums that is kept in registers: kBlockRows rows of x, fewer at the end of a panel, by kBlockPanels
+// panels of y. Each step of depth takes a load for each of them, and rows * panels multiplications.
 #if HWY_TARGET <= HWY_AVX3
+template <typename T>
 constexpr int kBlockRows = 8;
 constexpr int kBlockPanels = 3;
 #elif HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_NEON
-constexpr int kBlockRows = 4;
+template <typename T>
+constexpr int kBlockRows = std::is_same_v<T, float> ? 6 : 4;
 constexpr int kBlockPanels = 1;
 #else
+template <typename T>
 constexpr int kBlockRows = 2;
 constexpr int kBlockPanels = 1;
 #endif
@@ -75,17 +78,17 @@ HWY_INLINE void AddSums(hn::Vec<Tag<uint64_t>> sums, int32_t* tile) {
   hn::StoreU(hn::Add(hn::LoadU(d, tile), hn::BitCast(d, hn::TruncateTo(d_unsigned, sums))), d, tile);
 }
 
-// Adds the products of kBlockRows rows and kPanels panels over some steps. `x` is at the first row and step; so is `y`,
+// Adds the products of kRows rows and kPanels panels over some steps. `x` is at the first row and step; so is `y`,
 // whose panels are `panel_size` apart.
-template <int kPanels, typename T, typename Sum>
+template <int kRows, int kPanels, typename T, typename Sum>
 void AddBlock(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int64_t panel_size, int64_t depth,
               Sum* HWY_RESTRICT tile, int64_t stride) {
   constexpr int64_t kLanes = Panels<T>::kLanes;
   constexpr int kColumns = kPanels * kVectors<T>;
   const Tag<T> d;
-  hn::Vec<Tag<T>> sums[kBlockRows][kColumns];
+  hn::Vec<Tag<T>> sums[kRows][kColumns];
   HWY_UNROLL(16)
-  for (int r = 0; r < kBlockRows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(16)
     for (int c = 0; c < kColumns; ++c) sums[r][c] = hn::Zero(d);
   }
@@ -96,14 +99,14 @@ void AddBlock(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int64_t panel_si
       ys[c] = hn::Load(d, y + c / kVectors<T> * panel_size + k * kLanes + c % kVectors<T> * hn::MaxLanes(d));
     }
     HWY_UNROLL(16)
-    for (int r = 0; r < kBlockRows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       const auto xs = hn::Set(d, x[k * kLanes + r]);
       HWY_UNROLL(16)
       for (int c = 0; c < kColumns; ++c) sums[r][c] = AddProduct<T>(sums[r][c], xs, ys[c]);
     }
   }
   HWY_UNROLL(16)
-  for (int r = 0; r < kBlockRows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(16)
     for (int c = 0; c < kColumns; ++c) AddSums(sums[r][c], tile + r * stride + c * hn::MaxLanes(d));
   }
@@ -150,13 +153,13 @@ HWY_INLINE hn::Vec<Tag<uint64_t>> CommonBits(const uint64_t* HWY_RESTRICT x, con
 }
 
 // As AddBlock, with CommonBits.
-template <int kPanels>
+template <int kRows, int kPanels>
 void AddBitBlock(const uint64_t* HWY_RESTRICT x, const uint64_t* HWY_RESTRICT y, int64_t panel_size, int64_t depth,
                  int32_t* HWY_RESTRICT tile, int64_t stride) {
   constexpr int64_t kLanes = Panels<uint64_t>::kLanes;
   const Tag<uint64_t> d;
   for (int p = 0; p < kPanels; ++p) {
-    for (int r = 0; r < kBlockRows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       for (int64_t lane = 0; lane < kLanes; lane += hn::MaxLanes(d)) {
         AddSums(CommonBits(x + r, y + p * panel_size + lane, depth), tile + r * stride + p * kLanes + lane);
       }
@@ -165,20 +168,34 @@ void AddBitBlock(const uint64_t* HWY_RESTRICT x, const uint64_t* HWY_RESTRICT y,
 }
 #endif  // HWY_TARGET != HWY_SCALAR
 
-template <int kPanels, typename T, typename Sum>
-HWY_INLINE void AddRowsAndPanels(const T* x, const T* y, int64_t panel_size, int64_t depth, Sum* tile, int64_t stride) {
+// As AddBlock, for any number of panels <= kBlockPanels.
+template <int kRows, typename T, typename Sum>
+HWY_INLINE void AddRows(const T* x, const T* y, int64_t panels, int64_t panel_size, int64_t depth, Sum* tile,
+                        int64_t stride) {
+  const auto add = [&](auto constant) HWY_ATTR {
+    constexpr int kPanels = decltype(constant)::value;
 #if HWY_TARGET != HWY_SCALAR
-  if constexpr (std::is_same_v<T, uint64_t> && !kCountsWords) {
-    return AddBitBlock<kPanels>(x, y, panel_size, depth, tile, stride);
-  }
+    if constexpr (std::is_same_v<T, uint64_t> && !kCountsWords) {
+      return AddBitBlock<kRows, kPanels>(x, y, panel_size, depth, tile, stride);
+    }
 #endif
-  AddBlock<kPanels>(x, y, panel_size, depth, tile, stride);
+    AddBlock<kRows, kPanels>(x, y, panel_size, depth, tile, stride);
+  };
+  switch (panels) {
+    case 1:
+      return add(std::integral_constant<int, 1>());
+    case 2:
+      return add(std::integral_constant<int, std::min(2, kBlockPanels)>());
+    default:
+      return add(std::integral_constant<int, kBlockPanels>());
+  }
 }
 
 template <typename T, typename Sum>
 HWY_INLINE void AddProducts(const Panels<T>& x, RowRange rows, const Panels<T>& y, RowRange cols, Sum* tile,
                             int64_t stride) {
   constexpr int64_t kLanes = Panels<T>::kLanes;
+  constexpr int kLastRows = static_cast<int>(kLanes) % kBlockRows<T>;
   const int64_t panel_size = y.depth() * kLanes;
   const int64_t panels = (cols.count + kLanes - 1) / kLanes;
   for (int64_t k = 0; k < x.depth(); k += kRun<T>) {
@@ -186,19 +203,17 @@ HWY_INLINE void AddProducts(const Panels<T>& x, RowRange rows, const Panels<T>& 
     // The panels of y stay in the first-level cache, while the rows of x go by.
     for (int64_t p = 0; p < panels; p += kBlockPanels) {
       const T* panel = y.panel(cols.begin / kLanes + p) + k * kLanes;
-      for (int64_t r = 0; r < rows.count; r += kBlockRows) {
-        const int64_t row = rows.begin + r;
-        const T* row_x = x.panel(row / kLanes) + k * kLanes + row % kLanes;
+      const int64_t count = std::min<int64_t>(kBlockPanels, panels - p);
+      for (int64_t r = 0; r < rows.count;) {
+        const int64_t lane = r % kLanes;
+        const T* row = x.panel((rows.begin + r) / kLanes) + k * kLanes + lane;
         Sum* block = tile + r * stride + p * kLanes;
-        switch (std::min<int64_t>(kBlockPanels, panels - p)) {
-          case 1:
-            AddRowsAndPanels<1>(row_x, panel, panel_size, depth, block, stride);
-            break;
-          case 2:
-            AddRowsAndPanels<std::min(2, kBlockPanels)>(row_x, panel, panel_size, depth, block, stride);
-            break;
-          default:
-            AddRowsAndPanels<kBlockPanels>(row_x, panel, panel_size, depth, block, stride);
+        if (lane + kBlockRows<T> <= kLanes) {
+          AddRows<kBlockRows<T>>(row, panel, count, panel_size, depth, block, stride);
+          r += kBlockRows<T>;
+        } else if constexpr (kLastRows > 0) {
+          AddRows<kLastRows>(row, panel, count, panel_size, depth, block, stride);
+          r += kLastRows;
         }
       }
     }
