@@ -33,6 +33,8 @@ struct Rpc {
   absl::Time deadline;
   // Whether the call changes anything on the server.
   bool has_side_effects = true;
+  // A serialised v1::ResultMemory, which the server is to be told; empty: none.
+  std::string_view result_memory = {};
 };
 
 // Thread-safe.

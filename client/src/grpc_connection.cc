@@ -9,6 +9,7 @@
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
+#include "shared_memory/shared_tensors.h"
 
 namespace spikeserve {
 namespace {
@@ -29,6 +30,9 @@ class GrpcConnection final : public Connection {
     auto state = std::make_shared<CallState>();
     state->request = rpc::ToByteBuffer(*rpc.request);
     if (rpc.deadline != absl::InfiniteFuture()) state->context.set_deadline(absl::ToChronoTime(rpc.deadline));
+    if (!rpc.result_memory.empty()) {
+      state->context.AddMetadata(shared_memory::kResultMemoryKey, std::string(rpc.result_memory));
+    }
 
     stub_.UnaryCall(&state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
                     [this, state, response = rpc.response, done = std::move(done)](const grpc::Status& status) mutable {
