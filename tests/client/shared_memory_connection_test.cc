@@ -18,6 +18,7 @@
 #include "rpc_traits.h"
 #include "shared_memory/handover_server.h"
 #include "shared_memory/handover_socket.h"
+#include "shared_memory/result_sizes.h"
 #include "shared_memory/shared_tensors.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/compute/field_error.h"
@@ -318,6 +319,62 @@ TEST_F(SharedMemoryConnectionTest, FromTheSecondCallOnResultsComeInSharedMemory)
   ASSERT_TRUE(Call(RequestOf(kept.tensors[0].data.data, 1000)).ok());
   EXPECT_EQ(Resolved(inner_->requests.back()), std::string(1000, 'd'));
   EXPECT_EQ(usage().regions, 2);
+}
+
+TEST_F(SharedMemoryConnectionTest, ResultsOfEachKindOfRequestAreExpectedAsTheyWereLast) {
+  StartServer();
+  Connect();
+  const std::string operand(20, 'x');
+  std::vector<std::string> offers;
+  for (int round = 0; round < 2; ++round) {
+    // The larger operand has the smaller result.
+    for (const size_t operand_size : {10, 20}) {
+      const size_t result_size = 100000 / operand_size;
+      inner_->respond = [&](const std::string& offer, codec::Envelope& response) {
+        offers.push_back(offer);
+        Responding(*store_, inner_->buffers(), result_size, 'r')(offer, response);
+      };
+      ASSERT_TRUE(Call(RequestOf(operand.data(), operand_size)).ok());
+    }
+  }
+  const auto expected = [&](int call) {
+    v1::ResultMemory offered;
+    EXPECT_TRUE(offered.ParseFromString(offers[call]));
+    return offered.pieces_size() == 1 ? offered.pieces(0).size() : 0;
+  };
+  EXPECT_EQ(expected(0), 0u);
+  EXPECT_EQ(expected(1), 0u);
+  EXPECT_EQ(expected(2), 10000u);
+  EXPECT_EQ(expected(3), 5000u);
+}
+
+TEST(ResultSizes, ARequestsNumbersDoNotMakeItAnotherKind) {
+  BufferPool buffers(0);
+  codec::Outgoing<Request> a(buffers);
+  codec::Outgoing<Request> b(buffers);
+  a->set_t_in(1);
+  b->set_t_in(2);
+  b->set_v_min(-1);
+  const codec::Envelope first = std::move(a).Release();
+  codec::Envelope second = std::move(b).Release();
+  EXPECT_EQ(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
+  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/b", first));
+  static_cast<Request&>(*second.message).set_index_output(true);
+  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
+  static_cast<Request&>(*second.message).set_index_output(false);
+  EXPECT_EQ(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
+  static_cast<Request&>(*second.message).set_mask_dtype(v1::DATA_TYPE_BIT);
+  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
+}
+
+TEST(ResultSizes, ForgetsRatherThanGrows) {
+  ResultSizes sizes;
+  for (int i = 0; i < 1000; ++i) {
+    sizes.Learn(absl::StrCat(i), {static_cast<size_t>(i)});
+    EXPECT_THAT(sizes.Expected(absl::StrCat(i)), ElementsAre(i));
+  }
+  EXPECT_TRUE(sizes.Expected("0").empty());
+  EXPECT_TRUE(sizes.Expected("never").empty());
 }
 
 TEST_F(SharedMemoryConnectionTest, ResultsThatBecomeLargerAreSent) {

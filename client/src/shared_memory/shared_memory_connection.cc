@@ -6,14 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "codec/tensor_codec.h"
 #include "connection.h"
 #include "shared_memory/arena.h"
 #include "shared_memory/handover_client.h"
 #include "shared_memory/handover_socket.h"
+#include "shared_memory/result_sizes.h"
 #include "shared_memory/shared_tensors.h"
 #include "spikeserve/v1/shared_memory.pb.h"
 #include "status_macros.h"
@@ -35,6 +33,7 @@ struct SharedCall {
   std::vector<std::shared_ptr<uint8_t>> copies;
   std::vector<SharedBuffer> results;
   std::string result_memory;
+  ResultSizes::Kind kind;
   // The number of the connection on which the memory was handed over.
   uint64_t connection = 0;
 };
@@ -69,6 +68,7 @@ class SharedMemoryConnection final : public Connection {
 
   void Attempt(const Rpc& rpc, int attempt, std::function<void(absl::Status)> done) {
     auto call = std::make_shared<SharedCall>();
+    call->kind = ResultSizes::KindOf(rpc.path, *rpc.request);
     Rpc shared_rpc = rpc;
     if (attempt <= kMaxSharedAttempts) {
       if (ShareOperands(rpc, *call)) shared_rpc.request = &call->request;
@@ -129,10 +129,10 @@ class SharedMemoryConnection final : public Connection {
     return absl::OkStatus();
   }
 
-  // Memory for results of the sizes that the last response of this method had.
+  // Memory for the results that are expected.
   void OfferResultMemory(const Rpc& rpc, SharedCall& call) {
     v1::ResultMemory offer;
-    for (const size_t size : LastResultSizes(rpc.path)) {
+    for (const size_t size : result_sizes_.Expected(call.kind)) {
       SharedBuffer result{arena_->Take(size), {}};
       if (result.bytes == nullptr) continue;
       absl::StatusOr<v1::SharedMemory> name =
@@ -168,8 +168,7 @@ class SharedMemoryConnection final : public Connection {
       if (tensor.header.has_shared()) SPIKESERVE_RETURN_IF_ERROR(TakeResult(tensor, call));
       if (tensor.data.size >= min_bytes_) sizes.push_back(tensor.data.size);
     }
-    absl::MutexLock lock(&mutex_);
-    result_sizes_[absl::string_view(rpc.path.data(), rpc.path.size())] = std::move(sizes);
+    result_sizes_.Learn(call.kind, std::move(sizes));
     return absl::OkStatus();
   }
 
@@ -198,19 +197,11 @@ class SharedMemoryConnection final : public Connection {
     for (const auto& copy : call.copies) arena_->GiveUp(copy.get());
   }
 
-  std::vector<size_t> LastResultSizes(std::string_view path) {
-    absl::MutexLock lock(&mutex_);
-    const auto it = result_sizes_.find(absl::string_view(path.data(), path.size()));
-    return it == result_sizes_.end() ? std::vector<size_t>() : it->second;
-  }
-
   const std::shared_ptr<Connection> inner_;
   const size_t min_bytes_;
   const std::shared_ptr<HandoverClient> handover_;
   const std::shared_ptr<Arena> arena_;
-  absl::Mutex mutex_;
-  // Of the large tensors of the last response, by the method's path.
-  absl::flat_hash_map<std::string, std::vector<size_t>> result_sizes_ ABSL_GUARDED_BY(mutex_);
+  ResultSizes result_sizes_;  // Of large tensors.
 };
 
 }  // namespace
