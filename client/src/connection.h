@@ -1,5 +1,5 @@
-// How a client's calls reach an engine. In-process and remote are two connections; retries and shared memory are others,
-// around one.
+// How a client's calls reach an engine. In-process and remote are two connections; retries and shared memory are
+// others, around one.
 
 #ifndef SPIKESERVE_CLIENT_CONNECTION_H_
 #define SPIKESERVE_CLIENT_CONNECTION_H_

@@ -81,7 +81,8 @@ int main(int argc, char** argv) {
   add_limit("--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together", kMany);
   app.add_flag("--shared-memory", share_memory,
                "Let clients on each --listen=unix:PATH hand over memory, on the socket PATH.shm");
-  add_limit("--max-shared-memory-bytes", shared_memory.max_bytes, "Bytes of memory that one user's clients share", kMany);
+  add_limit("--max-shared-memory-bytes", shared_memory.max_bytes, "Bytes of memory that one user's clients share",
+            kMany);
   app.add_option("--network-idle-timeout", idle_seconds, "Seconds after which a network without calls expires")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -69,8 +69,8 @@ class SharedMemoryConnectionTest : public ::testing::Test {
   // A request whose v is the bytes at `data`.
   codec::Envelope RequestOf(const void* data, size_t size) {
     codec::Outgoing<Request> request(inner_->buffers());
-    request.AddReference(Request::kVFieldNumber,
-                         TensorView(DataType::kUint8, {static_cast<int64_t>(size)}, data), owner_);
+    request.AddReference(Request::kVFieldNumber, TensorView(DataType::kUint8, {static_cast<int64_t>(size)}, data),
+                         owner_);
     request->set_t_in(7);
     return std::move(request).Release();
   }
@@ -560,8 +560,8 @@ TEST(SharedMemory, IsUsedByConcurrentCalls) {
     const shared_memory::RegionStore& store_;
     BufferPool buffers_{1 << 20};
   };
-  const auto connection = *MakeSharedMemoryConnection(std::make_shared<Checking>(*store), "unix:" + path,
-                                                      {.min_shared_tensor_bytes = 1});
+  const auto connection =
+      *MakeSharedMemoryConnection(std::make_shared<Checking>(*store), "unix:" + path, {.min_shared_tensor_bytes = 1});
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {

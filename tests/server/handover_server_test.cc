@@ -162,7 +162,9 @@ TEST_F(HandoverServerTest, RefusalsTellWhatCameAndWhatIsNeeded) {
   const std::vector<Case> cases = {
       {"\xff\xff\xff garbage", {}, "packet: 11 bytes that are no request; need a spikeserve.v1.SharedMemoryRequest"},
       {"garbage", {good.get()}, "packet: 7 bytes that are no request"},
-      {std::string("\x18\x01", 2), {good.get()}, "no request; need a spikeserve.v1.SharedMemoryRequest with share or drop"},
+      {std::string("\x18\x01", 2),
+       {good.get()},
+       "no request; need a spikeserve.v1.SharedMemoryRequest with share or drop"},
       {std::string(4096, 'x'), {}, "packet: 4096 bytes that are no request"},
       {std::string(4097, 'x'), {}, "packet: too long"},
       {std::string(100000, 'x'), {good.get()}, "packet: too long"},
@@ -372,9 +374,9 @@ TEST(HandoverPath, IsThatOfTheAddressWithASuffix) {
 }
 
 TEST(HandoverPath, RefusesWhatIsNoPathOfASocket) {
-  for (const std::string& address : {std::string("127.0.0.1:50051"), std::string("unix:"), std::string(),
-                                     std::string("dns:///unix:/s"), std::string("unix:/run/%20"),
-                                     std::string("unix:/run/s?x"), absl::StrCat("unix:", std::string(104, 'p'))}) {
+  for (const std::string& address :
+       {std::string("127.0.0.1:50051"), std::string("unix:"), std::string(), std::string("dns:///unix:/s"),
+        std::string("unix:/run/%20"), std::string("unix:/run/s?x"), absl::StrCat("unix:", std::string(104, 'p'))}) {
     const absl::Status status = HandoverPath(address, "--listen").status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << address;
     EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat("--listen: \"", address)));

@@ -88,7 +88,8 @@ class SharedMemoryCallTest : public ::testing::Test {
     return request;
   }
 
-  absl::Status SpikeCluster(const v1::SpikeClusterRequest& request, v1::SpikeClusterResponse* response, int listener = 0) {
+  absl::Status SpikeCluster(const v1::SpikeClusterRequest& request, v1::SpikeClusterResponse* response,
+                            int listener = 0) {
     const auto stub = v1::SpikeFunctionService::NewStub(
         grpc::CreateChannel(server_->addresses()[listener], grpc::InsecureChannelCredentials()));
     grpc::ClientContext context;
@@ -110,8 +111,8 @@ TEST_F(SharedMemoryCallTest, AnyClientMayShareMemory) {
   const float v[] = {0, 2, 2, 0};
   std::memcpy(mapping.as<char>() + 16, v, sizeof(v));
   v1::SpikeClusterResponse response;
-  const absl::Status status = SpikeCluster(
-      ClusterRequest(SharedTensor(v1::DATA_TYPE_FLOAT32, {4, 1}, Share(memory), 16, 16)), &response);
+  const absl::Status status =
+      SpikeCluster(ClusterRequest(SharedTensor(v1::DATA_TYPE_FLOAT32, {4, 1}, Share(memory), 16, 16)), &response);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(response.n_o().data(), std::string("\0\0\x80\x3f", 4));  // 1.0
   EXPECT_FALSE(response.n_o().has_shared());
@@ -158,9 +159,9 @@ TEST_F(SharedMemoryCallTest, ATensorDeeperInTheRequestIsRefused) {
       SharedTensor(v1::DATA_TYPE_FLOAT32, {1, 1}, Share(testing::MakeMemory(4)), 0, 4);
   v1::CreateNetworkResponse response;
   grpc::ClientContext context;
-  const absl::Status status = rpc::FromGrpc(
-      v1::SpikeNetworkService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()))
-          ->CreateNetwork(&context, request, &response));
+  const absl::Status status =
+      rpc::FromGrpc(v1::SpikeNetworkService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()))
+                        ->CreateNetwork(&context, request, &response));
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(FieldOf(status), "layers[0].linear.weight.shared");
   EXPECT_THAT(std::string(status.message()), HasSubstr("a field of the request"));
@@ -192,9 +193,10 @@ TEST_F(SharedMemoryCallTest, SharedElementsCountAsDecoded) {
   StartServer(shared_memory::Quota(), {.max_decoded_bytes = 1 << 20});
   const std::string handle = Share(testing::MakeMemory(2 << 20));
   v1::SpikeClusterResponse response;
-  EXPECT_EQ(SpikeCluster(ClusterRequest(SharedTensor(v1::DATA_TYPE_FLOAT32, {2, 1 << 18}, handle, 0, 2 << 20)), &response)
-                .code(),
-            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(
+      SpikeCluster(ClusterRequest(SharedTensor(v1::DATA_TYPE_FLOAT32, {2, 1 << 18}, handle, 0, 2 << 20)), &response)
+          .code(),
+      absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(SharedMemoryCallTest, AClientGoesOnWithAServerThatWasRestarted) {
@@ -265,7 +267,10 @@ class RacingTest : public SharedMemoryCallTest {
         // Mostly of one kind, so that some calls get through their checks.
         const uint32_t kind = random() % 4;
         for (int i = 0; i < 1000; ++i) {
-          words[random() % count] = kind == 0 ? 0 : kind == 1 ? 0x3f800000 : kind == 2 ? random() & 0x01010101 : random();
+          words[random() % count] = kind == 0   ? 0
+                                    : kind == 1 ? 0x3f800000
+                                    : kind == 2 ? random() & 0x01010101
+                                                : random();
         }
       }
     });
@@ -346,9 +351,10 @@ TEST_F(RacingTest, FunctionsThatGetACopy) {
   Repeat([&] { return client_->RedundantOneHot({.labels = labels, .num_classes = 2, .n = 1}).status(); });
   Repeat([&] { return client_->ThresholdMargin({.label_one_hot = rows, .training = true}).status(); });
   Repeat([&] {
-    return client_->SpikeSimilarLoss({.spikes = TensorView(DataType::kFloat32, {20, 1000}, bytes.data()),
-                                      .labels = TensorView(DataType::kUint8, {20, 2}, bytes.data()),
-                                      .kernel = LinearKernel{}})
+    return client_
+        ->SpikeSimilarLoss({.spikes = TensorView(DataType::kFloat32, {20, 1000}, bytes.data()),
+                            .labels = TensorView(DataType::kUint8, {20, 2}, bytes.data()),
+                            .kernel = LinearKernel{}})
         .status();
   });
 }

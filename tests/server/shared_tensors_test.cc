@@ -113,7 +113,8 @@ TEST_F(ResolveTest, APieceBeyondTheMemoryIsRefused) {
 
 TEST_F(ResolveTest, ASizeThatDoesNotFitTheShapeIsRefused) {
   const auto invalid = absl::StatusCode::kInvalidArgument;
-  ExpectRefused(RequestFor(0, 8, 3, v1::DATA_TYPE_FLOAT32), invalid, "v.shared.size", "8 bytes; need 12 bytes for FLOAT32 [3]");
+  ExpectRefused(RequestFor(0, 8, 3, v1::DATA_TYPE_FLOAT32), invalid, "v.shared.size",
+                "8 bytes; need 12 bytes for FLOAT32 [3]");
   ExpectRefused(RequestFor(0, 0, 3), invalid, "v.shared.size", "0 bytes; need 3 bytes");
   ExpectRefused(RequestFor(0, 9, 9, v1::DATA_TYPE_BIT), invalid, "v.shared.size", "9 bytes; need 2 bytes for BIT [9]");
   ExpectRefused(RequestFor(0, UINT64_MAX, 8), invalid, "v.shared.size", "18446744073709551615 bytes; need 8");
@@ -149,7 +150,8 @@ TEST_F(ResolveTest, AHandleThatIsUnknownIsRefusedAndNotRepeated) {
     return request;
   };
   ExpectRefused(guessed(""), absl::StatusCode::kInvalidArgument, "v.shared.handle", "empty");
-  for (const std::string& handle : {std::string(16, '\0'), handle_.substr(1), handle_ + handle_, std::string("guess")}) {
+  for (const std::string& handle :
+       {std::string(16, '\0'), handle_.substr(1), handle_ + handle_, std::string("guess")}) {
     ExpectRefused(guessed(handle), absl::StatusCode::kNotFound, "v.shared.handle",
                   "need the handle of memory that was handed to this server and not dropped");
   }
@@ -201,8 +203,8 @@ TEST_F(ResolveTest, SharedElementsAreCopiedButForFieldsThatAreReadInPlace) {
   ASSERT_TRUE(ResolveRequest(request).ok());
   const codec::TensorField& threshold = *envelope_.Find(Request::kVThresholdFieldNumber);
 
-  const auto copy =
-      codec::CopyShared(envelope_, {{Request::kVFieldNumber, {v1::DATA_TYPE_FLOAT64, v1::DATA_TYPE_FLOAT32}}}, buffers_);
+  const auto copy = codec::CopyShared(
+      envelope_, {{Request::kVFieldNumber, {v1::DATA_TYPE_FLOAT64, v1::DATA_TYPE_FLOAT32}}}, buffers_);
   ASSERT_TRUE(copy.has_value());
   EXPECT_EQ(static_cast<const Request&>(*copy->message).t_in(), 3);
   const codec::TensorField& copied = *copy->Find(Request::kVThresholdFieldNumber);

@@ -49,10 +49,10 @@ class TransportTest : public ::testing::TestWithParam<TransportKind> {
 };
 
 // Runs the suite of `Fixture` over every transport.
-#define SPIKESERVE_OVER_ALL_TRANSPORTS(Fixture)                                                                    \
-  INSTANTIATE_TEST_SUITE_P(Over, Fixture,                                                                          \
-                           ::testing::Values(TransportKind::kInProcess, TransportKind::kTcp, TransportKind::kUds,  \
-                                             TransportKind::kSharedMemory),                                        \
+#define SPIKESERVE_OVER_ALL_TRANSPORTS(Fixture)                                                                   \
+  INSTANTIATE_TEST_SUITE_P(Over, Fixture,                                                                         \
+                           ::testing::Values(TransportKind::kInProcess, TransportKind::kTcp, TransportKind::kUds, \
+                                             TransportKind::kSharedMemory),                                       \
                            [](const ::testing::TestParamInfo<TransportKind>& info) { return ToString(info.param); })
 
 std::string ToString(TransportKind kind);

@@ -35,8 +35,7 @@ std::shared_ptr<const ArenaRegion> ArenaRegion::Create(size_t size) {
   }
   void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor.get(), 0);
   if (data == MAP_FAILED) return nullptr;
-  return std::shared_ptr<const ArenaRegion>(
-      new ArenaRegion(std::move(descriptor), static_cast<uint8_t*>(data), size));
+  return std::shared_ptr<const ArenaRegion>(new ArenaRegion(std::move(descriptor), static_cast<uint8_t*>(data), size));
 }
 
 ArenaRegion::~ArenaRegion() { munmap(data_, size_); }

@@ -15,8 +15,8 @@
 
 namespace spikeserve {
 
-// Expects what the last request of the same kind got: the same method, with tensors of the same dtypes and shapes and the
-// same choices (fields that are a bool or an enum), whatever its numbers. Thread-safe.
+// Expects what the last request of the same kind got: the same method, with tensors of the same dtypes and shapes and
+// the same choices (fields that are a bool or an enum), whatever its numbers. Thread-safe.
 class ResultSizes {
  public:
   using Kind = std::string;

@@ -111,8 +111,8 @@ class SharedMemoryConnection final : public Connection {
   absl::Status ShareOperand(const Rpc& rpc, codec::TensorField& tensor, SharedCall& call) {
     std::optional<Arena::Place> place = arena_->Find(tensor.data.data, tensor.data.size);
     std::shared_ptr<uint8_t> copy;
-    // The caller is free to write to its tensor when the call has failed, but the server may read it later. That does no
-    // harm where the result is thrown away; a network keeps it.
+    // The caller is free to write to its tensor when the call has failed, but the server may read it later. That does
+    // no harm where the result is thrown away; a network keeps it.
     if (!place || rpc.has_side_effects) {
       copy = arena_->Take(tensor.data.size);
       if (copy == nullptr) return absl::ResourceExhaustedError("no more memory is to be shared");
@@ -135,8 +135,7 @@ class SharedMemoryConnection final : public Connection {
     for (const size_t size : result_sizes_.Expected(call.kind)) {
       SharedBuffer result{arena_->Take(size), {}};
       if (result.bytes == nullptr) continue;
-      absl::StatusOr<v1::SharedMemory> name =
-          NameOf(*arena_->Find(result.bytes.get(), size), size, rpc.deadline, call);
+      absl::StatusOr<v1::SharedMemory> name = NameOf(*arena_->Find(result.bytes.get(), size), size, rpc.deadline, call);
       if (!name.ok()) continue;
       result.name = *std::move(name);
       *offer.add_pieces() = result.name;
@@ -187,8 +186,8 @@ class SharedMemoryConnection final : public Connection {
     return absl::InternalError("the server's response: names memory that was not offered for it");
   }
 
-  // The server may not have ended a call that failed, nor even begun it. It may write to what is for results, and what a
-  // change is made of stays as it is.
+  // The server may not have ended a call that failed, nor even begun it. It may write to what is for results, and what
+  // a change is made of stays as it is.
   void GiveUpBuffers(const Rpc& rpc, const SharedCall& call) {
     for (const SharedBuffer& result : call.results) {
       if (result.bytes != nullptr) arena_->GiveUp(result.bytes.get());

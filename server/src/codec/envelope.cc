@@ -315,9 +315,8 @@ std::optional<Envelope> CopyShared(const Envelope& envelope, absl::Span<const In
   const auto must_copy = [&](const TensorField& field) {
     const auto allowed =
         std::find_if(in_place.begin(), in_place.end(), [&](const auto& f) { return f.number == field.number; });
-    return field.shared &&
-           (allowed == in_place.end() || std::find(allowed->dtypes.begin(), allowed->dtypes.end(),
-                                                   field.header.dtype()) == allowed->dtypes.end());
+    return field.shared && (allowed == in_place.end() || std::find(allowed->dtypes.begin(), allowed->dtypes.end(),
+                                                                   field.header.dtype()) == allowed->dtypes.end());
   };
   if (std::none_of(envelope.tensors.begin(), envelope.tensors.end(), must_copy)) return std::nullopt;
   Envelope copy = envelope.Share();

@@ -131,8 +131,8 @@ absl::Status CheckByteCount(const Header& header, std::string_view field, uint64
   const std::optional<int64_t> bytes = ByteCount(header.dtype, header.shape);
   if (bytes && got == static_cast<uint64_t>(*bytes)) return absl::OkStatus();
   return InvalidField(field, absl::StrCat(got, " bytes"),
-                      absl::StrCat(bytes ? absl::StrCat(*bytes) : "more", " bytes for ",
-                                   WireName(ToWire(header.dtype)), " ", ShapeString(header.shape)));
+                      absl::StrCat(bytes ? absl::StrCat(*bytes) : "more", " bytes for ", WireName(ToWire(header.dtype)),
+                                   " ", ShapeString(header.shape)));
 }
 
 absl::StatusOr<Header> CheckHeader(const WireTensor& wire, std::string_view field, Accept accept, int64_t max_elements,
@@ -415,9 +415,7 @@ absl::StatusOr<Tensor> TakeTensor(TensorField& tensor, std::string_view field, i
   return Tensor(header.dtype, header.shape, std::shared_ptr<std::byte>(std::move(tensor.data.owner), bytes));
 }
 
-bool IsDense(const WireTensor& tensor) {
-  return CheckResult(tensor, "", std::numeric_limits<int64_t>::max()).ok();
-}
+bool IsDense(const WireTensor& tensor) { return CheckResult(tensor, "", std::numeric_limits<int64_t>::max()).ok(); }
 
 absl::Status CheckShared(const WireTensor& wire, std::string_view field, int64_t max_bytes) {
   SPIKESERVE_ASSIGN_OR_RETURN(const Header header,

@@ -87,8 +87,8 @@ class Array {
 //
 // Sizes are checked, without overflow, before anything is allocated. Errors: INVALID_ARGUMENT for an absent tensor, a
 // dtype that `accept` does not name, a bad shape, elements in no or several forms, of the wrong number or out of range;
-// FAILED_PRECONDITION for the `shared` form; RESOURCE_EXHAUSTED where the elements as T would take more than `max_bytes` (a length of 0 counts as 1, so that no
-// shape makes work out of nothing).
+// FAILED_PRECONDITION for the `shared` form; RESOURCE_EXHAUSTED where the elements as T would take more than
+// `max_bytes` (a length of 0 counts as 1, so that no shape makes work out of nothing).
 template <typename T>
 absl::StatusOr<Array<T>> Decode(const WireTensor& tensor, std::string_view field, Accept accept, int64_t max_bytes);
 

@@ -54,8 +54,7 @@ class UnaryCall final : public ServerUnaryReactor {
     if (!request.ok()) return std::move(request).status();
     request_ = *std::move(request);
     if (shared_memory_ != nullptr && shared_memory::NamesSharedMemory(request_) && IsOnUnixSocket()) {
-      SPIKESERVE_RETURN_IF_ERROR(
-          shared_memory::Resolve(request_, *shared_memory_, engine_.limits().max_decoded_bytes));
+      SPIKESERVE_RETURN_IF_ERROR(shared_memory::Resolve(request_, *shared_memory_, engine_.limits().max_decoded_bytes));
     }
     return &request_;
   }
@@ -90,11 +89,10 @@ class UnaryCall final : public ServerUnaryReactor {
 };
 
 // Declares the override that binds one RPC: the generated base names each as a virtual method of its own.
-#define SPIKESERVE_RPC(service, method)                                                                       \
-  ServerUnaryReactor* method(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) \
-      override {                                                                                              \
-    return new UnaryCall(engine_, shared_memory_, "/spikeserve.v1." #service "/" #method, context, request,   \
-                         response);                                                                           \
+#define SPIKESERVE_RPC(service, method)                                                                                \
+  ServerUnaryReactor* method(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response)          \
+      override {                                                                                                       \
+    return new UnaryCall(engine_, shared_memory_, "/spikeserve.v1." #service "/" #method, context, request, response); \
   }
 
 using F = v1::SpikeFunctionService;

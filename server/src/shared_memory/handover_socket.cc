@@ -18,8 +18,8 @@ namespace {
 
 constexpr char kSuffix[] = ".shm";
 constexpr size_t kMaxPacketBytes = 4096;
-// The most that the kernel passes on with one packet (SCM_MAX_FD). With room for all of them none is lost, and each that
-// comes is closed.
+// The most that the kernel passes on with one packet (SCM_MAX_FD). With room for all of them none is lost, and each
+// that comes is closed.
 constexpr size_t kMaxAttachments = 253;
 // Connections that wait to be accepted.
 constexpr int kBacklog = 64;
@@ -36,7 +36,9 @@ sockaddr_un AddressOf(const std::string& path) {
   return address;
 }
 
-FileDescriptor NewSocket(int flags) { return FileDescriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0)); }
+FileDescriptor NewSocket(int flags) {
+  return FileDescriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
+}
 
 }  // namespace
 

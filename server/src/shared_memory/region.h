@@ -12,8 +12,8 @@
 
 namespace spikeserve::shared_memory {
 
-// The bytes of the memory behind `memory`, which stays as long as it is. INVALID_ARGUMENT for what is no memfd, one that
-// is not sealed against shrinking and growing, one of huge pages, and one of no bytes.
+// The bytes of the memory behind `memory`, which stays as long as it is. INVALID_ARGUMENT for what is no memfd, one
+// that is not sealed against shrinking and growing, one of huge pages, and one of no bytes.
 //
 // Shrunk memory, and huge pages that ran out, would end a process that touches it (SIGBUS).
 absl::StatusOr<int64_t> CheckMemory(const FileDescriptor& memory);

@@ -26,8 +26,7 @@ class RegionStore::Ledger : public std::enable_shared_from_this<Ledger> {
     }
     if (bytes > quota_.max_bytes - usage.bytes) {
       return FieldError(
-          absl::StatusCode::kResourceExhausted, "share",
-          absl::StrCat(bytes, " bytes on top of ", usage.bytes),
+          absl::StatusCode::kResourceExhausted, "share", absl::StrCat(bytes, " bytes on top of ", usage.bytes),
           absl::StrCat("at most ", quota_.max_bytes, " of one user (the server's --max-shared-memory-bytes)"));
     }
     usage.bytes += bytes;

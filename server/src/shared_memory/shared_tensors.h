@@ -25,8 +25,8 @@ absl::Status Resolve(codec::Envelope& request, const RegionStore& store, int64_t
 // The metadata with which a client offers memory for results.
 inline constexpr char kResultMemoryKey[] = "spikeserve-result-memory-bin";
 
-// Moves the tensors of `response` that fit into the memory that the client offers, as v1::ResultMemory tells it; they are
-// then in the `shared` form. `offer` is that message, as bytes; from anything else nothing follows.
+// Moves the tensors of `response` that fit into the memory that the client offers, as v1::ResultMemory tells it; they
+// are then in the `shared` form. `offer` is that message, as bytes; from anything else nothing follows.
 void PlaceResults(absl::string_view offer, const RegionStore& store, codec::Envelope& response);
 
 // Whether a call failed because of the shared memory that it named, and before it began: the server did not find the

@@ -50,8 +50,8 @@ class Client {
   // A client of any connection; Connection is internal.
   explicit Client(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
 
-  // A tensor to be filled and passed to calls of this client: its memory is kept for the next one when it goes, and with
-  // ConnectOptions::shared_memory the server reads it where it is. The elements may be anything at first. Needs
+  // A tensor to be filled and passed to calls of this client: its memory is kept for the next one when it goes, and
+  // with ConnectOptions::shared_memory the server reads it where it is. The elements may be anything at first. Needs
   // ByteCount(dtype, shape) to have a value. May outlive the client.
   Tensor NewTensor(DataType dtype, Shape shape) const;
 
