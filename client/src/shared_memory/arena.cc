@@ -54,7 +54,7 @@ std::shared_ptr<uint8_t> Arena::Take(size_t size) {
   if (region == nullptr) {
     if (!room) return nullptr;
     region = ArenaRegion::Create(rounded);
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     if (region == nullptr) {
       bytes_ -= static_cast<int64_t>(rounded);
       return nullptr;
@@ -68,7 +68,7 @@ std::shared_ptr<uint8_t> Arena::Take(size_t size) {
 Arena::Region Arena::TakeIdle(size_t size, bool& room) {
   std::list<Region> surplus;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const auto same = std::find_if(idle_.begin(), idle_.end(), [&](const Region& r) { return r->size() == size; });
     if (same != idle_.end()) {
       Region region = std::move(*same);
@@ -87,7 +87,7 @@ Arena::Region Arena::TakeIdle(size_t size, bool& room) {
 void Arena::TakeBack(const Region& region) {
   std::list<Region> surplus;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const auto entry = regions_.find(AddressOf(region->data()));
     if (entry->second.give_up) {
       bytes_ -= static_cast<int64_t>(region->size());
@@ -118,7 +118,7 @@ void Arena::GiveUpAll(const std::list<Region>& regions) const {
 
 std::optional<Arena::Place> Arena::Find(const void* data, size_t size) const {
   const uintptr_t begin = AddressOf(data);
-  absl::ReaderMutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   auto next = regions_.upper_bound(begin);
   if (next == regions_.begin()) return std::nullopt;
   const auto& [address, entry] = *std::prev(next);
@@ -128,14 +128,14 @@ std::optional<Arena::Place> Arena::Find(const void* data, size_t size) const {
 }
 
 void Arena::GiveUp(const uint8_t* buffer) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   regions_.at(AddressOf(buffer)).give_up = true;
 }
 
 bool Arena::Trim() {
   std::list<Region> surplus;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     surplus = Shrink(0);
   }
   GiveUpAll(surplus);
@@ -145,7 +145,7 @@ bool Arena::Trim() {
 void Arena::Close() {
   std::list<Region> surplus;
   {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     max_bytes_ = 0;
     surplus = Shrink(0);
   }
@@ -153,7 +153,7 @@ void Arena::Close() {
 }
 
 int64_t Arena::bytes() const {
-  absl::ReaderMutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return bytes_;
 }
 

@@ -35,11 +35,10 @@ absl::StatusOr<HandoverClient::Handle> HandoverClient::HandleOf(const ArenaRegio
   const uint64_t id = region.id();
   const absl::Time patience = absl::Now() + kPatience;
   const absl::Time until = std::min(deadline, patience);
-  absl::MutexLock lock(&mutex_);
+  std::unique_lock lock(mutex_);
   for (;;) {
     if (std::optional<Handle> known = FindLocked(id)) return *std::move(known);
-    const auto nobody_waits = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !waiting_; };
-    if (!mutex_.AwaitWithDeadline(absl::Condition(&nobody_waits), until)) {
+    if (!nobody_waits_.wait_until(lock, absl::ToChronoTime(until), [this] { return !waiting_; })) {
       return absl::DeadlineExceededError("the server did not take the memory in time");
     }
     if (std::optional<Handle> known = FindLocked(id)) return *std::move(known);
@@ -47,7 +46,7 @@ absl::StatusOr<HandoverClient::Handle> HandoverClient::HandleOf(const ArenaRegio
       SPIKESERVE_RETURN_IF_ERROR(ShareLocked(region));
     }
     const uint64_t connection = connection_;
-    const bool answered = WaitLocked(until);
+    const bool answered = WaitLocked(lock, until);
     if (connection != connection_ || socket_ == nullptr) continue;  // Somebody else found the server gone.
     if (!answered) {
       if (absl::Now() >= patience) {
@@ -81,13 +80,14 @@ absl::Status HandoverClient::ShareLocked(const ArenaRegion& region) {
   return absl::OkStatus();
 }
 
-bool HandoverClient::WaitLocked(absl::Time deadline) {
+bool HandoverClient::WaitLocked(std::unique_lock<std::mutex>& lock, absl::Time deadline) {
   const std::shared_ptr<const shared_memory::FileDescriptor> socket = socket_;
   waiting_ = true;
-  mutex_.Unlock();
+  lock.unlock();
   const bool readable = WaitUntilReadable(socket->get(), deadline);
-  mutex_.Lock();
+  lock.lock();
   waiting_ = false;
+  nobody_waits_.notify_all();
   return readable;
 }
 
@@ -114,7 +114,7 @@ absl::Status HandoverClient::ReadAnswerLocked(uint64_t region) {
 }
 
 void HandoverClient::Drop(uint64_t region) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   std::replace(unanswered_.begin(), unanswered_.end(), std::optional<uint64_t>(region), std::optional<uint64_t>());
   const auto it = handles_.find(region);
   if (it == handles_.end()) return;
@@ -131,7 +131,7 @@ void HandoverClient::SendDropLocked(const std::string& handle) {
 }
 
 void HandoverClient::Disconnect(uint64_t connection) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   if (connection == connection_) DisconnectLocked();
 }
 
@@ -144,7 +144,7 @@ void HandoverClient::DisconnectLocked() {
 }
 
 bool HandoverClient::in_use() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return took_memory_;
 }
 

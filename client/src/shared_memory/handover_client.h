@@ -3,17 +3,17 @@
 #ifndef SPIKESERVE_CLIENT_SHARED_MEMORY_HANDOVER_CLIENT_H_
 #define SPIKESERVE_CLIENT_SHARED_MEMORY_HANDOVER_CLIENT_H_
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "shared_memory/arena.h"
 #include "shared_memory/file_descriptor.h"
@@ -47,26 +47,29 @@ class HandoverClient {
   bool in_use() const;
 
  private:
-  std::optional<Handle> FindLocked(uint64_t region) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // Whoever calls these holds mutex_.
+
+  std::optional<Handle> FindLocked(uint64_t region) const;
   // Sends the region where there is a connection or can be; it is then among the unanswered.
-  absl::Status ShareLocked(const ArenaRegion& region) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether the next answer came by then. Gives the lock up meanwhile.
-  bool WaitLocked(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ShareLocked(const ArenaRegion& region);
+  // Whether the next answer came by then. Gives `lock` up meanwhile.
+  bool WaitLocked(std::unique_lock<std::mutex>& lock, absl::Time deadline);
   // Reads the next answer, which has come. A refusal of `region` is returned, and what ends the connection.
-  absl::Status ReadAnswerLocked(uint64_t region) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void SendDropLocked(const std::string& handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void DisconnectLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ReadAnswerLocked(uint64_t region);
+  void SendDropLocked(const std::string& handle);
+  void DisconnectLocked();
 
   const std::string path_;
-  mutable absl::Mutex mutex_;
-  std::shared_ptr<const shared_memory::FileDescriptor> socket_ ABSL_GUARDED_BY(mutex_);  // Null: no connection.
-  uint64_t connection_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool took_memory_ ABSL_GUARDED_BY(mutex_) = false;  // On this connection, the server.
-  absl::flat_hash_map<uint64_t, std::string> handles_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;                                     // Guards the members below it.
+  std::shared_ptr<const shared_memory::FileDescriptor> socket_;  // Null: no connection.
+  uint64_t connection_ = 0;
+  bool took_memory_ = false;  // On this connection, the server.
+  absl::flat_hash_map<uint64_t, std::string> handles_;
   // The regions that were sent and not answered, in that order; nullopt for those that were taken back meanwhile.
-  std::deque<std::optional<uint64_t>> unanswered_ ABSL_GUARDED_BY(mutex_);
-  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;  // One thread waits for answers, for all.
-  absl::Time silent_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::deque<std::optional<uint64_t>> unanswered_;
+  bool waiting_ = false;  // One thread waits for answers, for all.
+  std::condition_variable nobody_waits_;
+  absl::Time silent_until_ = absl::InfinitePast();
 };
 
 }  // namespace spikeserve

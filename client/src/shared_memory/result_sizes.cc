@@ -37,13 +37,13 @@ ResultSizes::Kind ResultSizes::KindOf(std::string_view path, const codec::Envelo
 }
 
 std::vector<size_t> ResultSizes::Expected(const Kind& kind) const {
-  absl::ReaderMutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const auto it = sizes_.find(kind);
   return it == sizes_.end() ? std::vector<size_t>() : it->second;
 }
 
 void ResultSizes::Learn(const Kind& kind, std::vector<size_t> sizes) {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   if (sizes_.size() >= kMaxKinds && !sizes_.contains(kind)) sizes_.clear();
   sizes_[kind] = std::move(sizes);
 }

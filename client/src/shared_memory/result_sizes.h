@@ -4,13 +4,12 @@
 #define SPIKESERVE_CLIENT_SHARED_MEMORY_RESULT_SIZES_H_
 
 #include <cstddef>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "codec/envelope.h"
 
 namespace spikeserve {
@@ -27,8 +26,8 @@ class ResultSizes {
   void Learn(const Kind& kind, std::vector<size_t> sizes);
 
  private:
-  mutable absl::Mutex mutex_;
-  absl::flat_hash_map<Kind, std::vector<size_t>> sizes_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  absl::flat_hash_map<Kind, std::vector<size_t>> sizes_;  // Guarded by mutex_.
 };
 
 }  // namespace spikeserve

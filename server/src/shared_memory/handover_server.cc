@@ -6,15 +6,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <system_error>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "shared_memory/handover_socket.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/v1/shared_memory.pb.h"
@@ -23,7 +23,7 @@ namespace spikeserve::shared_memory {
 namespace {
 
 // How long the destructor waits for threads: one may be held up by a close that a client made slow.
-constexpr absl::Duration kPatience = absl::Seconds(1);
+constexpr std::chrono::seconds kPatience(1);
 // The pause after a connection that could not be accepted, for want of descriptors or memory.
 constexpr int kPauseMs = 100;
 
@@ -111,15 +111,14 @@ class HandoverServer::Connections : public std::enable_shared_from_this<Connecti
 
   // Ends all of them and waits for their threads, but not for ever.
   void Stop() {
-    absl::MutexLock lock(&mutex_);
+    std::unique_lock lock(mutex_);
     for (const auto& [id, socket] : sockets_) shutdown(socket, SHUT_RDWR);
-    const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return sockets_.empty(); };
-    mutex_.AwaitWithTimeout(absl::Condition(&none), kPatience);
+    all_left_.wait_for(lock, kPatience, [this] { return sockets_.empty(); });
   }
 
  private:
   absl::StatusOr<int64_t> Admit(int socket, uid_t uid) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const auto refused = [](int count, absl::string_view of) {
       return FieldError(absl::StatusCode::kResourceExhausted, "connection",
                         absl::StrCat(count, " are open", std::string(of)), "fewer");
@@ -133,22 +132,24 @@ class HandoverServer::Connections : public std::enable_shared_from_this<Connecti
 
   // Before the socket is closed: its number is then another's.
   void Forget(int64_t id) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     sockets_[id] = -1;
   }
 
   void Leave(int64_t id, uid_t uid) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     sockets_.erase(id);
     if (--of_user_[uid] == 0) of_user_.erase(uid);
+    if (sockets_.empty()) all_left_.notify_all();
   }
 
   const std::shared_ptr<RegionStore> store_;
   const ConnectionLimits limits_;
-  absl::Mutex mutex_;
-  int64_t next_id_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::flat_hash_map<int64_t, int> sockets_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<uid_t, int> of_user_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;  // Guards the members below it.
+  int64_t next_id_ = 0;
+  absl::flat_hash_map<int64_t, int> sockets_;
+  absl::flat_hash_map<uid_t, int> of_user_;
+  std::condition_variable all_left_;
 };
 
 HandoverServer::HandoverServer(std::shared_ptr<Connections> connections) : connections_(std::move(connections)) {}

@@ -17,7 +17,7 @@ class RegionStore::Ledger : public std::enable_shared_from_this<Ledger> {
 
   // Books one region of `bytes` for the user until the result goes.
   absl::StatusOr<std::shared_ptr<const void>> Book(uid_t uid, int64_t bytes) {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     Usage& usage = usage_[uid];
     if (usage.regions >= quota_.max_regions) {
       return FieldError(absl::StatusCode::kResourceExhausted, "share",
@@ -32,7 +32,7 @@ class RegionStore::Ledger : public std::enable_shared_from_this<Ledger> {
     usage.bytes += bytes;
     ++usage.regions;
     return std::shared_ptr<const void>(this, [self = shared_from_this(), uid, bytes](const void*) {
-      absl::MutexLock lock(&self->mutex_);
+      const std::lock_guard lock(self->mutex_);
       Usage& usage = self->usage_[uid];
       usage.bytes -= bytes;
       if (--usage.regions == 0) self->usage_.erase(uid);
@@ -40,15 +40,15 @@ class RegionStore::Ledger : public std::enable_shared_from_this<Ledger> {
   }
 
   Usage UsageOf(uid_t uid) const {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     const auto it = usage_.find(uid);
     return it == usage_.end() ? Usage() : it->second;
   }
 
  private:
   const Quota quota_;
-  mutable absl::Mutex mutex_;
-  absl::flat_hash_map<uid_t, Usage> usage_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  absl::flat_hash_map<uid_t, Usage> usage_;  // Guarded by mutex_.
 };
 
 RegionStore::RegionStore(const Quota& quota) : ledger_(std::make_shared<Ledger>(quota)) {}
@@ -56,7 +56,7 @@ RegionStore::RegionStore(const Quota& quota) : ledger_(std::make_shared<Ledger>(
 RegionStore::~RegionStore() = default;
 
 std::shared_ptr<const Region> RegionStore::Find(absl::string_view handle) const {
-  absl::ReaderMutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const auto it = regions_.find(handle);
   return it == regions_.end() ? nullptr : it->second;
 }
@@ -65,7 +65,7 @@ RegionStore::Usage RegionStore::UsageOf(uid_t uid) const { return ledger_->Usage
 
 void RegionStore::Remove(absl::string_view handle) {
   std::shared_ptr<const Region> removed;  // Is unmapped, which takes a while, after the lock.
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const auto it = regions_.find(handle);
   removed = std::move(it->second);
   regions_.erase(it);
@@ -79,7 +79,7 @@ absl::StatusOr<std::string> RegionStore::Session::Add(const FileDescriptor& memo
   if (getentropy(handle.data(), handle.size()) != 0) {
     return absl::InternalError("the system gave no random bytes");
   }
-  absl::MutexLock lock(&store_.mutex_);
+  const std::lock_guard lock(store_.mutex_);
   store_.regions_[handle] = std::move(region);
   handles_.insert(handle);
   return handle;

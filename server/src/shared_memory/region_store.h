@@ -7,14 +7,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "shared_memory/file_descriptor.h"
 #include "shared_memory/region.h"
 
@@ -72,8 +71,8 @@ class RegionStore {
 
   // Outlives the store where calls still read.
   const std::shared_ptr<Ledger> ledger_;
-  mutable absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, std::shared_ptr<const Region>> regions_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  absl::flat_hash_map<std::string, std::shared_ptr<const Region>> regions_;  // Guarded by mutex_.
 };
 
 }  // namespace spikeserve::shared_memory
