@@ -14,12 +14,11 @@ namespace spikeserve {
 
 absl::StatusOr<Client> Client::Connect(std::string_view target, const ConnectOptions& options) {
   if (target.empty()) return InvalidField("target", "empty", "HOST:PORT or unix:PATH");
-  std::shared_ptr<Connection> connection =
-      MakeRetryConnection(MakeGrpcConnection(target, options), options.retry, GrpcTimer());
+  std::shared_ptr<Connection> connection = MakeGrpcConnection(target, options);
   if (options.shared_memory) {
     SPIKESERVE_ASSIGN_OR_RETURN(connection, MakeSharedMemoryConnection(std::move(connection), target, options));
   }
-  return Client(std::move(connection));
+  return Client(MakeRetryConnection(std::move(connection), options.retry, GrpcTimer()));
 }
 
 absl::StatusOr<Client> Client::InProcess(const InProcessOptions& options) {

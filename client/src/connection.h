@@ -35,6 +35,8 @@ struct Rpc {
   absl::Time deadline;
   // Whether the call changes anything on the server.
   bool has_side_effects = true;
+  // A serialised v1::ResultMemory, which the server is to be told; empty: none.
+  std::string_view result_memory = {};
 };
 
 // What a streaming call sends and receives: the messages of one call on a tensor that goes in pieces.

@@ -14,6 +14,7 @@
 #include "rpc/grpc_lifetime.h"
 #include "rpc/rich_status.h"
 #include "runtime/happens_before.h"
+#include "shared_memory/shared_tensors.h"
 
 namespace spikeserve {
 namespace {
@@ -112,6 +113,9 @@ class GrpcConnection final : public Connection {
     auto state = std::make_shared<CallState>();
     state->request = rpc::ToByteBuffer(*rpc.request);
     if (rpc.deadline != absl::InfiniteFuture()) state->context.set_deadline(absl::ToChronoTime(rpc.deadline));
+    if (!rpc.result_memory.empty()) {
+      state->context.AddMetadata(shared_memory::kResultMemoryKey, std::string(rpc.result_memory));
+    }
 
     stub_.UnaryCall(&state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
                     server::HandedOver([this, state, response = rpc.response,

@@ -40,6 +40,10 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
 
   BufferPool& buffers() override { return inner_->buffers(); }
 
+  std::shared_ptr<uint8_t> NewTensorBuffer(size_t size) override { return inner_->NewTensorBuffer(size); }
+
+  bool shared_memory_in_use() const override { return inner_->shared_memory_in_use(); }
+
  private:
   using Done = std::function<void(absl::Status)>;
 

@@ -18,7 +18,8 @@
 #include "rpc_traits.h"
 #include "shared_memory/handover_server.h"
 #include "shared_memory/handover_socket.h"
-#include "shared_memory/resolve.h"
+#include "shared_memory/result_sizes.h"
+#include "shared_memory/shared_tensors.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/v1/functions.pb.h"
@@ -35,7 +36,9 @@ class Inner : public Connection {
  public:
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
     requests.push_back(rpc.request->Share());
-    done(answer(requests.back()));
+    const absl::Status status = answer(requests.back());
+    if (status.ok()) respond(std::string(rpc.result_memory), *rpc.response);
+    done(status);
   }
   int64_t stream_above_bytes() const override { return 0; }
   void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
@@ -45,6 +48,8 @@ class Inner : public Connection {
   BufferPool& buffers() override { return buffers_; }
 
   std::function<absl::Status(const codec::Envelope& request)> answer = [](const auto&) { return absl::OkStatus(); };
+  // Makes the response, given the memory that was offered for it.
+  std::function<void(const std::string& offer, codec::Envelope& response)> respond = [](const auto&, auto&) {};
   std::vector<codec::Envelope> requests;
 
  private:
@@ -78,7 +83,8 @@ class SharedMemoryConnectionTest : public ::testing::Test {
   absl::Status Call(const codec::Envelope& request, bool has_side_effects = false,
                     absl::Time deadline = absl::InfiniteFuture()) {
     absl::Status got = absl::UnknownError("not called");
-    connection_->Start({"/x/y", true, &request, nullptr, deadline, has_side_effects},
+    response_ = {std::make_unique<v1::SpikeClusterResponse>(), {}};
+    connection_->Start({"/x/y", true, &request, &response_, deadline, has_side_effects},
                        [&](absl::Status status) { got = std::move(status); });
     return got;
   }
@@ -104,6 +110,7 @@ class SharedMemoryConnectionTest : public ::testing::Test {
   std::shared_ptr<Inner> inner_ = std::make_shared<Inner>();
   std::shared_ptr<Connection> connection_;
   std::shared_ptr<const void> owner_ = std::make_shared<int>();
+  codec::Envelope response_;
 };
 
 TEST_F(SharedMemoryConnectionTest, ATensorOfTheConnectionIsNamedWhereItIs) {
@@ -278,6 +285,158 @@ TEST_F(SharedMemoryConnectionTest, TheInputOfAFailedChangeStaysAsItIs) {
   EXPECT_EQ(abandoned.Find(Request::kVFieldNumber)->data.view(), std::string(1000, 'a'));
 }
 
+// Responds as a server does, with a tensor of so many bytes, all `letter`.
+std::function<void(const std::string&, codec::Envelope&)> Responding(const shared_memory::RegionStore& store,
+                                                                     BufferPool& buffers, size_t size, char letter) {
+  return [&store, &buffers, size, letter](const std::string& offer, codec::Envelope& response) {
+    const std::string bytes(size, letter);
+    codec::Outgoing<v1::SpikeClusterResponse> outgoing(buffers);
+    codec::EncodeTensor(TensorView(DataType::kUint8, {static_cast<int64_t>(size)}, bytes.data()), outgoing.tensor(1));
+    response = std::move(outgoing).Release();
+    shared_memory::PlaceResults(offer, store, response);
+  };
+}
+
+TEST_F(SharedMemoryConnectionTest, FromTheSecondCallOnResultsComeInSharedMemory) {
+  StartServer();
+  Connect();
+  const std::string operand(10, 'x');
+  std::vector<codec::Envelope> responses;  // All are kept, so that each has memory of its own.
+  for (const char letter : {'a', 'b', 'c'}) {
+    inner_->respond = Responding(*store_, inner_->buffers(), 1000, letter);
+    ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
+    responses.push_back(std::move(response_));
+  }
+  EXPECT_EQ(usage().regions, 2);
+  for (int i = 0; i < 3; ++i) {
+    codec::TensorField& result = responses[i].tensors.at(0);
+    EXPECT_EQ(result.data.view(), std::string(1000, static_cast<char>('a' + i)));
+    EXPECT_FALSE(result.header.has_shared());
+    const absl::StatusOr<Tensor> tensor = codec::TakeTensor(result, "n_o", INT64_MAX);
+    ASSERT_TRUE(tensor.ok()) << tensor.status();
+    EXPECT_EQ(tensor->values<uint8_t>()[999], 'a' + i);
+  }
+  // A result may be an operand, which then is not copied.
+  responses.clear();
+  inner_->respond = Responding(*store_, inner_->buffers(), 1000, 'd');
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
+  const codec::Envelope kept = std::move(response_);
+  ASSERT_TRUE(Call(RequestOf(kept.tensors[0].data.data, 1000)).ok());
+  EXPECT_EQ(Resolved(inner_->requests.back()), std::string(1000, 'd'));
+  EXPECT_EQ(usage().regions, 2);
+}
+
+TEST_F(SharedMemoryConnectionTest, ResultsOfEachKindOfRequestAreExpectedAsTheyWereLast) {
+  StartServer();
+  Connect();
+  const std::string operand(20, 'x');
+  std::vector<std::string> offers;
+  for (int round = 0; round < 2; ++round) {
+    // The larger operand has the smaller result.
+    for (const size_t operand_size : {10, 20}) {
+      const size_t result_size = 100000 / operand_size;
+      inner_->respond = [&](const std::string& offer, codec::Envelope& response) {
+        offers.push_back(offer);
+        Responding(*store_, inner_->buffers(), result_size, 'r')(offer, response);
+      };
+      ASSERT_TRUE(Call(RequestOf(operand.data(), operand_size)).ok());
+    }
+  }
+  const auto expected = [&](int call) {
+    v1::ResultMemory offered;
+    EXPECT_TRUE(offered.ParseFromString(offers[call]));
+    return offered.pieces_size() == 1 ? offered.pieces(0).size() : 0;
+  };
+  EXPECT_EQ(expected(0), 0u);
+  EXPECT_EQ(expected(1), 0u);
+  EXPECT_EQ(expected(2), 10000u);
+  EXPECT_EQ(expected(3), 5000u);
+}
+
+TEST(ResultSizes, ARequestsNumbersDoNotMakeItAnotherKind) {
+  BufferPool buffers(0);
+  codec::Outgoing<Request> a(buffers);
+  codec::Outgoing<Request> b(buffers);
+  a->set_t_in(1);
+  b->set_t_in(2);
+  b->set_v_min(-1);
+  const codec::Envelope first = std::move(a).Release();
+  codec::Envelope second = std::move(b).Release();
+  EXPECT_EQ(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
+  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/b", first));
+  static_cast<Request&>(*second.message).set_index_output(true);
+  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
+  static_cast<Request&>(*second.message).set_index_output(false);
+  EXPECT_EQ(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
+  static_cast<Request&>(*second.message).set_mask_dtype(v1::DATA_TYPE_BIT);
+  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
+}
+
+TEST(ResultSizes, ForgetsRatherThanGrows) {
+  ResultSizes sizes;
+  for (int i = 0; i < 1000; ++i) {
+    sizes.Learn(absl::StrCat(i), {static_cast<size_t>(i)});
+    EXPECT_THAT(sizes.Expected(absl::StrCat(i)), ElementsAre(i));
+  }
+  EXPECT_TRUE(sizes.Expected("0").empty());
+  EXPECT_TRUE(sizes.Expected("never").empty());
+}
+
+TEST_F(SharedMemoryConnectionTest, ResultsThatBecomeLargerAreSent) {
+  StartServer();
+  Connect();
+  const std::string operand(10, 'x');
+  for (const size_t size : {1000, 100000, 100001, 50, 100, 200000}) {
+    inner_->respond = Responding(*store_, inner_->buffers(), size, 'r');
+    ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
+    EXPECT_EQ(response_.tensors.at(0).data.view(), std::string(size, 'r'));
+  }
+}
+
+TEST_F(SharedMemoryConnectionTest, MemoryForTheResultsOfAFailedCallIsNotUsedAgain) {
+  StartServer();
+  Connect();
+  const std::string operand(10, 'x');
+  std::string late;
+  inner_->respond = [&](const std::string& offer, codec::Envelope& response) {
+    late = offer;
+    Responding(*store_, inner_->buffers(), 1000, 'a')(offer, response);
+  };
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
+  response_ = {};
+  inner_->answer = [](const auto&) { return absl::DeadlineExceededError("x"); };
+  ASSERT_FALSE(Call(RequestOf(operand.data(), 10)).ok());
+  v1::ResultMemory offered;
+  ASSERT_TRUE(offered.ParseFromString(late));
+  const std::string handle = offered.pieces(0).handle();
+  // The server forgets it as soon as it hears of it.
+  while (store_->Find(handle) != nullptr) absl::SleepFor(absl::Milliseconds(1));
+  inner_->answer = [](const auto&) { return absl::OkStatus(); };
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
+  ASSERT_TRUE(offered.ParseFromString(late));
+  EXPECT_NE(offered.pieces(0).handle(), handle);
+}
+
+TEST_F(SharedMemoryConnectionTest, AResponseThatNamesOtherMemoryIsAnError) {
+  StartServer();
+  Connect();
+  const std::string operand(10, 'x');
+  inner_->respond = Responding(*store_, inner_->buffers(), 1000, 'a');
+  ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
+  const std::vector<std::function<void(v1::SharedMemory&)>> changes = {
+      [](v1::SharedMemory& name) { name.set_handle("other"); },
+      [](v1::SharedMemory& name) { name.set_offset(64); },
+      [](v1::SharedMemory& name) { name.set_size(1001); },
+  };
+  for (const auto& change : changes) {
+    inner_->respond = [&](const std::string& offer, codec::Envelope& response) {
+      Responding(*store_, inner_->buffers(), 1000, 'a')(offer, response);
+      change(*response.tensors[0].header.mutable_shared());
+    };
+    EXPECT_EQ(Call(RequestOf(operand.data(), 10)).code(), absl::StatusCode::kInternal);
+  }
+}
+
 TEST_F(SharedMemoryConnectionTest, OverTheClientsBoundTensorsAreSent) {
   StartServer();
   Connect({.max_shared_memory_bytes = 1 << 20});
@@ -392,9 +551,13 @@ TEST(SharedMemory, IsUsedByConcurrentCalls) {
     void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
       codec::Envelope copy = rpc.request->Share();
       if (absl::Status status = shared_memory::Resolve(copy, store_, INT64_MAX); !status.ok()) return done(status);
-      const codec::TensorField& v = *copy.Find(Request::kVFieldNumber);
+      codec::TensorField v = *copy.Find(Request::kVFieldNumber);
       const auto wanted = static_cast<char>(static_cast<const Request&>(*copy.message).t_in());
-      done(v.data.view() == std::string(v.data.size, wanted) ? absl::OkStatus() : absl::DataLossError("other bytes"));
+      if (v.data.view() != std::string(v.data.size, wanted)) return done(absl::DataLossError("other bytes"));
+      // And sends it back.
+      rpc.response->tensors.push_back(std::move(v));
+      shared_memory::PlaceResults({rpc.result_memory.data(), rpc.result_memory.size()}, store_, *rpc.response);
+      done(absl::OkStatus());
     }
     int64_t stream_above_bytes() const override { return 0; }
     void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)>) override {}
@@ -417,8 +580,10 @@ TEST(SharedMemory, IsUsedByConcurrentCalls) {
                              nullptr);
         request->set_t_in(t + 1);
         const codec::Envelope envelope = std::move(request).Release();
-        connection->Start({"/x/y", true, &envelope, nullptr, absl::InfiniteFuture(), i % 2 == 0},
+        codec::Envelope response{std::make_unique<v1::SpikeClusterResponse>(), {}};
+        connection->Start({"/x/y", true, &envelope, &response, absl::InfiniteFuture(), i % 2 == 0},
                           [](absl::Status status) { EXPECT_TRUE(status.ok()) << status; });
+        EXPECT_EQ(response.tensors.at(0).data.view(), operand);
       }
     });
   }

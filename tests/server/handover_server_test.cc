@@ -177,7 +177,7 @@ TEST_F(HandoverServerTest, RefusalsTellWhatCameAndWhatIsNeeded) {
   };
   ASSERT_FALSE(peer.Share(good).empty());
   const int descriptors = testing::OpenDescriptors();
-  const int mappings = testing::ReadOnlyMemoryMappings();
+  const int mappings = testing::MemoryMappings();
   for (const Case& c : cases) {
     const auto response = peer.Ask(c.bytes, c.attachments);
     ASSERT_TRUE(response.has_value()) << c.says;
@@ -188,7 +188,7 @@ TEST_F(HandoverServerTest, RefusalsTellWhatCameAndWhatIsNeeded) {
   // Nothing stayed open, and the connection still works.
   EXPECT_FALSE(peer.Share(good).empty());
   EXPECT_EQ(testing::OpenDescriptors(), descriptors);
-  EXPECT_EQ(testing::ReadOnlyMemoryMappings(), mappings + 1);
+  EXPECT_EQ(testing::MemoryMappings(), mappings + 1);
 }
 
 TEST_F(HandoverServerTest, DescriptorsThatComeWithADropAreClosed) {
@@ -295,7 +295,7 @@ TEST_F(HandoverServerTest, AClientThatDiesLeavesNothingBehind) {
   Await([&] { return !Peer(path_).Share(MakeMemory(1)).empty(); });
   Await([&] { return usage().regions == 0; });
   const int descriptors = testing::OpenDescriptors();
-  const int mappings = testing::ReadOnlyMemoryMappings();
+  const int mappings = testing::MemoryMappings();
   for (int round = 0; round < 5; ++round) {
     const pid_t child = fork();
     if (child == 0) {
@@ -311,7 +311,7 @@ TEST_F(HandoverServerTest, AClientThatDiesLeavesNothingBehind) {
     ASSERT_TRUE(WIFSIGNALED(status));
   }
   Await([&] { return usage().regions == 0 && testing::OpenDescriptors() == descriptors; });
-  EXPECT_EQ(testing::ReadOnlyMemoryMappings(), mappings);
+  EXPECT_EQ(testing::MemoryMappings(), mappings);
 }
 
 TEST_F(HandoverServerTest, TheEndClosesConnectionsAndRemovesTheSocket) {

@@ -133,18 +133,18 @@ TEST(RegionStore, OnlyTheSessionThatBroughtMemoryDropsIt) {
 }
 
 TEST(RegionStore, MemoryGoesWithItsSession) {
-  const int mappings = testing::ReadOnlyMemoryMappings();
+  const int mappings = testing::MemoryMappings();
   RegionStore store({});
   std::string handle;
   {
     RegionStore::Session session(store, kUser);
     handle = *session.Add(MakeMemory(kPage));
     ASSERT_TRUE(session.Add(MakeMemory(kPage)).ok());
-    EXPECT_EQ(testing::ReadOnlyMemoryMappings(), mappings + 2);
+    EXPECT_EQ(testing::MemoryMappings(), mappings + 2);
   }
   EXPECT_EQ(store.Find(handle), nullptr);
   EXPECT_EQ(store.UsageOf(kUser).regions, 0);
-  EXPECT_EQ(testing::ReadOnlyMemoryMappings(), mappings);
+  EXPECT_EQ(testing::MemoryMappings(), mappings);
 }
 
 TEST(RegionStore, BytesAreLimitedForEachUser) {
@@ -193,7 +193,7 @@ TEST(RegionStore, WhatIsRefusedLeavesNothingBehind) {
   RegionStore store({.max_bytes = kPage, .max_regions = 10});
   RegionStore::Session session(store, kUser);
   const int descriptors = testing::OpenDescriptors();
-  const int mappings = testing::ReadOnlyMemoryMappings();
+  const int mappings = testing::MemoryMappings();
   for (int i = 0; i < 10; ++i) {
     EXPECT_FALSE(session.Add(MakeMemory(kPage, 0)).ok());
     EXPECT_FALSE(session.Add(MakeMemory(kPage + 1)).ok());
@@ -201,7 +201,7 @@ TEST(RegionStore, WhatIsRefusedLeavesNothingBehind) {
   }
   EXPECT_EQ(store.UsageOf(kUser).bytes, 0);
   EXPECT_EQ(testing::OpenDescriptors(), descriptors);
-  EXPECT_EQ(testing::ReadOnlyMemoryMappings(), mappings);
+  EXPECT_EQ(testing::MemoryMappings(), mappings);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@
 #include "rpc/rich_status.h"
 #include "rpc/server.h"
 #include "shared_memory/handover_socket.h"
-#include "shared_memory/resolve.h"
+#include "shared_memory/shared_tensors.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
@@ -371,7 +371,7 @@ TEST_F(RacingTest, Networks) {
 
 TEST_F(SharedMemoryCallTest, AClientThatIsKilledInTheMiddleOfCallsLeavesNothingBehind) {
   const int descriptors = testing::OpenDescriptors();
-  const int mappings = testing::ReadOnlyMemoryMappings();
+  const int mappings = testing::MemoryMappings();
   for (int round = 0; round < 5; ++round) {
     int output[2];
     ASSERT_EQ(pipe2(output, O_CLOEXEC), 0);
@@ -385,7 +385,7 @@ TEST_F(SharedMemoryCallTest, AClientThatIsKilledInTheMiddleOfCallsLeavesNothingB
     char said[8] = {};
     ASSERT_EQ(read(output[0], said, 7), 7);
     EXPECT_STREQ(said, "sharing");
-    EXPECT_GT(testing::ReadOnlyMemoryMappings(), mappings);
+    EXPECT_GT(testing::MemoryMappings(), mappings);
     std::this_thread::sleep_for(std::chrono::milliseconds(7 * round));
     kill(child, SIGKILL);
     int status;
@@ -393,7 +393,7 @@ TEST_F(SharedMemoryCallTest, AClientThatIsKilledInTheMiddleOfCallsLeavesNothingB
     EXPECT_TRUE(WIFSIGNALED(status));
     close(output[0]);
   }
-  while (testing::ReadOnlyMemoryMappings() != mappings || testing::OpenDescriptors() > descriptors) {
+  while (testing::MemoryMappings() != mappings || testing::OpenDescriptors() > descriptors) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   const auto client = Connect();

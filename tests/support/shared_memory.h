@@ -49,12 +49,12 @@ inline int OpenDescriptors() {
   return static_cast<int>(std::distance(begin(descriptors), end(descriptors)));
 }
 
-// The mappings of memfds in this process that can only be read, which are those of a server.
-inline int ReadOnlyMemoryMappings() {
+// The mappings of memfds in this process.
+inline int MemoryMappings() {
   std::ifstream maps("/proc/self/maps");
   int count = 0;
   for (std::string line; std::getline(maps, line);) {
-    count += line.find("/memfd:") != std::string::npos && line.find(" r--s ") != std::string::npos;
+    count += line.find("/memfd:") != std::string::npos;
   }
   return count;
 }

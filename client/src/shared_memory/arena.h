@@ -78,18 +78,19 @@ class Arena : public std::enable_shared_from_this<Arena> {
   Region TakeIdle(size_t size, bool& room);
   void TakeBack(const Region& region);
   // Forgets those kept that nobody asked for the longest, until at most `bytes` are left; returns them, for GiveUpAll.
+  // The caller holds mutex_.
   std::list<Region> Shrink(int64_t bytes);
   // Without the lock: to unmap takes a while, and `gone` is somebody else's.
   void GiveUpAll(const std::list<Region>& regions) const;
 
   const std::function<void(uint64_t id)> gone_;
-  mutable std::mutex mutex_;  // Guards the members below it.
-  int64_t max_bytes_;
-  int64_t bytes_ = 0;
   struct Entry {
     Region region;
     bool give_up = false;
   };
+  mutable std::mutex mutex_;  // Guards the members below it.
+  int64_t max_bytes_;
+  int64_t bytes_ = 0;
   std::map<uintptr_t, Entry> regions_;  // By address.
   std::list<Region> idle_;              // The last used comes first.
 };

@@ -47,12 +47,12 @@ class HandoverClient {
   bool in_use() const;
 
  private:
-  // What is named ...Locked is called with mutex_ held.
+  // Whoever calls these holds mutex_.
 
   std::optional<Handle> FindLocked(uint64_t region) const;
   // Sends the region where there is a connection or can be; it is then among the unanswered.
   absl::Status ShareLocked(const ArenaRegion& region);
-  // Whether the next answer came by then. Gives `lock`, that of mutex_, up meanwhile.
+  // Whether the next answer came by then. Gives `lock` up meanwhile.
   bool WaitLocked(std::unique_lock<std::mutex>& lock, absl::Time deadline);
   // Reads the next answer, which has come. A refusal of `region` is returned, and what ends the connection.
   absl::Status ReadAnswerLocked(uint64_t region);
@@ -60,10 +60,7 @@ class HandoverClient {
   void DisconnectLocked();
 
   const std::string path_;
-
-  mutable std::mutex mutex_;
-  std::condition_variable nobody_waits_;
-  // All that follows is guarded by mutex_.
+  mutable std::mutex mutex_;                                     // Guards the members below it.
   std::shared_ptr<const shared_memory::FileDescriptor> socket_;  // Null: no connection.
   uint64_t connection_ = 0;
   bool took_memory_ = false;  // On this connection, the server.
@@ -71,6 +68,7 @@ class HandoverClient {
   // The regions that were sent and not answered, in that order; nullopt for those that were taken back meanwhile.
   std::deque<std::optional<uint64_t>> unanswered_;
   bool waiting_ = false;  // One thread waits for answers, for all.
+  std::condition_variable nobody_waits_;
   absl::Time silent_until_ = absl::InfinitePast();
 };
 

@@ -43,7 +43,7 @@ struct TensorField {
   v1::Tensor header;
   // The elements of the `data` form; where they were read from the wire, at a multiple of 64.
   Bytes data;
-  // The elements are in memory that another process may write to at any time (shared_memory/resolve.h).
+  // The elements are in memory that another process may write to at any time (shared_memory/shared_tensors.h).
   bool shared = false;
 };
 

@@ -141,7 +141,7 @@ absl::StatusOr<Header> CheckHeader(const WireTensor& wire, std::string_view fiel
   SPIKESERVE_ASSIGN_OR_RETURN(Header header, CheckShape(tensor, field, accept, max_elements, max_bytes));
   SPIKESERVE_RETURN_IF_ERROR(CheckOneForm(wire, field));
   if (tensor.has_shared()) {
-    // Where it is offered, this form became `data` before (shared_memory/resolve.h).
+    // Where it is offered, this form became `data` before (shared_memory/shared_tensors.h).
     return FieldError(absl::StatusCode::kFailedPrecondition, SubField(field, "shared"),
                       "memory that this server does not share with the caller",
                       "the elements themselves; or a tensor that is a field of the request, on a unix: listener of a "

@@ -14,7 +14,7 @@
 #include "rpc/rich_status.h"
 #include "rpc/stream_call.h"
 #include "runtime/happens_before.h"
-#include "shared_memory/resolve.h"
+#include "shared_memory/shared_tensors.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/networks.grpc.pb.h"
 #include "spikeserve/v1/server.grpc.pb.h"
@@ -65,9 +65,21 @@ class UnaryCall final : public ServerUnaryReactor {
 
   bool IsOnUnixSocket() const { return absl::StartsWith(context_->peer(), "unix:"); }
 
+  // Puts results where the caller wants them, if it says so.
+  void PlaceResults(codec::Envelope& response) {
+    if (shared_memory_ == nullptr) return;
+    const auto& metadata = context_->client_metadata();
+    const auto offer = metadata.find(shared_memory::kResultMemoryKey);
+    if (offer == metadata.end() || !IsOnUnixSocket()) return;
+    shared_memory::PlaceResults({offer->second.data(), offer->second.size()}, *shared_memory_, response);
+  }
+
   void Complete(server::EnvelopeOr response) {
     request_ = {};
-    if (response.ok()) *response_bytes_ = ToByteBuffer(*response);
+    if (response.ok()) {
+      PlaceResults(*response);
+      *response_bytes_ = ToByteBuffer(*response);
+    }
     grpc::Status status = ToGrpc(response.status());
     server::HappensBefore(this);
     Finish(std::move(status));

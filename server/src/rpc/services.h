@@ -13,7 +13,7 @@
 namespace spikeserve::rpc {
 
 // All services, to be registered with a grpc::ServerBuilder. Callers on Unix sockets may name the memory in
-// `shared_memory`; null: nobody may. Both must outlive the services.
+// `shared_memory`, for operands and results; null: nobody may. Both must outlive the services.
 std::vector<std::unique_ptr<grpc::Service>> MakeServices(server::Engine& engine,
                                                          const shared_memory::RegionStore* shared_memory);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -14,7 +15,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "shared_memory/handover_socket.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/v1/shared_memory.pb.h"
@@ -23,7 +23,7 @@ namespace spikeserve::shared_memory {
 namespace {
 
 // How long the destructor waits for threads: one may be held up by a close that a client made slow.
-constexpr absl::Duration kPatience = absl::Seconds(1);
+constexpr std::chrono::seconds kPatience(1);
 // The pause after a connection that could not be accepted, for want of descriptors or memory.
 constexpr int kPauseMs = 100;
 
@@ -113,7 +113,7 @@ class HandoverServer::Connections : public std::enable_shared_from_this<Connecti
   void Stop() {
     std::unique_lock lock(mutex_);
     for (const auto& [id, socket] : sockets_) shutdown(socket, SHUT_RDWR);
-    none_.wait_for(lock, absl::ToChronoNanoseconds(kPatience), [this] { return sockets_.empty(); });
+    all_left_.wait_for(lock, kPatience, [this] { return sockets_.empty(); });
   }
 
  private:
@@ -140,17 +140,16 @@ class HandoverServer::Connections : public std::enable_shared_from_this<Connecti
     const std::lock_guard lock(mutex_);
     sockets_.erase(id);
     if (--of_user_[uid] == 0) of_user_.erase(uid);
-    if (sockets_.empty()) none_.notify_all();
+    if (sockets_.empty()) all_left_.notify_all();
   }
 
   const std::shared_ptr<RegionStore> store_;
   const ConnectionLimits limits_;
-  std::mutex mutex_;
-  std::condition_variable none_;
-  // All that follows is guarded by mutex_.
+  std::mutex mutex_;  // Guards the members below it.
   int64_t next_id_ = 0;
   absl::flat_hash_map<int64_t, int> sockets_;
   absl::flat_hash_map<uid_t, int> of_user_;
+  std::condition_variable all_left_;
 };
 
 HandoverServer::HandoverServer(std::shared_ptr<Connections> connections) : connections_(std::move(connections)) {}

@@ -39,20 +39,26 @@ absl::StatusOr<int64_t> CheckMemory(const FileDescriptor& memory) {
   return file.st_size;
 }
 
-Region::Region(const uint8_t* data, size_t size, std::shared_ptr<const void> holder)
-    : data_(data), size_(size), holder_(std::move(holder)) {}
+Region::Region(uint8_t* data, size_t size, bool writable, std::shared_ptr<const void> holder)
+    : data_(data), size_(size), writable_(writable), holder_(std::move(holder)) {}
 
 absl::StatusOr<std::shared_ptr<const Region>> Region::Map(const FileDescriptor& memory, int64_t size,
                                                           std::shared_ptr<const void> holder) {
   const auto length = static_cast<size_t>(size);
-  void* data = mmap(nullptr, length, PROT_READ, MAP_SHARED | MAP_POPULATE, memory.get(), 0);
+  const auto map = [&](int protection) {
+    return mmap(nullptr, length, protection, MAP_SHARED | MAP_POPULATE, memory.get(), 0);
+  };
+  void* data = map(PROT_READ | PROT_WRITE);
+  const bool writable = data != MAP_FAILED;
+  // A descriptor that was opened for reading, or a seal, keeps the server from writing.
+  if (!writable && (errno == EACCES || errno == EPERM)) data = map(PROT_READ);
   if (data == MAP_FAILED) {
     return FieldError(absl::StatusCode::kResourceExhausted, "share",
                       absl::StrCat(size, " bytes that cannot be mapped: ", strerror(errno)), "less memory");
   }
-  return std::shared_ptr<const Region>(new Region(static_cast<const uint8_t*>(data), length, std::move(holder)));
+  return std::shared_ptr<const Region>(new Region(static_cast<uint8_t*>(data), length, writable, std::move(holder)));
 }
 
-Region::~Region() { munmap(const_cast<uint8_t*>(data_), size_); }
+Region::~Region() { munmap(data_, size_); }
 
 }  // namespace spikeserve::shared_memory

@@ -32,9 +32,10 @@ def generate_stubs(folder):
 
 
 @contextlib.contextmanager
-def running_server(binary):
-    """Starts the server on a free port and yields its address; then ends it as an orchestrator would."""
-    server = subprocess.Popen([binary, "--listen=127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+def running_server(binary, *flags):
+    """Starts the server, on a free port unless the flags say otherwise, and yields its address; then ends it as an
+    orchestrator would."""
+    server = subprocess.Popen([binary, *(flags or ["--listen=127.0.0.1:0"])], stdout=subprocess.PIPE, text=True)
     try:
         line = server.stdout.readline()
         announced = "spikeserve listening on "
@@ -68,8 +69,9 @@ class Calls:
         raise AttributeError(rpc)
 
 
-def set_up(address, stub_folder):
-    global functions, networks, rich_error, server, streams, tensor_pb, channel, call
+def set_up(address, stub_folder, server_binary=None):
+    global functions, networks, rich_error, server, shared_memory, streams, tensor_pb, channel, call, binary
+    binary = server_binary
     generate_stubs(pathlib.Path(stub_folder))
     functions = importlib.import_module("spikeserve.v1.functions_pb2")
     networks = importlib.import_module("spikeserve.v1.networks_pb2")
@@ -77,6 +79,7 @@ def set_up(address, stub_folder):
     server = importlib.import_module("spikeserve.v1.server_pb2")
     streams = importlib.import_module("spikeserve.v1.streams_pb2")
     tensor_pb = importlib.import_module("spikeserve.v1.tensor_pb2")
+    shared_memory = importlib.import_module("spikeserve.v1.shared_memory_pb2")
     channel = grpc.insecure_channel(address)
     call = Calls(
         importlib.import_module("spikeserve.v1.functions_pb2_grpc").SpikeFunctionServiceStub(channel),

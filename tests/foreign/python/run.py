@@ -23,9 +23,10 @@ def main():
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
         address = arguments.server
-        if os.access(address, os.X_OK):
-            address = stack.enter_context(harness.running_server(address))
-        harness.set_up(address, arguments.stubs or stack.enter_context(tempfile.TemporaryDirectory()))
+        binary = address if os.access(address, os.X_OK) else None
+        if binary:
+            address = stack.enter_context(harness.running_server(binary))
+        harness.set_up(address, arguments.stubs or stack.enter_context(tempfile.TemporaryDirectory()), binary)
         tests = unittest.defaultTestLoader.discover(pathlib.Path(__file__).parent)
         passed = unittest.TextTestRunner(verbosity=2, stream=sys.stdout).run(tests).wasSuccessful()
         never_called = harness.rpcs() - harness.call.called

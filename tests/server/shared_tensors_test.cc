@@ -1,21 +1,27 @@
-#include "shared_memory/resolve.h"
+#include "shared_memory/shared_tensors.h"
+
+#include <fcntl.h>
 
 #include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "codec/tensor_codec.h"
+#include "codec/typed_envelope.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/v1/functions.pb.h"
+#include "spikeserve/v1/shared_memory.pb.h"
 #include "support/envelopes.h"
 #include "support/shared_memory.h"
 
 namespace spikeserve::shared_memory {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Request = v1::SpikeClusterRequest;
 
@@ -219,6 +225,111 @@ TEST_F(ResolveTest, FieldsAreReadInPlaceOnlyWithADtypeThatIsAllowed) {
   EXPECT_TRUE(copied({{Request::kVFieldNumber, {v1::DATA_TYPE_FLOAT32}}}));
   EXPECT_TRUE(copied({{Request::kVThresholdFieldNumber, {v1::DATA_TYPE_UINT8}}}));
   EXPECT_FALSE(copied({{Request::kVFieldNumber, {v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_UINT8}}}));
+}
+
+// Results of a call, and pieces of memory for them.
+class PlaceResultsTest : public ResolveTest {
+ protected:
+  using Response = v1::SpikeClusterResponse;
+
+  // A response with a tensor of so many bytes in each field.
+  codec::Envelope ResponseOf(const std::vector<int64_t>& sizes) {
+    codec::Outgoing<Response> response(buffers_);
+    int number = 0;
+    for (const int64_t size : sizes) {
+      const std::string bytes(static_cast<size_t>(size), static_cast<char>('a' + number++));
+      codec::EncodeTensor(TensorView(DataType::kUint8, {size}, bytes.data()), response.tensor(number));
+    }
+    return std::move(response).Release();
+  }
+
+  void Offer(uint64_t offset, uint64_t size) {
+    v1::SharedMemory* piece = offer_.add_pieces();
+    piece->set_handle(handle_);
+    piece->set_offset(offset);
+    piece->set_size(size);
+  }
+
+  // What was written where: the offset of each field's tensor, -1 for one that is sent.
+  std::vector<int64_t> Place(const std::vector<int64_t>& sizes) {
+    codec::Envelope response = ResponseOf(sizes);
+    const codec::Envelope original = response.Share();
+    PlaceResults(offer_.SerializeAsString(), store_, response);
+    std::vector<int64_t> offsets;
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      const codec::TensorField& tensor = response.tensors[i];
+      const absl::string_view elements = original.tensors[i].data.view();
+      offsets.push_back(tensor.header.has_shared() ? static_cast<int64_t>(tensor.header.shared().offset()) : -1);
+      if (!tensor.header.has_shared()) {
+        EXPECT_EQ(tensor.data.view(), elements);
+        continue;
+      }
+      EXPECT_EQ(tensor.data.size, 0u);
+      EXPECT_EQ(tensor.header.shared().handle(), handle_);
+      EXPECT_EQ(tensor.header.shared().size(), elements.size());
+      EXPECT_EQ(elements, absl::string_view(client_.as<char>() + offsets.back(), elements.size()));
+    }
+    return offsets;
+  }
+
+  v1::ResultMemory offer_;
+};
+
+TEST_F(PlaceResultsTest, EachTensorGoesIntoTheSmallestPieceThatTheLargerOnesLeave) {
+  Offer(0, 100);
+  Offer(200, 300);
+  Offer(600, 200);
+  EXPECT_THAT(Place({100, 200, 300}), ElementsAre(0, 600, 200));
+  EXPECT_THAT(Place({300, 10, 90}), ElementsAre(200, 600, 0));
+  EXPECT_THAT(Place({301, 1, 0}), ElementsAre(-1, 0, -1));
+  EXPECT_THAT(Place({150, 150, 150}), ElementsAre(600, 200, -1));
+}
+
+TEST_F(PlaceResultsTest, NothingElseIsWritten) {
+  std::memset(client_.as<char>(), '.', kBytes);
+  Offer(10, 20);
+  Offer(990, 10);
+  Place({20, 10});
+  EXPECT_EQ(std::string(client_.as<char>(), kBytes),
+            std::string(10, '.') + std::string(20, 'a') + std::string(960, '.') + std::string(10, 'b'));
+}
+
+TEST_F(PlaceResultsTest, PiecesThatAreNotWithinTheMemoryAreNotUsed) {
+  Offer(0, kBytes + 1);
+  Offer(1, kBytes);
+  Offer(kBytes, 1);
+  Offer(UINT64_MAX, 16);
+  Offer(16, UINT64_MAX);
+  EXPECT_THAT(Place({1, 16}), ElementsAre(-1, -1));
+}
+
+TEST_F(PlaceResultsTest, OnlyMemoryThatIsKnownIsUsed) {
+  Offer(0, 100);
+  offer_.mutable_pieces(0)->set_handle(std::string(16, 'x'));
+  EXPECT_THAT(Place({10}), ElementsAre(-1));
+}
+
+TEST_F(PlaceResultsTest, MemoryThatTheClientDoesNotLetBeWrittenIsNotUsed) {
+  const FileDescriptor for_reading(open(absl::StrCat("/proc/self/fd/", memory_.get()).c_str(), O_RDONLY | O_CLOEXEC));
+  const std::string handle = *session_.Add(for_reading);
+  EXPECT_EQ(store_.Find(handle)->writable_data(), nullptr);
+  EXPECT_EQ(store_.Find(handle)->data()[7], 7);
+  Offer(0, 100);
+  offer_.mutable_pieces(0)->set_handle(handle);
+  EXPECT_THAT(Place({10}), ElementsAre(-1));
+  // Also where a seal says so.
+  ASSERT_EQ(fcntl(memory_.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+  const std::string sealed = *session_.Add(memory_);
+  EXPECT_EQ(store_.Find(sealed)->writable_data(), nullptr);
+  EXPECT_EQ(store_.Find(sealed)->data()[7], 7);
+}
+
+TEST_F(PlaceResultsTest, AnOfferThatIsNoneIsPassedOver) {
+  for (const std::string& offer : {std::string(), std::string("garbage"), std::string(5000, '\xff')}) {
+    codec::Envelope response = ResponseOf({10});
+    PlaceResults(offer, store_, response);
+    EXPECT_EQ(response.tensors[0].data.size, 10u);
+  }
 }
 
 }  // namespace

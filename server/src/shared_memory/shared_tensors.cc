@@ -1,19 +1,26 @@
-#include "shared_memory/resolve.h"
+#include "shared_memory/shared_tensors.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "codec/tensor_codec.h"
 #include "google/protobuf/descriptor.h"
 #include "spikeserve/compute/field_error.h"
+#include "spikeserve/v1/shared_memory.pb.h"
 #include "status_macros.h"
 
 namespace spikeserve::shared_memory {
 namespace {
+
+bool IsWithin(const v1::SharedMemory& piece, const Region& region) {
+  return piece.offset() <= region.size() && piece.size() <= region.size() - piece.offset();
+}
 
 absl::Status ResolveTensor(codec::TensorField& tensor, const std::string& field, const RegionStore& store,
                            int64_t max_bytes) {
@@ -28,7 +35,7 @@ absl::Status ResolveTensor(codec::TensorField& tensor, const std::string& field,
     return FieldError(absl::StatusCode::kNotFound, handle_field,
                       absl::StrCat("unknown, ", shared.handle().size(), " bytes"), kNeeded);
   }
-  if (shared.offset() > region->size() || shared.size() > region->size() - shared.offset()) {
+  if (!IsWithin(shared, *region)) {
     return InvalidField(absl::StrCat(field, ".shared.offset"),
                         absl::StrCat(shared.offset(), ", with ", shared.size(), " bytes from there"),
                         absl::StrCat("a piece of the memory's ", region->size(), " bytes"));
@@ -53,6 +60,40 @@ absl::Status Resolve(codec::Envelope& request, const RegionStore& store, int64_t
     SPIKESERVE_RETURN_IF_ERROR(ResolveTensor(tensor, field, store, max_bytes));
   }
   return absl::OkStatus();
+}
+
+void PlaceResults(absl::string_view offer, const RegionStore& store, codec::Envelope& response) {
+  v1::ResultMemory memory;
+  if (!memory.ParseFromArray(offer.data(), static_cast<int>(offer.size()))) return;
+  struct Piece {
+    const v1::SharedMemory* place;
+    std::shared_ptr<const Region> region;
+  };
+  std::vector<Piece> pieces;
+  for (const v1::SharedMemory& place : memory.pieces()) {
+    std::shared_ptr<const Region> region = store.Find(place.handle());
+    if (region == nullptr || region->writable_data() == nullptr || !IsWithin(place, *region)) continue;
+    pieces.push_back({&place, std::move(region)});
+  }
+  std::sort(pieces.begin(), pieces.end(),
+            [](const Piece& a, const Piece& b) { return a.place->size() < b.place->size(); });
+  std::vector<codec::TensorField*> tensors;
+  for (codec::TensorField& tensor : response.tensors) {
+    if (tensor.data.size > 0) tensors.push_back(&tensor);
+  }
+  std::sort(tensors.begin(), tensors.end(), [](const auto* a, const auto* b) { return a->data.size > b->data.size; });
+
+  for (codec::TensorField* tensor : tensors) {
+    const size_t size = tensor->data.size;
+    const auto piece =
+        std::find_if(pieces.begin(), pieces.end(), [&](const Piece& p) { return p.place->size() >= size; });
+    if (piece == pieces.end()) continue;
+    std::memcpy(piece->region->writable_data() + piece->place->offset(), tensor->data.data, size);
+    *tensor->header.mutable_shared() = *piece->place;
+    tensor->header.mutable_shared()->set_size(size);
+    tensor->data = {};
+    pieces.erase(piece);
+  }
 }
 
 bool IsUnresolved(const absl::Status& status) {

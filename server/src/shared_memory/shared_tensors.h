@@ -1,11 +1,12 @@
-// Requests that name shared memory.
+// Requests and responses that name shared memory instead of carrying elements.
 
-#ifndef SPIKESERVE_SERVER_SHARED_MEMORY_RESOLVE_H_
-#define SPIKESERVE_SERVER_SHARED_MEMORY_RESOLVE_H_
+#ifndef SPIKESERVE_SERVER_SHARED_MEMORY_SHARED_TENSORS_H_
+#define SPIKESERVE_SERVER_SHARED_MEMORY_SHARED_TENSORS_H_
 
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "codec/envelope.h"
 #include "shared_memory/region_store.h"
 
@@ -21,10 +22,17 @@ bool NamesSharedMemory(const codec::Envelope& request);
 // handle that `store` does not hold; RESOURCE_EXHAUSTED for more than `max_bytes`.
 absl::Status Resolve(codec::Envelope& request, const RegionStore& store, int64_t max_bytes);
 
+// The metadata with which a client offers memory for results.
+inline constexpr char kResultMemoryKey[] = "spikeserve-result-memory-bin";
+
+// Moves the tensors of `response` that fit into the memory that the client offers, as v1::ResultMemory tells it; they
+// are then in the `shared` form. `offer` is that message, as bytes; from anything else nothing follows.
+void PlaceResults(absl::string_view offer, const RegionStore& store, codec::Envelope& response);
+
 // Whether a call failed because of the shared memory that it named, and before it began: the server did not find the
 // memory, or does not share any.
 bool IsUnresolved(const absl::Status& status);
 
 }  // namespace spikeserve::shared_memory
 
-#endif  // SPIKESERVE_SERVER_SHARED_MEMORY_RESOLVE_H_
+#endif  // SPIKESERVE_SERVER_SHARED_MEMORY_SHARED_TENSORS_H_
