@@ -17,12 +17,12 @@ MOST_REPETITIONS = 50
 class Bench:
     """What all workloads are measured with.
 
-    `driver`, `blas` and `pytorch` are workers (the last two may be None), `spikeserve` and `echo` commands of servers,
-    `budget` is the seconds for a workload's turns.
+    `driver`, `blas` and `pytorch` are workers (the last two may be None), `formulations` what PyTorch knows of each
+    function, `spikeserve` and `echo` commands of servers, `budget` is the seconds for a workload's turns.
     """
 
-    def __init__(self, driver, blas, pytorch, spikeserve, echo, folder, budget, quick):
-        self.driver, self.blas, self.pytorch = driver, blas, pytorch
+    def __init__(self, driver, blas, pytorch, formulations, spikeserve, echo, folder, budget, quick):
+        self.driver, self.blas, self.pytorch, self.formulations = driver, blas, pytorch, formulations
         self.spikeserve, self.echo = spikeserve, echo
         self.folder, self.budget, self.quick = folder, budget, quick
         self.threads = (1, 2)
@@ -94,7 +94,6 @@ class Measurement:
         self.call = {"function": workload.function, "inputs": self.inputs, "params": workload.params}
         self.sizes = {"input_bytes": sum(a.nbytes for a in self.arrays.values()), "output_bytes": self.output_bytes()}
         self.digests = {}
-        self.formulations = []
         self.shared_memory_in_use = False
 
     def output_bytes(self):
@@ -125,8 +124,6 @@ class Measurement:
             reply = worker.ask(**request, repetitions=repetitions, digest=first)
             if first:
                 self.digests[variant] = reply["digest"]
-                if "formulations" in reply:
-                    self.formulations.append({"threads": request["threads"], "times": reply["formulations"]})
             self.shared_memory_in_use = reply.get("shared_memory_in_use", self.shared_memory_in_use)
             return reply["seconds"]
         return run
@@ -135,8 +132,10 @@ class Measurement:
         bench, variants = self.bench, {}
         for threads in bench.threads:
             if bench.pytorch is not None:
-                name = f"pytorch {threads}"
-                variants[name] = self.asked(bench.pytorch, name, **self.call, threads=threads)
+                for i, formulation in enumerate(bench.formulations[self.workload.function]):
+                    name = f"pytorch {threads}" if i == 0 else f"pytorch {threads}, {formulation}"
+                    variants[name] = self.asked(bench.pytorch, name, **self.call, threads=threads,
+                                                formulation=formulation)
             name = f"library {threads}"
             variants[name] = self.asked(bench.driver, name, what="library", **self.call, threads=threads)
             variants[f"memory {threads}"] = self.asked(
@@ -209,8 +208,7 @@ class Measurement:
     def run(self):
         times = {"call": self.run_calls, "load": self.run_load, "stream": self.run_stream}[self.workload.kind]()
         self.check_digests()
-        result = {"workload": self.workload.name, "times": times, "sizes": self.sizes,
-                  "formulations": self.formulations}
+        result = {"workload": self.workload.name, "times": times, "sizes": self.sizes}
         if "memory 2" in times:
             seconds, what = self.limit(times)
             times["limit"] = summary([seconds])

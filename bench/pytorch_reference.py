@@ -5,13 +5,13 @@ pytorch_reference.py --check GOLDEN    compares the functions with the results o
 pytorch_reference.py --serve           answers requests, a JSON object a line, as bench/workers.py tells
 
 Vectorised over neurons, samples and pairs; a loop over time only where a step depends on the one before. A function of
-which users write more than one formulation has them all, and the fastest here and now is the one that is measured.
+which there is more than one formulation has them all: first that of SpikingFlow's functional module, which its users
+call, and then others that are faster.
 """
 import argparse
 import ctypes
 import json
 import pathlib
-import statistics
 import sys
 import time
 
@@ -109,6 +109,13 @@ def spike_similar_loss(spikes, labels, kernel_type, loss_type, **parameters):
     return loss.detach(), spikes.grad
 
 
+def redundant_one_hot_by_one_hot(labels, num_classes, n):
+    codes = torch.zeros(len(labels), num_classes * n)
+    for i in range(n):
+        codes += F.one_hot(labels * n + i, num_classes * n)
+    return codes
+
+
 def redundant_one_hot_by_index(labels, num_classes, n):
     codes = torch.zeros(len(labels), num_classes, n)
     codes[torch.arange(len(labels)), labels] = 1
@@ -119,13 +126,14 @@ def redundant_one_hot_by_table(labels, num_classes, n):
     return torch.eye(num_classes).repeat_interleave(n, dim=1)[labels]
 
 
-# Each function's formulations.
+# Each function's formulations, the functional module's first.
 FUNCTIONS = {
     "spike_cluster": {"loop over time": spike_cluster},
     "first_spike_index": {"cumsum twice": first_spike_index_by_cumsum, "max": first_spike_index_by_max},
     "kernel_dot_product": {"mm": kernel_dot_product},
     "spike_similar_loss": {"autograd": spike_similar_loss},
-    "redundant_one_hot": {"index": redundant_one_hot_by_index, "table": redundant_one_hot_by_table},
+    "redundant_one_hot": {"one_hot n times": redundant_one_hot_by_one_hot, "index": redundant_one_hot_by_index,
+                          "table": redundant_one_hot_by_table},
 }
 OUTPUTS = {
     "spike_cluster": ("n_o", "k_positive", "k_negative"),
@@ -206,10 +214,10 @@ class Worker:
         library = ctypes.CDLL(self.blas)
         self.set_blas_threads = getattr(library, "openblas_set_num_threads", lambda threads: None)
         self.inputs = {}
-        self.fastest = {}
 
     def about(self):
-        return {"pytorch": torch.__version__, "blas": self.blas}
+        return {"pytorch": torch.__version__, "blas": self.blas,
+                "formulations": {function: list(formulations) for function, formulations in FUNCTIONS.items()}}
 
     def tensors(self, request):
         if self.inputs.get("paths") != request["inputs"]:
@@ -232,21 +240,15 @@ class Worker:
             results = formulation(**arguments)
             return time.perf_counter() - begin, results
 
-        formulations = FUNCTIONS[function]
-        key = (json.dumps(request["inputs"]), threads)
-        if key not in self.fastest:
-            for formulation in formulations.values():
-                seconds_of(formulation)  # Warms up.
-            times = {name: min(seconds_of(f)[0] for _ in range(2)) for name, f in formulations.items()}
-            self.fastest[key] = (min(times, key=times.get), times)
-        name, times = self.fastest[key]
+        formulation = FUNCTIONS[function][request["formulation"]]
+        if request.get("digest"):
+            seconds_of(formulation)  # Warms up.
         seconds, results = [], None
         for _ in range(request["repetitions"]):
             results = None  # Its memory is there for the next.
-            elapsed, results = seconds_of(formulations[name])
+            elapsed, results = seconds_of(formulation)
             seconds.append(elapsed)
-        reply = {"seconds": seconds, "min": min(seconds), "median": statistics.median(seconds), "formulation": name,
-                 "formulations": times}
+        reply = {"seconds": seconds}
         if request.get("digest"):
             reply["digest"] = digest(function, as_tuple(results))
         return reply

@@ -1,4 +1,5 @@
 """The results as tables: Markdown that can be read as it is."""
+import re
 import statistics
 
 COLUMNS = (
@@ -98,12 +99,12 @@ def markdown(run):
               table(["workload", "request", "response", "server's peak memory", "what the limit is"],
                     [[r["workload"], size(r["sizes"].get("request_bytes")), size(r["sizes"].get("response_bytes")),
                       size(r["sizes"].get("peak_memory")), r.get("limit", "-")] for r in results]), ""]
-    formulations = [[r["workload"], f["threads"], name, milliseconds(seconds)]
-                    for r in results for f in r.get("formulations", ()) for name, seconds in f["times"].items()
-                    if len(f["times"]) > 1]
+    formulations = [[r["workload"], variant.removeprefix("pytorch "), milliseconds(seconds["median"]),
+                     *(number(seconds["median"] / r["times"][ours]["median"], "x") for ours in ("library 2", "tcp"))]
+                    for r in results for variant, seconds in r["times"].items() if re.match("pytorch .*,", variant)]
     if formulations:
-        lines += ["## PyTorch's formulations; the fastest is the one above", "",
-                  table(["workload", "threads", "formulation", "ms"], formulations), ""]
+        lines += ["## Other formulations in PyTorch than the functional module's, and how much faster ours are", "",
+                  table(["workload", "threads, formulation", "median, ms", "library 2", "TCP"], formulations), ""]
     if run.get("linearity"):
         lines += ["## Cost by size, in ns per byte of operand", "", linearity_table(run["linearity"]), ""]
     lines += ["## Machine", "", *(f"- {name}: {value}" for name, value in run["machine"].items()), ""]

@@ -63,7 +63,8 @@ def run(arguments, folder):
     pytorch, about_pytorch = start_pytorch(arguments.allow_missing)
     blas = start_blas(build, arguments.allow_missing)
     driver = Worker([str(build / "bench/bench_driver")])
-    bench = Bench(driver, blas, pytorch, [str(build / "server/spikeserve")], [str(build / "bench/bench_echo_server")],
+    formulations = about_pytorch["formulations"] if about_pytorch else {}
+    bench = Bench(driver, blas, pytorch, formulations, [str(build / "server/spikeserve")], [str(build / "bench/bench_echo_server")],
                   folder, arguments.seconds, arguments.quick)
     description = machine.describe()
     if about_pytorch:

@@ -19,13 +19,6 @@
 namespace spikeserve {
 namespace {
 
-// What a call needs until it has ended.
-struct CallState {
-  grpc::ClientContext context;
-  grpc::ByteBuffer request;
-  grpc::ByteBuffer response;
-};
-
 // The bytes of a response as an envelope.
 absl::StatusOr<codec::Envelope> ReadResponse(const grpc::ByteBuffer& bytes, const google::protobuf::Message& prototype,
                                              BufferPool& buffers) {
@@ -44,6 +37,51 @@ absl::Status WithHint(absl::Status status) {
   return absl::ResourceExhaustedError(
       absl::StrCat(status.message(), "; need a smaller request, or a larger --max-message-bytes of the server"));
 }
+
+// One call. Deletes itself when it has ended.
+class UnaryCall {
+ public:
+  static void Start(grpc::GenericStub& stub, BufferPool& buffers, const Rpc& rpc,
+                    std::function<void(absl::Status)> done) {
+    auto* self = new UnaryCall(buffers, rpc, std::move(done));
+    server::HappensBefore(self);
+    // gRPC copies the callback; with one pointer in it, that takes no memory.
+    stub.UnaryCall(&self->context_, std::string(rpc.path), grpc::StubOptions(), &self->request_, &self->response_,
+                   [self](const grpc::Status& status) {
+                     server::HappensAfter(self);
+                     self->End(status);
+                   });
+  }
+
+ private:
+  UnaryCall(BufferPool& buffers, const Rpc& rpc, std::function<void(absl::Status)> done)
+      : buffers_(buffers), envelope_(*rpc.response), done_(std::move(done)), request_(rpc::ToByteBuffer(*rpc.request)) {
+    if (rpc.deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(rpc.deadline));
+    if (!rpc.result_memory.empty()) {
+      context_.AddMetadata(shared_memory::kResultMemoryKey, std::string(rpc.result_memory));
+    }
+  }
+
+  void End(const grpc::Status& status) {
+    const CallbackScope scope;
+    absl::Status result = WithHint(rpc::FromGrpc(status));
+    if (status.ok()) {
+      absl::StatusOr<codec::Envelope> read = ReadResponse(response_, *envelope_.message, buffers_);
+      result = read.status();
+      if (read.ok()) envelope_ = *std::move(read);
+    }
+    const std::function<void(absl::Status)> done = std::move(done_);
+    delete this;  // The context holds the channel: see Dispose.
+    done(std::move(result));
+  }
+
+  BufferPool& buffers_;
+  codec::Envelope& envelope_;
+  std::function<void(absl::Status)> done_;
+  grpc::ClientContext context_;
+  grpc::ByteBuffer request_;
+  grpc::ByteBuffer response_;
+};
 
 // One streaming call. Deletes itself when it has ended.
 class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
@@ -110,28 +148,7 @@ class GrpcConnection final : public Connection {
         stream_above_bytes_(options.stream_above_bytes) {}
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
-    auto state = std::make_shared<CallState>();
-    state->request = rpc::ToByteBuffer(*rpc.request);
-    if (rpc.deadline != absl::InfiniteFuture()) state->context.set_deadline(absl::ToChronoTime(rpc.deadline));
-    if (!rpc.result_memory.empty()) {
-      state->context.AddMetadata(shared_memory::kResultMemoryKey, std::string(rpc.result_memory));
-    }
-
-    stub_.UnaryCall(&state->context, std::string(rpc.path), grpc::StubOptions(), &state->request, &state->response,
-                    server::HandedOver([this, state, response = rpc.response,
-                                        done = std::move(done)](const grpc::Status& status) mutable {
-                      const CallbackScope scope;
-                      absl::Status result = WithHint(rpc::FromGrpc(status));
-                      if (status.ok()) {
-                        absl::StatusOr<codec::Envelope> read =
-                            ReadResponse(state->response, *response->message, buffers_);
-                        result = read.status();
-                        if (read.ok()) *response = *std::move(read);
-                      }
-                      // The context holds the channel: see Dispose.
-                      state.reset();
-                      std::exchange(done, nullptr)(std::move(result));
-                    }));
+    UnaryCall::Start(stub_, buffers_, rpc, std::move(done));
   }
 
   int64_t stream_above_bytes() const override { return stream_above_bytes_; }

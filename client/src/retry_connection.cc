@@ -27,15 +27,20 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
     if (!rpc.repeatable) return inner_->Start(rpc, std::move(done));
-    Attempt([this, rpc](Done ended) { inner_->Start(rpc, std::move(ended)); }, rpc.deadline, /*attempt=*/1,
-            std::move(done));
+    std::make_shared<Attempts>(
+        shared_from_this(), [this, rpc](Done ended) { inner_->Start(rpc, std::move(ended)); }, rpc.deadline,
+        std::move(done))
+        ->Begin();
   }
 
   int64_t stream_above_bytes() const override { return inner_->stream_above_bytes(); }
   void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
               std::function<void(absl::Status)> done) override {
-    Attempt([this, exchange, deadline](Done ended) { inner_->Stream(exchange, deadline, std::move(ended)); }, deadline,
-            /*attempt=*/1, std::move(done));
+    std::make_shared<Attempts>(
+        shared_from_this(),
+        [this, exchange, deadline](Done ended) { inner_->Stream(exchange, deadline, std::move(ended)); }, deadline,
+        std::move(done))
+        ->Begin();
   }
 
   BufferPool& buffers() override { return inner_->buffers(); }
@@ -47,27 +52,42 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
  private:
   using Done = std::function<void(absl::Status)>;
 
-  // How long to wait before the next attempt; nullopt: there is none.
-  std::optional<absl::Duration> WaitAfter(const absl::Status& status, int attempt, absl::Time deadline) const {
-    if (!absl::IsUnavailable(status) || attempt >= policy_.max_attempts) return std::nullopt;
-    const absl::Duration wait = Backoff(policy_, attempt);
-    if (absl::Now() + wait >= deadline) return std::nullopt;
-    return wait;
-  }
+  // One call, made until it succeeds or may not be repeated.
+  class Attempts : public std::enable_shared_from_this<Attempts> {
+   public:
+    Attempts(std::shared_ptr<RetryConnection> connection, std::function<void(Done)> call, absl::Time deadline,
+             Done done)
+        : connection_(std::move(connection)), call_(std::move(call)), deadline_(deadline), done_(std::move(done)) {}
 
-  void Attempt(std::function<void(Done)> call, absl::Time deadline, int attempt, Done done) {
-    call([self = shared_from_this(), call, deadline, attempt, done = std::move(done)](absl::Status status) mutable {
-      const std::optional<absl::Duration> wait = self->WaitAfter(status, attempt, deadline);
-      if (!wait) {
-        call = nullptr;
-        self.reset();  // Before the caller goes on: see Dispose.
-        return std::exchange(done, nullptr)(std::move(status));
+    void Begin() {
+      ++attempt_;
+      call_([self = shared_from_this()](absl::Status status) { self->End(std::move(status)); });
+    }
+
+   private:
+    void End(absl::Status status) {
+      if (const std::optional<absl::Duration> wait = WaitAfter(status)) {
+        return connection_->timer_(*wait, [self = shared_from_this()] { self->Begin(); });
       }
-      self->timer_(*wait, [self, call, deadline, attempt, done = std::move(done)]() mutable {
-        self->Attempt(std::move(call), deadline, attempt + 1, std::move(done));
-      });
-    });
-  }
+      connection_.reset();  // Before the caller goes on: see Dispose.
+      std::exchange(done_, nullptr)(std::move(status));
+    }
+
+    // How long to wait before the next attempt; nullopt: there is none.
+    std::optional<absl::Duration> WaitAfter(const absl::Status& status) const {
+      const RetryPolicy& policy = connection_->policy_;
+      if (!absl::IsUnavailable(status) || attempt_ >= policy.max_attempts) return std::nullopt;
+      const absl::Duration wait = Backoff(policy, attempt_);
+      if (absl::Now() + wait >= deadline_) return std::nullopt;
+      return wait;
+    }
+
+    std::shared_ptr<RetryConnection> connection_;
+    std::function<void(Done)> call_;
+    const absl::Time deadline_;
+    Done done_;
+    int attempt_ = 0;
+  };
 
   const std::shared_ptr<Connection> inner_;
   const RetryPolicy policy_;

@@ -1,15 +1,12 @@
 #include "spikeserve/compute/shape.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
 namespace spikeserve {
 namespace {
-
-constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 
 int64_t ByteSizeOf(DataType dtype) {
   static constexpr int64_t kSizes[] = {1, 0, 1, 4, 8, 4, 8};  // kBit has none of its own.
@@ -25,8 +22,7 @@ std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape) {
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
   int64_t count = 1;
   for (const int64_t length : shape) {
-    if (count > kMax / length) return std::nullopt;
-    count *= length;
+    if (__builtin_mul_overflow(count, length, &count)) return std::nullopt;
   }
   return count;
 }
@@ -38,9 +34,9 @@ std::optional<int64_t> ByteCount(DataType dtype, absl::Span<const int64_t> shape
     const int64_t length = shape.empty() ? 1 : shape.back();
     return *count / length * (length / 8 + (length % 8 != 0));
   }
-  const int64_t size = ByteSizeOf(dtype);
-  if (*count > kMax / size) return std::nullopt;
-  return *count * size;
+  int64_t bytes;
+  if (__builtin_mul_overflow(*count, ByteSizeOf(dtype), &bytes)) return std::nullopt;
+  return bytes;
 }
 
 }  // namespace spikeserve

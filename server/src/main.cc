@@ -1,11 +1,15 @@
 // The server's command line: reads flags and wires.
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <climits>
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -27,7 +31,19 @@ sigset_t EndSignals() {
   return signals;
 }
 
+// Keeps up to so many bytes of freed memory for the next calls. gRPC allocates what it receives anew for each message,
+// and glibc gives memory back to the system as soon as 128 KB at the end of a heap are free: to map and clear it again
+// takes as long as to receive a large message. And as gRPC allocates in one thread and frees in another, memory comes
+// back into use the sooner the fewer heaps there are.
+void KeepFreedMemory([[maybe_unused]] int64_t bytes) {
+#ifdef __GLIBC__
+  mallopt(M_TRIM_THRESHOLD, static_cast<int>(std::min<int64_t>(bytes, INT_MAX)));
+  mallopt(M_ARENA_MAX, std::max(1, static_cast<int>(std::thread::hardware_concurrency() / 2)));
+#endif
+}
+
 int Serve(const ServerOptions& options, absl::Duration drain_timeout) {
+  KeepFreedMemory(options.engine.limits.max_idle_buffer_bytes);
   const sigset_t signals = EndSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
@@ -76,7 +92,8 @@ int main(int argc, char** argv) {
   add_limit("--max-decoded-bytes", limits.max_decoded_bytes, "Bytes of one tensor after decoding", kMany);
   add_limit("--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss", kMany);
   add_limit("--max-calls", limits.max_calls, "Calls that wait or compute at the same time", kMany);
-  add_limit("--max-idle-buffer-bytes", limits.max_idle_buffer_bytes, "Bytes of buffers kept for the next call", kMany);
+  add_limit("--max-idle-buffer-bytes", limits.max_idle_buffer_bytes,
+            "Bytes of buffers, and of other memory, kept for the next call", kMany);
   add_limit("--max-networks", limits.max_networks, "Networks held at the same time", kMany);
   add_limit("--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together", kMany);
   app.add_flag("--shared-memory", share_memory,

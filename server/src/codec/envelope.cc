@@ -4,6 +4,8 @@
 #include <cstring>
 #include <optional>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -24,18 +26,31 @@ constexpr size_t kOwnPiece = 8 << 10;
 // Groups within groups, as Protobuf allows them.
 constexpr int kMaxDepth = 100;
 
-// Whether the field `number` of a message is a tensor of which there is at most one.
-bool IsTensor(const Descriptor* type, int number) {
-  const FieldDescriptor* field = type->FindFieldByNumber(number);
-  return field != nullptr && !field->is_repeated() && field->message_type() == v1::Tensor::descriptor();
-}
-
-bool HasTensors(const Descriptor* type) {
-  for (int i = 0; i < type->field_count(); ++i) {
-    if (IsTensor(type, type->field(i)->number())) return true;
+// The numbers of a message's fields that are a tensor of which there is at most one.
+class TensorNumbers {
+ public:
+  explicit TensorNumbers(const Descriptor* type) {
+    for (int i = 0; i < type->field_count(); ++i) {
+      const FieldDescriptor* field = type->field(i);
+      if (!field->is_repeated() && field->message_type() == v1::Tensor::descriptor())
+        numbers_.push_back(field->number());
+    }
   }
-  return false;
-}
+
+  bool empty() const { return numbers_.empty(); }
+  bool contains(int number) const { return std::find(numbers_.begin(), numbers_.end(), number) != numbers_.end(); }
+
+  // Those of `type`, found out once in each thread: descriptors are slow to ask.
+  static const TensorNumbers& Of(const Descriptor* type) {
+    thread_local absl::flat_hash_map<const Descriptor*, std::unique_ptr<const TensorNumbers>> known;
+    std::unique_ptr<const TensorNumbers>& numbers = known[type];
+    if (numbers == nullptr) numbers = std::make_unique<const TensorNumbers>(type);
+    return *numbers;
+  }
+
+ private:
+  absl::InlinedVector<int, 4> numbers_;
+};
 
 // Parses a message as Protobuf does, without a copy of the bytes.
 bool ParsePlain(absl::Span<const absl::string_view> pieces, Message& message) {
@@ -214,6 +229,13 @@ const TensorField* Envelope::Find(int number) const {
 
 TensorField* Envelope::Find(int number) { return const_cast<TensorField*>(std::as_const(*this).Find(number)); }
 
+TensorField& Envelope::Add(int number) {
+  if (tensors.empty()) tensors.reserve(4);  // As many as most messages have.
+  TensorField& field = tensors.emplace_back();
+  field.number = number;
+  return field;
+}
+
 Envelope Envelope::Share() const {
   Envelope copy{std::unique_ptr<Message>(message->New()), tensors};
   copy.message->CopyFrom(*message);
@@ -237,20 +259,21 @@ absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> piece
   Cursor cursor(pieces);
   const size_t size = cursor.left();
   const Descriptor* type = prototype.GetDescriptor();
+  const TensorNumbers& tensors = TensorNumbers::Of(type);
   Envelope envelope{std::unique_ptr<Message>(prototype.New()), {}};
   const auto read = [&] {
-    if (!HasTensors(type)) return ParsePlain(pieces, *envelope.message);
+    if (tensors.empty()) return ParsePlain(pieces, *envelope.message);
     // The fields that are no tensors; Protobuf parses them.
     std::string rest;
     const auto read_field = [&](uint32_t tag) {
       const int number = WireFormatLite::GetTagFieldNumber(tag);
-      if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED || !IsTensor(type, number)) {
+      if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED ||
+          !tensors.contains(number)) {
         return CopyField(cursor, tag, kMaxDepth, rest);
       }
       TensorField* field = envelope.Find(number);
       if (field == nullptr) {
-        field = &envelope.tensors.emplace_back();
-        field->number = number;
+        field = &envelope.Add(number);
       }
       return ReadTensor(cursor, pool, *field);
     };
@@ -266,7 +289,14 @@ absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> piece
 std::vector<Bytes> SerializeEnvelope(const Envelope& envelope) {
   std::vector<Bytes> pieces;
   // What comes before the next piece that is a tensor's.
-  std::string text = envelope.message->SerializeAsString();
+  std::string text;
+  size_t small = envelope.message->ByteSizeLong();
+  for (const TensorField& field : envelope.tensors) {
+    constexpr size_t kHeader = 64;  // Of most tensors, more than enough.
+    small += kHeader + (field.data.size < kOwnPiece ? field.data.size : 0);
+  }
+  text.reserve(small);
+  envelope.message->AppendToString(&text);
   const auto flush = [&] {
     if (text.empty()) return;
     auto owner = std::make_shared<std::string>(std::move(text));

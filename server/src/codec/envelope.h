@@ -52,11 +52,14 @@ struct Envelope {
   // Without those of its fields that are a Tensor, but for repeated ones and those of messages inside of it.
   std::unique_ptr<Message> message;
   // These fields, each at most once.
-  absl::InlinedVector<TensorField, 3> tensors;
+  std::vector<TensorField> tensors;
 
   // The field `number`; null where it is absent.
   const TensorField* Find(int number) const;
   TensorField* Find(int number);
+
+  // Adds the field `number`, which there is none of yet.
+  TensorField& Add(int number);
 
   // A copy whose tensors share the elements.
   Envelope Share() const;

@@ -44,11 +44,11 @@ class Outgoing {
   Message* operator->() { return &**this; }
 
   // Adds the tensor of the field `number`, which there is none of yet; valid until the next one is added.
-  TensorTarget tensor(int number) { return {&Add(number), pool_}; }
+  TensorTarget tensor(int number) { return {&envelope_.Add(number), pool_}; }
 
   // The same for one whose elements stay where they are until `owner` goes.
   void AddReference(int number, const TensorView& view, std::shared_ptr<const void> owner) {
-    TensorField& field = Add(number);
+    TensorField& field = envelope_.Add(number);
     field.header.set_dtype(ToWire(view.dtype()));
     field.header.mutable_shape()->Assign(view.shape().begin(), view.shape().end());
     field.data = {static_cast<const uint8_t*>(view.data()), static_cast<size_t>(view.byte_size()), std::move(owner)};
@@ -57,12 +57,6 @@ class Outgoing {
   Envelope Release() && { return std::move(envelope_); }
 
  private:
-  TensorField& Add(int number) {
-    TensorField& field = envelope_.tensors.emplace_back();
-    field.number = number;
-    return field;
-  }
-
   BufferPool* pool_;
   Envelope envelope_;
 };

@@ -8,12 +8,21 @@ namespace spikeserve {
 namespace {
 
 // A cache line, and the width of the widest vector registers.
-constexpr std::align_val_t kAlignment{64};
+constexpr size_t kAlignment = 64;
 // Smaller buffers are the allocator's business: they cost less than a look at the shelf.
 constexpr size_t kSmallestKept = size_t{64} << 10;
 
-uint8_t* Allocate(size_t size) { return static_cast<uint8_t*>(::operator new(size, kAlignment)); }
-void Free(uint8_t* buffer) { ::operator delete(buffer, kAlignment); }
+uint8_t* Allocate(size_t size) { return static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlignment})); }
+void Free(uint8_t* buffer) { ::operator delete (buffer, std::align_val_t{kAlignment}); }
+
+// In one allocation, and without the allocator's functions for alignments, which take longer.
+std::shared_ptr<uint8_t> TakeSmall(size_t size) {
+  const auto whole = std::make_shared_for_overwrite<uint8_t[]>(size + kAlignment - 1);
+  void* aligned = whole.get();
+  size_t space = size + kAlignment - 1;
+  std::align(kAlignment, size, aligned, space);
+  return {whole, static_cast<uint8_t*>(aligned)};
+}
 
 }  // namespace
 
@@ -106,7 +115,7 @@ BufferPool::BufferPool(int64_t max_idle_bytes) : shelf_(std::make_shared<Shelf>(
 BufferPool::~BufferPool() { shelf_->Close(); }
 
 std::shared_ptr<uint8_t> BufferPool::Take(size_t size) {
-  if (size < kSmallestKept) return {Allocate(size), Free};
+  if (size < kSmallestKept) return TakeSmall(size);
   const size_t rounded = RoundUpBufferSize(size);
   return {shelf_->Take(rounded), [shelf = shelf_, rounded](uint8_t* bytes) { shelf->GiveBack(bytes, rounded); }};
 }

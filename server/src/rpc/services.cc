@@ -1,5 +1,5 @@
 // Every method is bound as a raw one, which gets the request's bytes: the generated code would parse on gRPC's few
-// shared threads, and answer UNIMPLEMENTED without a message to bytes that do not parse. A reactor here only hands the
+// shared threads, and answer UNIMPLEMENTED without a message to bytes that do not parse. A method here only hands the
 // call to the engine.
 
 #include "rpc/services.h"
@@ -31,28 +31,36 @@ using server::Engine;
 using server::Message;
 using shared_memory::RegionStore;
 
-// One call. Deletes itself when gRPC is done with it.
-class UnaryCall final : public ServerUnaryReactor {
+// One call. Deletes itself when it has ended. Its reactor is the context's own, because gRPC ends the call of any other
+// one in an executor's thread: to wake that takes longer than a small call.
+class UnaryCall {
  public:
-  UnaryCall(Engine& engine, const RegionStore* shared_memory, const char* path, CallbackServerContext* context,
-            const ByteBuffer* request, ByteBuffer* response)
-      : engine_(engine),
-        shared_memory_(shared_memory),
-        context_(context),
-        request_bytes_(request),
-        response_bytes_(response) {
+  static ServerUnaryReactor* Start(Engine& engine, const RegionStore* shared_memory, const char* path,
+                                   CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) {
+    ServerUnaryReactor* const reactor = context->DefaultReactor();
+    auto* self = new UnaryCall(engine, shared_memory, context, reactor, request, response);
     server::Call call;
     call.path = path;
-    call.request = [this](const Message& prototype, BufferPool& buffers) { return Parse(prototype, buffers); };
+    call.request = [self](const Message& prototype, BufferPool& buffers) { return self->Parse(prototype, buffers); };
     call.may_compute_at_once = true;
     call.request_bytes = request->Length();
     call.deadline = absl::FromChrono(context->deadline());
-    call.cancelled = [this] { return context_->IsCancelled(); };
-    call.done = [this](server::EnvelopeOr response) { Complete(std::move(response)); };
+    call.cancelled = [context] { return context->IsCancelled(); };
+    call.done = [self](server::EnvelopeOr response) { self->Complete(std::move(response)); };
     engine.Submit(std::move(call));
+    return reactor;
   }
 
  private:
+  UnaryCall(Engine& engine, const RegionStore* shared_memory, CallbackServerContext* context,
+            ServerUnaryReactor* reactor, const ByteBuffer* request, ByteBuffer* response)
+      : engine_(engine),
+        shared_memory_(shared_memory),
+        context_(context),
+        reactor_(reactor),
+        request_bytes_(request),
+        response_bytes_(response) {}
+
   absl::StatusOr<const codec::Envelope*> Parse(const Message& prototype, BufferPool& buffers) {
     absl::StatusOr<codec::Envelope> request = FromByteBuffer(*request_bytes_, prototype, buffers);
     if (!request.ok()) return std::move(request).status();
@@ -75,36 +83,32 @@ class UnaryCall final : public ServerUnaryReactor {
   }
 
   void Complete(server::EnvelopeOr response) {
-    request_ = {};
     if (response.ok()) {
       PlaceResults(*response);
       *response_bytes_ = ToByteBuffer(*response);
     }
-    grpc::Status status = ToGrpc(response.status());
-    server::HappensBefore(this);
-    Finish(std::move(status));
-  }
-
-  void OnDone() override {
-    server::HappensAfter(this);
+    ServerUnaryReactor* const reactor = reactor_;
     const Engine* const engine = &engine_;
     delete this;
     server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
+    reactor->Finish(ToGrpc(response.status()));
   }
 
   Engine& engine_;
   const RegionStore* const shared_memory_;
   CallbackServerContext* const context_;
+  ServerUnaryReactor* const reactor_;
   const ByteBuffer* const request_bytes_;
   ByteBuffer* const response_bytes_;
   codec::Envelope request_;
 };
 
 // Declares the override that binds one RPC: the generated base names each as a virtual method of its own.
-#define SPIKESERVE_RPC(service, method)                                                                                \
-  ServerUnaryReactor* method(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response)          \
-      override {                                                                                                       \
-    return new UnaryCall(engine_, shared_memory_, "/spikeserve.v1." #service "/" #method, context, request, response); \
+#define SPIKESERVE_RPC(service, method)                                                                        \
+  ServerUnaryReactor* method(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response)  \
+      override {                                                                                               \
+    return UnaryCall::Start(engine_, shared_memory_, "/spikeserve.v1." #service "/" #method, context, request, \
+                            response);                                                                         \
   }
 
 using F = v1::SpikeFunctionService;

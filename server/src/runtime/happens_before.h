@@ -10,8 +10,6 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_HAPPENS_BEFORE_H_
 #define SPIKESERVE_SERVER_RUNTIME_HAPPENS_BEFORE_H_
 
-#include <utility>
-
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
 #endif
@@ -25,25 +23,6 @@ inline void HappensAfter(const void* p) { __tsan_acquire(const_cast<void*>(p)); 
 inline void HappensBefore(const void*) {}
 inline void HappensAfter(const void*) {}
 #endif
-
-// A callable for a library that keeps it in a std::function and calls it in another thread: what the thread that makes
-// the std::function has done by then comes before the call.
-template <typename Fn>
-class HandedOver {
- public:
-  explicit HandedOver(Fn fn) : fn_(std::move(fn)) {}
-  HandedOver(const HandedOver& other) : fn_(other.fn_) { HappensBefore(this); }
-  HandedOver(HandedOver&& other) noexcept : fn_(std::move(other.fn_)) { HappensBefore(this); }
-
-  template <typename... Args>
-  void operator()(Args&&... args) {
-    HappensAfter(this);
-    fn_(std::forward<Args>(args)...);
-  }
-
- private:
-  Fn fn_;
-};
 
 }  // namespace spikeserve::server
 
