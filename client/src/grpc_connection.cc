@@ -107,9 +107,9 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
     if (!ok) return;
     absl::StatusOr<codec::Envelope> response = ReadResponse(incoming_, exchange_->response_prototype(), buffers_);
     absl::Status status = response.ok() ? exchange_->Receive(*std::move(response)) : std::move(response).status();
+    if (!status.ok()) failure_ = std::move(status);
     server::HappensBefore(this);
-    if (status.ok()) return StartRead(&incoming_);
-    failure_ = std::move(status);
+    if (failure_.ok()) return StartRead(&incoming_);
     context_.TryCancel();
   }
   void OnDone(const grpc::Status& status) override {
@@ -125,9 +125,9 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
   void WriteNext() {
     outgoing_.Clear();
     const std::optional<codec::Envelope> message = exchange_->Send();
-    if (!message) return StartWritesDone();
-    outgoing_ = rpc::ToByteBuffer(*message);
+    if (message) outgoing_ = rpc::ToByteBuffer(*message);
     server::HappensBefore(this);
+    if (!message) return StartWritesDone();
     StartWrite(&outgoing_);
   }
 

@@ -31,10 +31,10 @@ sigset_t EndSignals() {
   return signals;
 }
 
-// Keeps up to so many bytes of freed memory for the next calls. gRPC allocates what it receives anew for each message,
-// and glibc gives memory back to the system as soon as 128 KB at the end of a heap are free: to map and clear it again
-// takes as long as to receive a large message. And as gRPC allocates in one thread and frees in another, memory comes
-// back into use the sooner the fewer heaps there are.
+// Keeps up to so many bytes of freed memory in each heap for the next calls. gRPC allocates what it receives anew for
+// each message, and glibc gives memory back to the system as soon as 128 KB at the end of a heap are free: to map and
+// clear it again takes as long as to receive a large message. And as gRPC allocates in one thread and frees in another,
+// memory comes back into use the sooner the fewer heaps there are.
 void KeepFreedMemory([[maybe_unused]] int64_t bytes) {
 #ifdef __GLIBC__
   mallopt(M_TRIM_THRESHOLD, static_cast<int>(std::min<int64_t>(bytes, INT_MAX)));
@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
   add_limit("--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss", kMany);
   add_limit("--max-calls", limits.max_calls, "Calls that wait or compute at the same time", kMany);
   add_limit("--max-idle-buffer-bytes", limits.max_idle_buffer_bytes,
-            "Bytes of buffers, and of other memory, kept for the next call", kMany);
+            "Bytes of buffers kept for the next call; each heap keeps as much freed memory", kMany);
   add_limit("--max-networks", limits.max_networks, "Networks held at the same time", kMany);
   add_limit("--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together", kMany);
   app.add_flag("--shared-memory", share_memory,

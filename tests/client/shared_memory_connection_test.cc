@@ -215,10 +215,22 @@ TEST_F(SharedMemoryConnectionTest, AServerThatWasRestartedGetsTheMemoryAgain) {
   };
   std::memset(buffer.get(), 'n', 1000);
   ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  // It is noticed before the call: a server would not say that it knows no memory that is meant for results.
+  ASSERT_EQ(inner_->requests.size(), 2u);
+  EXPECT_NE(V(1).header.shared().handle(), V(0).header.shared().handle());
+  EXPECT_EQ(Resolved(inner_->requests[1]), std::string(1000, 'n'));
+}
+
+TEST_F(SharedMemoryConnectionTest, AServerThatForgotTheMemoryGetsItAgain) {
+  StartServer();
+  Connect();
+  const auto buffer = connection_->NewTensorBuffer(1000);
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
+  inner_->answer = [&](const auto&) { return inner_->requests.size() == 2 ? Unknown() : absl::OkStatus(); };
+  ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
   ASSERT_EQ(inner_->requests.size(), 3u);
   EXPECT_EQ(V(1).header.shared().handle(), V(0).header.shared().handle());
   EXPECT_NE(V(2).header.shared().handle(), V(0).header.shared().handle());
-  EXPECT_EQ(Resolved(inner_->requests[2]), std::string(1000, 'n'));
 }
 
 TEST_F(SharedMemoryConnectionTest, AServerThatSharesNoLongerGetsTheElements) {
@@ -232,8 +244,8 @@ TEST_F(SharedMemoryConnectionTest, AServerThatSharesNoLongerGetsTheElements) {
     return FieldError(absl::StatusCode::kFailedPrecondition, "v.shared", "x", "y");
   };
   ASSERT_TRUE(Call(RequestOf(buffer.get(), 1000)).ok());
-  ASSERT_EQ(inner_->requests.size(), 3u);
-  EXPECT_EQ(V(2).data.data, buffer.get());
+  ASSERT_EQ(inner_->requests.size(), 2u);
+  EXPECT_EQ(V(1).data.data, buffer.get());
   EXPECT_FALSE(connection_->shared_memory_in_use());
 }
 
@@ -247,6 +259,21 @@ TEST_F(SharedMemoryConnectionTest, AServerThatForgetsAgainAndAgainGetsTheElement
   ASSERT_TRUE(Call(RequestOf(operand.data(), 1000)).ok());
   ASSERT_EQ(inner_->requests.size(), 3u);
   EXPECT_EQ(V(2).data.size, 1000u);
+}
+
+TEST_F(SharedMemoryConnectionTest, AServerThatFindsMemoryMissingWhereNoneWasNamedIsNotCalledForEver) {
+  StartServer();
+  Connect();
+  const std::string operand(1000, 'x');
+  inner_->answer = [](const auto&) { return Unknown(); };
+  EXPECT_EQ(Call(RequestOf(operand.data(), 1000)), Unknown());
+  EXPECT_EQ(inner_->requests.size(), 3u);
+}
+
+TEST_F(SharedMemoryConnectionTest, CallsAreStreamedByTheSameSizeAsWithoutIt) {
+  StartServer();
+  Connect();
+  EXPECT_EQ(connection_->stream_above_bytes(), inner_->stream_above_bytes());
 }
 
 TEST_F(SharedMemoryConnectionTest, OtherErrorsAreTheCallers) {

@@ -29,6 +29,11 @@ bool WaitUntilReadable(int socket, absl::Time deadline) {
   }
 }
 
+bool IsHungUp(int socket) {
+  pollfd asked = {socket, POLLRDHUP, 0};
+  return poll(&asked, 1, /*timeout=*/0) > 0;
+}
+
 }  // namespace
 
 absl::StatusOr<HandoverClient::Handle> HandoverClient::HandleOf(const ArenaRegion& region, absl::Time deadline) {
@@ -36,6 +41,8 @@ absl::StatusOr<HandoverClient::Handle> HandoverClient::HandleOf(const ArenaRegio
   const absl::Time patience = absl::Now() + kPatience;
   const absl::Time until = std::min(deadline, patience);
   std::unique_lock lock(mutex_);
+  // The handles of a server that is gone. A server does not say that it knows no memory that is meant for results.
+  if (socket_ != nullptr && IsHungUp(socket_->get())) DisconnectLocked();
   for (;;) {
     if (std::optional<Handle> known = FindLocked(id)) return *std::move(known);
     if (!nobody_waits_.wait_until(lock, absl::ToChronoTime(until), [this] { return !waiting_; })) {

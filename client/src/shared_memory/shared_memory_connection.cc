@@ -43,7 +43,6 @@ class SharedMemoryConnection final : public Connection {
   SharedMemoryConnection(std::shared_ptr<Connection> inner, std::string path, const ConnectOptions& options)
       : inner_(std::move(inner)),
         min_bytes_(static_cast<size_t>(std::max<int64_t>(options.min_shared_tensor_bytes, 1))),
-        max_bytes_(options.max_shared_memory_bytes),
         handover_(std::make_shared<HandoverClient>(std::move(path))),
         arena_(Arena::Create(options.max_shared_memory_bytes, [weak = std::weak_ptr(handover_)](uint64_t region) {
           if (const auto handover = weak.lock()) handover->Drop(region);
@@ -53,8 +52,9 @@ class SharedMemoryConnection final : public Connection {
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override { Attempt(rpc, 1, std::move(done)); }
 
-  // Memory that is shared needs no pieces; what can never fit into it is sent as without it.
-  int64_t stream_above_bytes() const override { return std::max(inner_->stream_above_bytes(), max_bytes_); }
+  // Pieces are not shared. But a call may be too large for one message, and whether its memory will be taken nobody
+  // knows beforehand.
+  int64_t stream_above_bytes() const override { return inner_->stream_above_bytes(); }
   void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
               std::function<void(absl::Status)> done) override {
     inner_->Stream(std::move(exchange), deadline, std::move(done));
@@ -84,7 +84,7 @@ class SharedMemoryConnection final : public Connection {
       shared_rpc.result_memory = call->result_memory;
     }
     inner_->Start(shared_rpc, [this, rpc, attempt, call, done = std::move(done)](absl::Status status) mutable {
-      if (shared_memory::IsUnresolved(status)) {
+      if (attempt <= kMaxSharedAttempts && shared_memory::IsUnresolved(status)) {
         handover_->Disconnect(call->connection);
         call.reset();
         return Attempt(rpc, attempt + 1, std::exchange(done, nullptr));
@@ -206,7 +206,6 @@ class SharedMemoryConnection final : public Connection {
 
   const std::shared_ptr<Connection> inner_;
   const size_t min_bytes_;
-  const int64_t max_bytes_;
   const std::shared_ptr<HandoverClient> handover_;
   const std::shared_ptr<Arena> arena_;
   ResultSizes result_sizes_;  // Of large tensors.

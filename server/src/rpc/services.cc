@@ -13,6 +13,7 @@
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
 #include "rpc/stream_call.h"
+#include "runtime/guarded.h"
 #include "runtime/happens_before.h"
 #include "shared_memory/shared_tensors.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
@@ -83,15 +84,17 @@ class UnaryCall {
   }
 
   void Complete(server::EnvelopeOr response) {
-    if (response.ok()) {
+    absl::Status status = server::Guarded([&] {
+      if (!response.ok()) return response.status();
       PlaceResults(*response);
       *response_bytes_ = ToByteBuffer(*response);
-    }
+      return absl::OkStatus();
+    });
     ServerUnaryReactor* const reactor = reactor_;
     const Engine* const engine = &engine_;
     delete this;
     server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
-    reactor->Finish(ToGrpc(response.status()));
+    reactor->Finish(ToGrpc(status));
   }
 
   Engine& engine_;

@@ -1,12 +1,11 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
-#include <exception>
-#include <new>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/guarded.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve::server {
@@ -18,19 +17,6 @@ absl::Status CheckWanted(const Call& call) {
   if (absl::Now() >= call.deadline)
     return absl::DeadlineExceededError("the call's deadline passed before it was computed");
   return absl::OkStatus();
-}
-
-// Calls `fn`, which returns a Status or a StatusOr. Our code throws nothing, but an allocation may fail anywhere: that
-// ends the call, and not the server.
-template <typename Fn>
-auto Guarded(Fn fn) -> decltype(fn()) {
-  try {
-    return fn();
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("the server is out of memory; need a smaller request, or try again later");
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("unexpected: ", error.what()));
-  }
 }
 
 // What is computed at once: requests of no more bytes, which take no more operations on elements (tens of

@@ -21,7 +21,7 @@ struct Limits {
   int64_t max_pairs = int64_t{1} << 30;
   // The calls that wait or compute at the same time.
   int64_t max_calls = 1024;
-  // The bytes of buffers that are kept for the next call.
+  // The bytes of buffers that are kept for the next call. (The server process lets each of its heaps keep as much.)
   int64_t max_idle_buffer_bytes = int64_t{512} << 20;
   // The networks held at the same time, and the bytes they take together.
   int64_t max_networks = 1024;

@@ -20,7 +20,7 @@
 namespace spikeserve::shared_memory {
 
 // What one user's processes may share at the same time. Counted until the memory is unmapped, which is when its handle
-// is dropped and no call reads it any longer.
+// is dropped and no call uses it any longer.
 struct Quota {
   int64_t max_bytes = int64_t{4} << 30;
   int64_t max_regions = 1024;

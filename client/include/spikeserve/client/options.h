@@ -37,11 +37,11 @@ struct ConnectOptions {
   // The memory of results that were destroyed is kept for later ones, up to so many bytes: fresh memory is slow.
   int64_t max_idle_buffer_bytes = int64_t{128} << 20;
 
-  // For a target "unix:PATH": pass large tensors of requests in memory that is shared with the server, where the server
-  // offers it (spikeserve --shared-memory); else they are sent. Operands in tensors of Client::NewTensor are not copied
-  // at all; they must stay as they are until the call has returned.
+  // For a target "unix:PATH": pass large tensors of requests and of results in memory that is shared with the server,
+  // where the server offers it (spikeserve --shared-memory); else they are sent. Operands in tensors of
+  // Client::NewTensor are not copied at all; they must stay as they are until the call has returned.
   bool shared_memory = false;
-  // The most memory to share, in use or kept for later calls.
+  // The most memory to share, in use (by results that the caller keeps, too) or kept for later calls.
   int64_t max_shared_memory_bytes = int64_t{1} << 30;
   // Tensors of fewer bytes are sent: that is quicker.
   int64_t min_shared_tensor_bytes = int64_t{64} << 10;
