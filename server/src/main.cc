@@ -37,6 +37,8 @@ sigset_t EndSignals() {
 // memory comes back into use the sooner the fewer heaps there are.
 void KeepFreedMemory([[maybe_unused]] int64_t bytes) {
 #ifdef __GLIBC__
+  // Larger blocks than this are mapped, and given back at once, each for itself; more than 32 MiB glibc does not take.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, static_cast<int>(std::min<int64_t>(bytes, INT_MAX)));
   mallopt(M_ARENA_MAX, std::max(1, static_cast<int>(std::thread::hardware_concurrency() / 2)));
 #endif
