@@ -78,23 +78,20 @@ class IntegerKernel {
   std::vector<Scalar> table_;
 };
 
-}  // namespace
+// Only the values of the linear kernel are looked up, or computed, without the numbers of ones.
+bool NeedsNorms(const Kernel& kernel) { return !std::holds_alternative<LinearKernel>(kernel); }
 
+// The kernel of products over so many words.
 template <typename Scalar>
-void BitKernel(const BitMatrixView& x, const BitMatrixView* y, const Kernel& kernel, MutableMatrixView<Scalar> ret,
-               Executor& executor) {
+void EvaluateTiles(const Products& products, int64_t words, bool symmetric, const Kernel& kernel,
+                   MutableMatrixView<Scalar> ret, Executor& executor) {
   // The multiplications of floats that take as long as a word of 64 columns, and as the rest of a pair's work.
   constexpr double kWordCost = 3;
   constexpr double kPairCost = 20;
-  const BitOperand x_operand(x);
-  const std::optional<BitOperand> y_operand = y == nullptr ? std::optional<BitOperand>() : BitOperand(*y);
-  const bool linear = std::holds_alternative<LinearKernel>(kernel);
-  const Products products(x_operand, y_operand ? &*y_operand : nullptr, !linear, executor);
   const IntegerKernel<Scalar> values_of(kernel, products, ret.rows() * ret.cols());
-  const TileGrid grid(ret.rows(), ret.cols(), y == nullptr);
+  const TileGrid grid(ret.rows(), ret.cols(), symmetric);
   const int64_t side = grid.side();
-  const double cost =
-      static_cast<double>(side * side) * (kWordCost * static_cast<double>(x_operand.depth()) + kPairCost);
+  const double cost = static_cast<double>(side * side) * (kWordCost * static_cast<double>(words) + kPairCost);
   executor.ParallelFor(grid.count(), Grain(cost), [&](int64_t begin, int64_t end) {
     AlignedBuffer<int32_t> counts(side * side);
     AlignedBuffer<Scalar> values(side * side);
@@ -110,6 +107,30 @@ void BitKernel(const BitMatrixView& x, const BitMatrixView* y, const Kernel& ker
   });
 }
 
+}  // namespace
+
+template <typename Scalar>
+void BitKernel(const BitMatrixView& x, const BitMatrixView* y, const Kernel& kernel, MutableMatrixView<Scalar> ret,
+               Executor& executor) {
+  const BitOperand x_operand(x);
+  const std::optional<BitOperand> y_operand = y == nullptr ? std::optional<BitOperand>() : BitOperand(*y);
+  const Products products(x_operand, y_operand ? &*y_operand : nullptr, NeedsNorms(kernel), executor);
+  EvaluateTiles<Scalar>(products, x_operand.depth(), y == nullptr, kernel, ret, executor);
+}
+
+PackedBits::PackedBits(const BitMatrixView& y, const Kernel& kernel, Executor& executor)
+    : rows(BitOperand(y), NeedsNorms(kernel), executor) {}
+
+template <typename Scalar>
+void BitKernel(const BitMatrixView& x, const PackedBits& packed, const Kernel& kernel, MutableMatrixView<Scalar> ret,
+               Executor& executor) {
+  const BitOperand x_operand(x);
+  EvaluateTiles<Scalar>(Products(x_operand, packed.rows, executor), x_operand.depth(), /*symmetric=*/false, kernel, ret,
+                        executor);
+}
+
+template void BitKernel(const BitMatrixView&, const PackedBits&, const Kernel&, MutableMatrixView<float>, Executor&);
+template void BitKernel(const BitMatrixView&, const PackedBits&, const Kernel&, MutableMatrixView<double>, Executor&);
 template void BitKernel(const BitMatrixView&, const BitMatrixView*, const Kernel&, MutableMatrixView<float>, Executor&);
 template void BitKernel(const BitMatrixView&, const BitMatrixView*, const Kernel&, MutableMatrixView<double>,
                         Executor&);

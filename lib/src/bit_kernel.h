@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "row_products.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/kernel.h"
@@ -20,6 +21,18 @@ inline constexpr int64_t kMaxBitColumns = std::numeric_limits<int32_t>::max();
 // an integer, so that the only rounding is that of its value.
 template <typename Scalar>
 void BitKernel(const BitMatrixView& x, const BitMatrixView* y, const Kernel& kernel, MutableMatrixView<Scalar> ret,
+               Executor& executor);
+
+// y of BitKernel, laid out once.
+struct PackedBits {
+  PackedBits(const BitMatrixView& y, const Kernel& kernel, Executor& executor);
+
+  PackedRows<uint64_t> rows;
+};
+
+// The same; `packed` is of y and the kernel.
+template <typename Scalar>
+void BitKernel(const BitMatrixView& x, const PackedBits& packed, const Kernel& kernel, MutableMatrixView<Scalar> ret,
                Executor& executor);
 
 }  // namespace spikeserve

@@ -15,19 +15,16 @@
 
 namespace spikeserve {
 
+namespace {
+
+// The kernel of the products of x and y.
 template <typename T, typename Scalar>
-void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Kernel& kernel,
-                 MutableMatrixView<Scalar> ret, Executor& executor) {
+void EvaluateTiles(const RowProducts<T>& products, const MatrixView<Scalar>& x, const MatrixView<Scalar>& y,
+                   bool symmetric, const Kernel& kernel, MutableMatrixView<Scalar> ret, Executor& executor) {
   // The multiplications that take as long as the rest of a pair's work.
   constexpr double kPairCost = 50;
-  using Operand = DenseOperand<T, Scalar>;
   const bool distances = TakesDistance(kernel);
-  const MatrixView<Scalar>& other = y == nullptr ? x : *y;
-  const std::vector<T> centre = distances ? Centre<T, Scalar>(x, other) : std::vector<T>();
-  const Operand x_operand(x, centre);
-  const Operand y_operand(other, centre);
-  const RowProducts<T> products(x_operand, y == nullptr ? nullptr : &y_operand, distances, executor);
-  const TileGrid grid(ret.rows(), ret.cols(), y == nullptr);
+  const TileGrid grid(ret.rows(), ret.cols(), symmetric);
   const int64_t side = grid.side();
   const double cost = static_cast<double>(side * side) * (static_cast<double>(x.cols()) + kPairCost);
   executor.ParallelFor(grid.count(), Grain(cost), [&](int64_t begin, int64_t end) {
@@ -38,7 +35,7 @@ void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const
       products.Tile(rows, cols, tile_values.data(), side);
       for (int64_t r = 0; r < rows.count; ++r) {
         double* row = tile_values.data() + r * side;
-        if (distances) ToSquaredDistances<T, Scalar>(products, x, other, rows.begin + r, cols, row);
+        if (distances) ToSquaredDistances<T, Scalar>(products, x, y, rows.begin + r, cols, row);
         EvaluateKernel(kernel, row, cols.count);
         std::copy_n(row, cols.count, values.data() + r * side);
       }
@@ -47,6 +44,39 @@ void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const
   });
 }
 
+}  // namespace
+
+template <typename T, typename Scalar>
+void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Kernel& kernel,
+                 MutableMatrixView<Scalar> ret, Executor& executor) {
+  using Operand = DenseOperand<T, Scalar>;
+  const bool distances = TakesDistance(kernel);
+  const MatrixView<Scalar>& other = y == nullptr ? x : *y;
+  const std::vector<T> centre = distances ? Centre<T, Scalar>(x, other) : std::vector<T>();
+  const Operand x_operand(x, centre);
+  const Operand y_operand(other, centre);
+  const RowProducts<T> products(x_operand, y == nullptr ? nullptr : &y_operand, distances, executor);
+  EvaluateTiles<T, Scalar>(products, x, other, y == nullptr, kernel, ret, executor);
+}
+
+template <typename Scalar>
+PackedDense<Scalar>::PackedDense(const MatrixView<Scalar>& y, const Kernel& kernel, Executor& executor)
+    : centre(TakesDistance(kernel) ? Centre<Scalar, Scalar>(y, y) : std::vector<Scalar>()),
+      rows(DenseOperand<Scalar, Scalar>(y, centre), TakesDistance(kernel), executor) {}
+
+template <typename Scalar>
+void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>& y, const PackedDense<Scalar>& packed,
+                 const Kernel& kernel, MutableMatrixView<Scalar> ret, Executor& executor) {
+  const RowProducts<Scalar> products(DenseOperand<Scalar, Scalar>(x, packed.centre), packed.rows, executor);
+  EvaluateTiles<Scalar, Scalar>(products, x, y, /*symmetric=*/false, kernel, ret, executor);
+}
+
+template struct PackedDense<float>;
+template struct PackedDense<double>;
+template void DenseKernel(const MatrixView<float>&, const MatrixView<float>&, const PackedDense<float>&, const Kernel&,
+                          MutableMatrixView<float>, Executor&);
+template void DenseKernel(const MatrixView<double>&, const MatrixView<double>&, const PackedDense<double>&,
+                          const Kernel&, MutableMatrixView<double>, Executor&);
 template void DenseKernel<float>(const MatrixView<float>&, const MatrixView<float>*, const Kernel&,
                                  MutableMatrixView<float>, Executor&);
 template void DenseKernel<double>(const MatrixView<float>&, const MatrixView<float>*, const Kernel&,

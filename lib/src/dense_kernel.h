@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
+#include "row_products.h"
 #include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/kernel.h"
 #include "spikeserve/compute/matrix.h"
@@ -24,6 +26,21 @@ bool InDouble(int64_t rows, int64_t cols, int64_t depth) {
 template <typename T, typename Scalar>
 void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Kernel& kernel,
                  MutableMatrixView<Scalar> ret, Executor& executor);
+
+// y of DenseKernel, laid out once.
+template <typename Scalar>
+struct PackedDense {
+  PackedDense(const MatrixView<Scalar>& y, const Kernel& kernel, Executor& executor);
+
+  // Of y alone.
+  std::vector<Scalar> centre;
+  PackedRows<Scalar> rows;
+};
+
+// The same with products in Scalar; `packed` is of `y` and the kernel.
+template <typename Scalar>
+void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>& y, const PackedDense<Scalar>& packed,
+                 const Kernel& kernel, MutableMatrixView<Scalar> ret, Executor& executor);
 
 }  // namespace spikeserve
 

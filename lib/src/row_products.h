@@ -18,6 +18,24 @@ namespace spikeserve {
 
 using simd::RowRange;
 
+// Products are exact counts of bits, or sums.
+template <typename T>
+using ProductSum = std::conditional_t<std::is_same_v<T, uint64_t>, int32_t, double>;
+
+// Rows laid out in panels, with their squares if they are wanted.
+template <typename T>
+struct PackedRows {
+  template <class Operand>
+  PackedRows(const Operand& rows, bool with_norms, Executor& executor)
+      : panels(rows.Pack(0, rows.depth(), executor)), with_norms(with_norms), norms(with_norms ? rows.rows() : 0) {
+    if (with_norms) simd::AddSquaredNorms(panels, norms.data());
+  }
+
+  Panels<T> panels;
+  bool with_norms;
+  std::vector<ProductSum<T>> norms;
+};
+
 // Lays the operands out in panels once, and multiplies any tile of them (simd::AddPanelProduct). For a few rows, whose
 // panels would be mostly padding, all products are computed at once, from a piece of depth after the other.
 //
@@ -25,10 +43,8 @@ using simd::RowRange;
 template <typename T>
 class RowProducts {
  public:
-  static constexpr bool kBits = std::is_same_v<T, uint64_t>;
   static constexpr int64_t kLanes = Panels<T>::kLanes;
-  // What products and norms are: exact counts of bits, or sums.
-  using Sum = std::conditional_t<kBits, int32_t, double>;
+  using Sum = ProductSum<T>;
 
   // `x` by `y` or, where `y` is null, by itself. T is the operands' Element. With `norms` also the squares of the rows.
   template <class Operand>
@@ -48,6 +64,13 @@ class RowProducts {
       if (norms && y != nullptr) simd::AddSquaredNorms(*y_, y_norms_.data());
       if (few) simd::AddPanelProduct(*x_, {0, x.rows()}, y_panels(), {0, y_rows}, products_.data(), kLanes);
     }
+  }
+
+  // `x` by `y`, which must outlive this.
+  template <class Operand>
+  RowProducts(const Operand& x, const PackedRows<T>& y, Executor& executor)
+      : x_(x.Pack(0, x.depth(), executor)), x_norms_(y.with_norms ? x.rows() : 0), symmetric_(false), packed_y_(&y) {
+    if (y.with_norms) simd::AddSquaredNorms(*x_, x_norms_.data());
   }
 
   // Of rows.count * cols.count products, at tile[r * stride + c]; the ranges begin at multiples of kLanes, and the tile
@@ -75,7 +98,9 @@ class RowProducts {
 
   // |x_i|^2 and |y_j|^2, if they were wanted.
   const std::vector<Sum>& x_norms() const { return x_norms_; }
-  const std::vector<Sum>& y_norms() const { return symmetric_ ? x_norms_ : y_norms_; }
+  const std::vector<Sum>& y_norms() const {
+    return packed_y_ != nullptr ? packed_y_->norms : symmetric_ ? x_norms_ : y_norms_;
+  }
 
   static int64_t RoundUp(int64_t rows) { return (rows + kLanes - 1) / kLanes * kLanes; }
 
@@ -84,13 +109,14 @@ class RowProducts {
   // Rows that are multiplied at once along the diagonal.
   static constexpr int64_t kBand = 3 * kLanes;
 
-  const Panels<T>& y_panels() const { return symmetric_ ? *x_ : *y_; }
+  const Panels<T>& y_panels() const { return packed_y_ != nullptr ? packed_y_->panels : symmetric_ ? *x_ : *y_; }
 
   std::optional<Panels<T>> x_;
   std::optional<Panels<T>> y_;
   std::vector<Sum> x_norms_;
   std::vector<Sum> y_norms_;
   bool symmetric_;
+  const PackedRows<T>* packed_y_ = nullptr;
   // [kLanes, kLanes] for a few rows, else empty.
   std::vector<Sum> products_;
 };

@@ -41,7 +41,7 @@ TEST(Server, ListensOnSeveralAddressesAndFillsInFreePorts) {
 
 // gRPC 1.51 may need ten seconds to shut itself down.
 TEST(Server, TheLastOneThatGoesDoesNotShutGrpcDown) {
-  ASSERT_TRUE(rpc::Server::Start({.listen = {"127.0.0.1:0"}}).ok());
+  StartOn({"127.0.0.1:0"}).reset();
   EXPECT_TRUE(grpc_is_initialized());
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 #include "handlers/row_store.h"
 #include "handlers/stream_handlers.h"
 #include "spikeserve/compute/kernel.h"
+#include "spikeserve/compute/kernel_operand.h"
 
 namespace spikeserve::server {
 namespace {
@@ -65,38 +67,57 @@ class StreamKernelDotProduct : public OpenedStream<Request> {
 
   absl::Status BitProduct(const codec::WireTensor& x, Context& context) {
     SPIKESERVE_ASSIGN_OR_RETURN(const codec::BitArray array, DecodeBitMatrix(x, "x", "[n, M]", context));
-    return Multiply<float>(array.bits(), y_.bits(), context);
+    return BitMultiply(array.bits(), context);
   }
 
   template <typename Scalar>
   absl::Status Product(const codec::WireTensor& x, Context& context) {
     SPIKESERVE_ASSIGN_OR_RETURN(const auto rows,
                                 DecodeMatrix<Scalar>(x, "x", codec::Accept::kNumber, "[n, M]", context));
-    SPIKESERVE_ASSIGN_OR_RETURN(const auto y, y_.Matrix<Scalar>("y", context));
-    return Multiply<Scalar>(MatrixView<Scalar>(AsMatrix(rows)), MatrixView<Scalar>(y), context);
+    return Multiply<Scalar>(AsMatrix(rows), context);
   }
 
   template <typename Scalar>
   absl::Status SelfProduct(int64_t begin, int64_t rows, Context& context) {
     if (y_.has_bits()) {
       const BitMatrixView y = y_.bits();
-      return Multiply<Scalar>(BitMatrixView(y.row(begin), rows, y.cols(), y.row_bytes()), y, context);
+      return BitMultiply(BitMatrixView(y.row(begin), rows, y.cols(), y.row_bytes()), context);
     }
     SPIKESERVE_ASSIGN_OR_RETURN(const auto y, y_.Matrix<Scalar>("y", context));
-    return Multiply<Scalar>(MatrixView<Scalar>(y.middleRows(begin, rows)), MatrixView<Scalar>(y), context);
+    return Multiply<Scalar>(y.middleRows(begin, rows), context);
   }
 
-  template <typename Scalar, typename Operand>
-  absl::Status Multiply(const Operand& x, const Operand& y, Context& context) {
+  absl::Status BitMultiply(const BitMatrixView& x, Context& context) {
+    if (!bit_operand_) {
+      SPIKESERVE_ASSIGN_OR_RETURN(bit_operand_, KernelBitOperand::Create(y_.bits(), kernel_, context.executor));
+    }
+    return Respond<float>(x, *bit_operand_, context);
+  }
+
+  template <typename Scalar>
+  absl::Status Multiply(MatrixView<Scalar> x, Context& context) {
+    auto& operand = std::get<std::optional<KernelOperand<Scalar>>>(operands_);
+    if (!operand) {
+      SPIKESERVE_ASSIGN_OR_RETURN(const auto y, y_.Matrix<Scalar>("y", context));
+      SPIKESERVE_ASSIGN_OR_RETURN(operand, KernelOperand<Scalar>::Create(y, kernel_, context.executor));
+    }
+    return Respond<Scalar>(x, *operand, context);
+  }
+
+  template <typename Scalar, typename X, typename Operand>
+  absl::Status Respond(const X& x, const Operand& operand, Context& context) {
     Outgoing<Response> response(context.buffers);
     SPIKESERVE_ASSIGN_OR_RETURN(auto ret, Room<Scalar>(x.rows(), response, context));
-    SPIKESERVE_RETURN_IF_ERROR(spikeserve::KernelDotProduct<Scalar>(x, y, kernel_, ret, context.executor));
+    SPIKESERVE_RETURN_IF_ERROR(operand.Multiply(x, MutableMatrixView<Scalar>(ret), context.executor));
     response_ = std::move(response).Release();
     return absl::OkStatus();
   }
 
   Kernel kernel_;
   RowStore y_;
+  // y as products want it, made when the first of them is computed.
+  std::optional<KernelBitOperand> bit_operand_;
+  std::tuple<std::optional<KernelOperand<float>>, std::optional<KernelOperand<double>>> operands_;
   bool has_x_ = false;
   bool closed_ = false;
   // The next row of the result where x = y.
