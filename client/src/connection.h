@@ -66,9 +66,10 @@ class Connection {
   // Owners of the request's tensors may be kept for longer than that, as long as bytes are under way.
   virtual void Start(const Rpc& rpc, std::function<void(absl::Status)> done) = 0;
 
-  // The bytes of request and response above which a function is called by Stream; such a call is safe to repeat.
-  virtual int64_t stream_above_bytes() const = 0;
-  // Calls `done` once, from any thread, when the exchange has ended. Needs stream_above_bytes() < INT64_MAX.
+  // The bytes of request and response above which a function is called by Stream; such a call is safe to repeat. For
+  // one that gains by it, a `divisor` of them.
+  virtual int64_t stream_above_bytes(int64_t divisor) const = 0;
+  // Calls `done` once, from any thread, when the exchange has ended. Needs stream_above_bytes < INT64_MAX.
   virtual void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
                       std::function<void(absl::Status)> done) = 0;
 

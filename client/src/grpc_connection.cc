@@ -151,7 +151,7 @@ class GrpcConnection final : public Connection {
     UnaryCall::Start(stub_, buffers_, rpc, std::move(done));
   }
 
-  int64_t stream_above_bytes() const override { return stream_above_bytes_; }
+  int64_t stream_above_bytes(int64_t divisor) const override { return stream_above_bytes_ / divisor; }
   void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
               std::function<void(absl::Status)> done) override {
     new StreamingCall(stub_, buffers_, std::move(exchange), deadline, std::move(done));

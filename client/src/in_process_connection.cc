@@ -26,7 +26,7 @@ class InProcessConnection final : public Connection {
   }
 
   // There is no message that could be too large.
-  int64_t stream_above_bytes() const override { return INT64_MAX; }
+  int64_t stream_above_bytes(int64_t /*divisor*/) const override { return INT64_MAX; }
   void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
     done(absl::UnimplementedError("calls in process are not streamed"));
   }

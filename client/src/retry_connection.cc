@@ -33,7 +33,7 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
         ->Begin();
   }
 
-  int64_t stream_above_bytes() const override { return inner_->stream_above_bytes(); }
+  int64_t stream_above_bytes(int64_t divisor) const override { return inner_->stream_above_bytes(divisor); }
   void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
               std::function<void(absl::Status)> done) override {
     std::make_shared<Attempts>(

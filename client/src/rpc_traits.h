@@ -109,6 +109,9 @@ class FunctionExchange : public StreamExchange {
   using Request = RequestMessage;
   using Response = ResponseMessage;
 
+  // See Connection::stream_above_bytes.
+  static constexpr int64_t kDivisor = 1;
+
   // `lease` as Client::Launch has it.
   FunctionExchange(const Args& args, BufferPool& buffers, std::shared_ptr<const void> lease)
       : args_(args), buffers_(buffers), lease_(std::move(lease)) {}
@@ -195,7 +198,7 @@ auto Client::CallLeased(const Args& args, const CallOptions& options, std::share
   using Traits = RpcTraits<Args>;
   if constexpr (requires { typename Traits::Exchange; }) {
     using Exchange = typename Traits::Exchange;
-    if (Exchange::MessageBytes(args) > connection_->stream_above_bytes()) {
+    if (Exchange::MessageBytes(args) > connection_->stream_above_bytes(Exchange::kDivisor)) {
       const auto exchange = std::make_shared<Exchange>(args, connection_->buffers(), std::move(lease));
       auto ended = std::make_shared<std::promise<absl::Status>>();
       std::future<absl::Status> status_to_come = ended->get_future();

@@ -14,7 +14,7 @@ class Scripted : public Connection {
  public:
   explicit Scripted(std::vector<absl::Status> statuses) : statuses_(std::move(statuses)) {}
   void Start(const Rpc&, std::function<void(absl::Status)> done) override { done(statuses_.at(attempts_++)); }
-  int64_t stream_above_bytes() const override { return 0; }
+  int64_t stream_above_bytes(int64_t /*divisor*/) const override { return 0; }
   void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
     done(statuses_.at(attempts_++));
   }

@@ -46,6 +46,9 @@ Tensor ToMask(const Tensor& steps, DataType mask_dtype, const Shape& shape) {
 class Exchange
     : public FunctionExchange<SpikeClusterArgs, v1::StreamSpikeClusterRequest, v1::StreamSpikeClusterResponse> {
  public:
+  // Its results are small, and a piece is looked at as fast as it comes.
+  static constexpr int64_t kDivisor = 8;
+
   static int64_t MessageBytes(const SpikeClusterArgs& args) {
     if (args.v.shape().size() != 2) return 0;
     const int64_t mask_bytes = args.index_output ? 0 : ByteCount(args.mask_dtype, args.v.shape()).value_or(0);

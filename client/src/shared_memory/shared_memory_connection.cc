@@ -52,9 +52,9 @@ class SharedMemoryConnection final : public Connection {
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override { Attempt(rpc, 1, std::move(done)); }
 
-  // Pieces are not shared. But a call may be too large for one message, and whether its memory will be taken nobody
-  // knows beforehand.
-  int64_t stream_above_bytes() const override { return inner_->stream_above_bytes(); }
+  // Pieces are not shared, so not earlier than need be. But a call may be too large for one message, and whether its
+  // memory will be taken nobody knows beforehand.
+  int64_t stream_above_bytes(int64_t /*divisor*/) const override { return inner_->stream_above_bytes(/*divisor=*/1); }
   void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
               std::function<void(absl::Status)> done) override {
     inner_->Stream(std::move(exchange), deadline, std::move(done));

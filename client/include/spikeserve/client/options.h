@@ -32,7 +32,8 @@ struct ConnectOptions {
   // Calls that wait, and whose arguments and results take more bytes than this, are sent in pieces where the function
   // allows it (SpikeCluster, FirstSpikeIndex, KernelDotProduct, SpikeSimilarLoss). They may be of any size; smaller
   // ones, asynchronous calls and those on networks are one message, with the limit that the server sets
-  // (--max-message-bytes, 256 MiB when it is not given). One message is the faster way as long as both hold it.
+  // (--max-message-bytes, 256 MiB when it is not given). One message is the faster way as long as both hold it, but for
+  // SpikeCluster, which is sent in pieces above an eighth of this.
   int64_t stream_above_bytes = int64_t{128} << 20;
   // The memory of results that were destroyed is kept for later ones, up to so many bytes: fresh memory is slow.
   int64_t max_idle_buffer_bytes = int64_t{128} << 20;
