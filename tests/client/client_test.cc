@@ -3,15 +3,12 @@
 #include <future>
 #include <type_traits>
 
-#include "gmock/gmock.h"
 #include "grpc/grpc.h"
 #include "gtest/gtest.h"
 #include "spikeserve/client/health.h"
 
 namespace spikeserve {
 namespace {
-
-using ::testing::HasSubstr;
 
 static_assert(std::is_nothrow_move_constructible_v<Client> && std::is_copy_constructible_v<Client>);
 static_assert(std::is_nothrow_move_constructible_v<NetworkHandle> && !std::is_copy_constructible_v<NetworkHandle>);

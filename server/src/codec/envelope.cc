@@ -32,8 +32,9 @@ class TensorNumbers {
   explicit TensorNumbers(const Descriptor* type) {
     for (int i = 0; i < type->field_count(); ++i) {
       const FieldDescriptor* field = type->field(i);
-      if (!field->is_repeated() && field->message_type() == v1::Tensor::descriptor())
+      if (!field->is_repeated() && field->message_type() == v1::Tensor::descriptor()) {
         numbers_.push_back(field->number());
+      }
     }
   }
 

@@ -14,8 +14,9 @@ namespace {
 // Why a call is not worth computing (any more).
 absl::Status CheckWanted(const Call& call) {
   if (call.cancelled()) return absl::CancelledError("the caller cancelled the call");
-  if (absl::Now() >= call.deadline)
+  if (absl::Now() >= call.deadline) {
     return absl::DeadlineExceededError("the call's deadline passed before it was computed");
+  }
   return absl::OkStatus();
 }
 
