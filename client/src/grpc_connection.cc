@@ -92,28 +92,30 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
     if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
     exchange_->Begin();
     stub.PrepareBidiStreamingCall(&context_, std::string(exchange_->path()), grpc::StubOptions(), this);
-    server::HappensBefore(this);
+    server::HappensBefore(&incoming_);
     StartRead(&incoming_);
     WriteNext();
     StartCall();
   }
 
+  // Reads and writes are told apart: neither comes before the other.
   void OnWriteDone(bool ok) override {
-    server::HappensAfter(this);
+    server::HappensAfter(&outgoing_);
     if (ok) WriteNext();  // Otherwise the call has ended, and OnDone tells why.
   }
   void OnReadDone(bool ok) override {
-    server::HappensAfter(this);
+    server::HappensAfter(&incoming_);
     if (!ok) return;
     absl::StatusOr<codec::Envelope> response = ReadResponse(incoming_, exchange_->response_prototype(), buffers_);
     absl::Status status = response.ok() ? exchange_->Receive(*std::move(response)) : std::move(response).status();
     if (!status.ok()) failure_ = std::move(status);
-    server::HappensBefore(this);
+    server::HappensBefore(&incoming_);
     if (failure_.ok()) return StartRead(&incoming_);
     context_.TryCancel();
   }
   void OnDone(const grpc::Status& status) override {
-    server::HappensAfter(this);
+    server::HappensAfter(&incoming_);
+    server::HappensAfter(&outgoing_);
     const CallbackScope scope;
     absl::Status result = failure_.ok() ? WithHint(rpc::FromGrpc(status)) : std::move(failure_);
     const std::function<void(absl::Status)> done = std::move(done_);
@@ -126,7 +128,7 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
     outgoing_.Clear();
     const std::optional<codec::Envelope> message = exchange_->Send();
     if (message) outgoing_ = rpc::ToByteBuffer(*message);
-    server::HappensBefore(this);
+    server::HappensBefore(&outgoing_);
     if (!message) return StartWritesDone();
     StartWrite(&outgoing_);
   }

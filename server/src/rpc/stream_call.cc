@@ -25,17 +25,18 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
       return;
     }
     stream_ = *std::move(stream);
+    server::HappensBefore(this);
     stream_->Start();
   }
 
   // StreamTransport: what the stream asks for.
   void Read() override {
-    server::HappensBefore(this);
+    server::HappensBefore(&incoming_);
     StartRead(&incoming_);
   }
   void Write(codec::Envelope response) override {
     outgoing_ = ToByteBuffer(response);
-    server::HappensBefore(this);
+    server::HappensBefore(&outgoing_);
     StartWrite(&outgoing_);
   }
   void Finish(const absl::Status& status) override {
@@ -47,7 +48,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   // Reactor: what gRPC tells. Each holds the stream while it calls it, because the end of the call deletes this object,
   // also from inside of Finish.
   void OnReadDone(bool ok) override {
-    server::HappensAfter(this);
+    server::HappensAfter(&incoming_);
     const std::shared_ptr<Stream> stream = stream_;
     if (!ok) return stream->OnRead(std::nullopt);
     auto bytes = std::make_shared<ByteBuffer>();
@@ -58,7 +59,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
         });
   }
   void OnWriteDone(bool ok) override {
-    server::HappensAfter(this);
+    server::HappensAfter(&outgoing_);
     const std::shared_ptr<Stream> stream = stream_;
     outgoing_.Clear();
     stream->OnWritten(ok);
@@ -69,6 +70,8 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   }
   void OnDone() override {
     server::HappensAfter(this);
+    server::HappensAfter(&incoming_);
+    server::HappensAfter(&outgoing_);
     const server::Engine* const engine = &engine_;
     delete this;
     server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
