@@ -234,20 +234,13 @@ class Worker:
         self.set_blas_threads(threads)
         function = request["function"]
         arguments = {**self.tensors(request), **request["params"]}
-
-        def seconds_of(formulation):
-            begin = time.perf_counter()
-            results = formulation(**arguments)
-            return time.perf_counter() - begin, results
-
         formulation = FUNCTIONS[function][request["formulation"]]
-        if request.get("digest"):
-            seconds_of(formulation)  # Warms up.
         seconds, results = [], None
         for _ in range(request["repetitions"]):
             results = None  # Its memory is there for the next.
-            elapsed, results = seconds_of(formulation)
-            seconds.append(elapsed)
+            begin = time.perf_counter()
+            results = formulation(**arguments)
+            seconds.append(time.perf_counter() - begin)
         reply = {"seconds": seconds}
         if request.get("digest"):
             reply["digest"] = digest(function, as_tuple(results))

@@ -64,8 +64,8 @@ def run(arguments, folder):
     blas = start_blas(build, arguments.allow_missing)
     driver = Worker([str(build / "bench/bench_driver")])
     formulations = about_pytorch["formulations"] if about_pytorch else {}
-    bench = Bench(driver, blas, pytorch, formulations, [str(build / "server/spikeserve")], [str(build / "bench/bench_echo_server")],
-                  folder, arguments.seconds, arguments.quick)
+    bench = Bench(driver, blas, pytorch, formulations, [str(build / "server/spikeserve")],
+                  [str(build / "bench/bench_echo_server")], folder, arguments.seconds, arguments.quick)
     description = machine.describe()
     if about_pytorch:
         description["PyTorch"] = f"{about_pytorch['pytorch']}, its BLAS is {about_pytorch['blas']}"

@@ -409,6 +409,15 @@ TEST(ResultSizes, ForgetsRatherThanGrows) {
   EXPECT_TRUE(sizes.Expected("never").empty());
 }
 
+TEST(ResultSizes, KindsWithoutLargeResultsTakeNoPlaceOfOthers) {
+  ResultSizes sizes;
+  sizes.Learn("large", {7});
+  for (int i = 0; i < 1000; ++i) sizes.Learn(absl::StrCat(i), {});
+  EXPECT_THAT(sizes.Expected("large"), ElementsAre(7));
+  sizes.Learn("large", {});
+  EXPECT_TRUE(sizes.Expected("large").empty());
+}
+
 TEST_F(SharedMemoryConnectionTest, ResultsThatBecomeLargerAreSent) {
   StartServer();
   Connect();

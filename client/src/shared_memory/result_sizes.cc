@@ -44,6 +44,10 @@ std::vector<size_t> ResultSizes::Expected(const Kind& kind) const {
 
 void ResultSizes::Learn(const Kind& kind, std::vector<size_t> sizes) {
   const std::lock_guard lock(mutex_);
+  if (sizes.empty()) {  // Expected anyway, and most calls of most programs are small.
+    sizes_.erase(kind);
+    return;
+  }
   if (sizes_.size() >= kMaxKinds && !sizes_.contains(kind)) sizes_.clear();
   sizes_[kind] = std::move(sizes);
 }

@@ -29,14 +29,18 @@ v1::DataType ToWire(DataType dtype) {
   return v1::DATA_TYPE_UNSPECIFIED;
 }
 
+void EncodeHeader(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor* tensor) {
+  tensor->set_dtype(ToWire(dtype));
+  tensor->mutable_shape()->Assign(shape.begin(), shape.end());
+}
+
 void EncodeTensor(const TensorView& view, const TensorTarget& target) {
   uint8_t* bytes = target.Room(view.dtype(), view.shape());
   if (view.byte_size() > 0) std::memcpy(bytes, view.data(), view.byte_size());
 }
 
 uint8_t* TensorTarget::Room(DataType dtype, absl::Span<const int64_t> shape) const {
-  header_->set_dtype(ToWire(dtype));
-  header_->mutable_shape()->Assign(shape.begin(), shape.end());
+  EncodeHeader(dtype, shape, header_);
   const size_t size = static_cast<size_t>(ByteCount(dtype, shape).value_or(0));
   if (data_ == nullptr) {
     std::string* data = header_->mutable_data();

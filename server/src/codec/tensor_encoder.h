@@ -41,6 +41,9 @@ void EncodeMask(absl::Span<const T> elements, const Shape& shape, DataType mask_
 
 v1::DataType ToWire(DataType dtype);
 
+// Sets what a tensor says of its elements.
+void EncodeHeader(DataType dtype, absl::Span<const int64_t> shape, v1::Tensor* tensor);
+
 }  // namespace spikeserve::codec
 
 #endif  // SPIKESERVE_SERVER_CODEC_TENSOR_ENCODER_H_

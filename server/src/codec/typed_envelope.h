@@ -49,8 +49,7 @@ class Outgoing {
   // The same for one whose elements stay where they are until `owner` goes.
   void AddReference(int number, const TensorView& view, std::shared_ptr<const void> owner) {
     TensorField& field = envelope_.Add(number);
-    field.header.set_dtype(ToWire(view.dtype()));
-    field.header.mutable_shape()->Assign(view.shape().begin(), view.shape().end());
+    EncodeHeader(view.dtype(), view.shape(), &field.header);
     field.data = {static_cast<const uint8_t*>(view.data()), static_cast<size_t>(view.byte_size()), std::move(owner)};
   }
 
