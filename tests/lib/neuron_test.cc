@@ -31,7 +31,7 @@ Network NetworkOf(Kind kind) {
 // Runs a network of one neuron and returns the layer's record.
 LayerRecord RunNeuron(Network& network, absl::Span<const float> dv, const Shape& shape) {
   const RecordRequest all{.layer = "neuron", .spikes = true, .v_before_reset = true, .v_after_reset = true};
-  auto result = network.Forward(dv, shape, {&all, 1});
+  auto result = network.Forward(dv, shape, {.records = {&all, 1}});
   EXPECT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(result->output_is_spikes);
   EXPECT_EQ(result->shape, shape);

@@ -33,7 +33,7 @@ absl::StatusOr<Outgoing<v1::ForwardResponse>> Forward(Incoming<v1::ForwardReques
   }
   SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + more));
   SPIKESERVE_ASSIGN_OR_RETURN(const ForwardResult result,
-                              held.network.Forward(input.values(), shape, records, context.executor));
+                              held.network.Forward(input.values(), shape, {.records = records}, context.executor));
 
   Outgoing<v1::ForwardResponse> response(context.buffers);
   const Shape output_shape =
