@@ -200,21 +200,25 @@ absl::StatusOr<int64_t> Network::ForwardByteSize(const Shape& shape, absl::Span<
   const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, records);
   if (!plan.ok()) return plan.status();
   const auto& [steps, block, sample, step_shapes, recorded] = *plan;
-  // The two buffers of Forward are counted as one of each layer, which is never less.
   int64_t bytes = StepBytes(DataType::kFloat32, steps, step_shapes.back());
   for (size_t r = 0; r < records.size(); ++r) {
     const Shape& step = step_shapes[recorded[r]];
     bytes = AddBytes(bytes, sizeof(LayerRecord) + records[r].layer.size());
     if (records[r].spikes) bytes = AddBytes(bytes, StepBytes(DataType::kBool, steps, step));
-    if (records[r].v_before_reset) bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, steps, step));
-    if (records[r].v_after_reset) bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, steps, step));
+    // Each, and its block.
+    const int64_t voltages = StepBytes(DataType::kFloat32, AddBytes(steps, block), step);
+    if (records[r].v_before_reset) bytes = AddBytes(bytes, voltages);
+    if (records[r].v_after_reset) bytes = AddBytes(bytes, voltages);
   }
   if (steps == 0) return bytes;
+  int64_t buffers[2] = {0, 0};
   for (size_t i = 0; i < layers_.size(); ++i) {
     bytes = AddBytes(bytes, layers_[i]->PrepareByteSize(plan->input_shape(i), steps, block, training_));
-    bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, block, step_shapes[i]));
+    if (i + 1 < layers_.size()) {
+      buffers[i % 2] = std::max(buffers[i % 2], StepBytes(DataType::kFloat32, block, step_shapes[i]));
+    }
   }
-  return bytes;
+  return AddBytes(AddBytes(bytes, buffers[0]), buffers[1]);
 }
 
 }  // namespace spikeserve

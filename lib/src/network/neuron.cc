@@ -271,10 +271,9 @@ void SpikingLayer::Prepare(const Shape& input, int64_t steps, int64_t block, boo
 }
 
 int64_t SpikingLayer::PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool) const {
-  // The voltages, and those of a block before and after the reset.
-  int64_t bytes = AddBytes(v_.empty() ? StepBytes(DataType::kFloat32, 1, input) : 0,
-                           StepBytes(DataType::kFloat32, 2 * block, input));
+  int64_t bytes = v_.empty() ? StepBytes(DataType::kFloat32, 1, input) : 0;
   if (monitored()) {
+    bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, block, input));
     bytes = AddBytes(bytes, StepBytes(DataType::kBool, steps, input));
     bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, steps, input));
     bytes = AddBytes(bytes, sizeof(MonitorPiece));
