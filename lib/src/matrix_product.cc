@@ -5,8 +5,7 @@
 namespace spikeserve {
 
 void ParallelMatrixProduct(const LeftOperand& a, const RightOperand& b, int64_t rows, int64_t columns, int64_t depth,
-                           ProductStart start, const float* row_start, float* c, int64_t c_stride,
-                           Executor& executor) {
+                           ProductStart start, const float* row_start, float* c, int64_t c_stride, Executor& executor) {
   constexpr int64_t kTileRows = 32;
   constexpr int64_t kTileColumns = 256;
   // The multiplications that are worth a thread.

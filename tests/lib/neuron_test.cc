@@ -12,6 +12,7 @@
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/network.h"
 #include "support/golden.h"
+#include "support/golden_neuron.h"
 
 namespace spikeserve {
 namespace {
@@ -50,41 +51,10 @@ std::string FieldRefused(Kind kind) {
 
 // --- The reference's results.
 
-template <typename Node>
-Network GoldenNetwork(const nlohmann::json& params, Node node) {
-  node.v_threshold = params.at("v_threshold").get<float>();
-  node.v_reset =
-      params.at("v_reset").is_null() ? std::nullopt : std::optional<float>(params.at("v_reset").get<float>());
-  return NetworkOf(std::move(node));
-}
-
-Network GoldenNetwork(const nlohmann::json& params) {
-  const std::string type = params.at("type");
-  if (type == "if") return GoldenNetwork(params, IfNode());
-  if (type == "lif") {
-    LifNode node;
-    node.tau = params.at("tau");
-    return GoldenNetwork(params, node);
-  }
-  if (type == "plif") {
-    PlifNode node;
-    node.init_tau = params.at("init_tau");
-    return GoldenNetwork(params, node);
-  }
-  EXPECT_EQ(type, "rif");
-  RifNode node;
-  node.init_w = params.at("init_w");
-  if (params.contains("amplitude")) {
-    const double amplitude = params.at("amplitude");
-    node.bounds = {-amplitude, amplitude};
-  }
-  return GoldenNetwork(params, node);
-}
-
 TEST(Neuron, SpikesAndVoltagesAreTheReferences) {
   for (const testing::GoldenCase& golden : testing::GoldenCases("neuron")) {
     SCOPED_TRACE(golden.name);
-    Network network = GoldenNetwork(golden.params);
+    Network network = MakeNetwork({testing::GoldenNeuron(golden.params)});
     const Tensor& dv = golden.inputs.at("dv");
     const LayerRecord record = RunNeuron(network, dv.values<float>(), dv.shape());
     const auto spikes = golden.outputs.at("spikes").values<float>();

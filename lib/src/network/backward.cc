@@ -102,7 +102,8 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardArgs& args, Execu
   const auto check = [&](const std::string& field, absl::Span<const float> values, const Shape& step) {
     return values.empty() ? absl::OkStatus() : CheckValues(field, values, WithSteps(steps, step));
   };
-  if (absl::Status status = check("grad_output", args.grad_output, plan->step_shapes.back()); !status.ok()) return status;
+  if (absl::Status status = check("grad_output", args.grad_output, plan->step_shapes.back()); !status.ok())
+    return status;
   if (args.grad_output.empty() && args.layers.empty()) {
     return InvalidField("grad_output", "absent, as are gradients of layers", "at least one gradient");
   }
@@ -157,7 +158,8 @@ absl::StatusOr<int64_t> Network::TraceByteSize(const Shape& shape) const {
     add_values(i, plan->input_shape(i));
     for (int64_t t = 0; t < plan->steps; t += plan->block) {
       const int64_t kept = layers_[i]->KeptSize(plan->input_shape(i), std::min(plan->block, plan->steps - t));
-      bytes = AddBytes(bytes, kept * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(sizeof(std::vector<float>)));
+      bytes = AddBytes(bytes,
+                       kept * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(sizeof(std::vector<float>)));
     }
   }
   add_values(layers_.size(), plan->step_shapes.back());

@@ -22,8 +22,8 @@ struct OuterGradients {
   std::vector<const LayerGradient*> layers;
 };
 
-// Takes the blocks out of `trace`, from the last one on, and adds to `gradients`. `grad_input`, of the trace's input, may
-// be empty: then it is not computed. An error of `wanted` ends it.
+// Takes the blocks out of `trace`, from the last one on, and adds to `gradients`. `grad_input`, of the trace's input,
+// may be empty: then it is not computed. An error of `wanted` ends it.
 absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, Trace& trace, const OuterGradients& outer,
                          ParameterNumbers& gradients, absl::Span<float> grad_input, Executor& executor,
                          absl::FunctionRef<absl::Status()> wanted);

@@ -52,8 +52,11 @@ absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, const Shape& settl
   if (shape.size() < 2) {
     return InvalidField("input", absl::StrCat("shape ", ShapeString(shape)), "[T, batch, features ...]");
   }
-  ForwardPlan plan{
-      .steps = shape[0], .block = 1, .sample = Shape(shape.begin() + 1, shape.end()), .step_shapes = {}, .recorded = {}};
+  ForwardPlan plan{.steps = shape[0],
+                   .block = 1,
+                   .sample = Shape(shape.begin() + 1, shape.end()),
+                   .step_shapes = {},
+                   .recorded = {}};
   if (plan.steps > kMaxSteps) {
     return InvalidField("input", absl::StrCat(plan.steps, " steps"), absl::StrCat("at most ", kMaxSteps));
   }

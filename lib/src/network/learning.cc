@@ -69,10 +69,11 @@ std::vector<ParameterTensor> Export(const Layers& layers, const ParameterNumbers
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::vector<Parameter> parameters = layers[i]->Parameters();
     for (size_t p = 0; p < parameters.size(); ++p) {
-      tensors.push_back({.layer = layers[i]->name(),
-                         .parameter = parameters[p].name,
-                         .shape = parameters[p].shape,
-                         .values = ToOutside(parameters[p], numbers.empty() ? absl::Span<const float>() : numbers[i][p])});
+      tensors.push_back(
+          {.layer = layers[i]->name(),
+           .parameter = parameters[p].name,
+           .shape = parameters[p].shape,
+           .values = ToOutside(parameters[p], numbers.empty() ? absl::Span<const float>() : numbers[i][p])});
     }
   }
   return tensors;

@@ -61,7 +61,8 @@ std::vector<Parameter> FullyConnectedLayer::Parameters() {
                                         .shape = {out(), in()},
                                         .transposed = true}};
   if (bias_.size() != 0) {
-    parameters.push_back({.name = "bias", .values = {bias_.data(), static_cast<size_t>(bias_.size())}, .shape = {out()}});
+    parameters.push_back(
+        {.name = "bias", .values = {bias_.data(), static_cast<size_t>(bias_.size())}, .shape = {out()}});
   }
   return parameters;
 }

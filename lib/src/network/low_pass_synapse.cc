@@ -65,7 +65,8 @@ void SynapseLayer::Forward(const ForwardBlock& block, Executor& executor) {
 void SynapseLayer::Backward(const BackwardBlock& block, bool is_last, Executor& executor) {
   const int64_t size = static_cast<int64_t>(block.grad_output.size()) / block.steps;
   if (is_last) adjoint_.assign(size, 0.0f);
-  const float rate = spec_.learnable ? *spec_.p : static_cast<float>(1 / static_cast<double>(static_cast<float>(spec_.tau)));
+  const float rate =
+      spec_.learnable ? *spec_.p : static_cast<float>(1 / static_cast<double>(static_cast<float>(spec_.tau)));
   const int64_t chunks = (size + kChunk - 1) / kChunk;
   std::vector<double> sums(chunks);
   executor.ParallelFor(chunks, kElementGrain / (kChunk * block.steps) + 1, [&](int64_t first, int64_t last) {

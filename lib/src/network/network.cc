@@ -28,7 +28,7 @@ LayerRecord MakeRecord(const RecordRequest& request, Shape shape) {
 }
 
 void AppendSteps(const RecordRequest& request, const SpikingLayer& layer, absl::Span<const float> spikes,
-                LayerRecord& record) {
+                 LayerRecord& record) {
   const auto append = [](auto& to, absl::Span<const float> steps) { to.insert(to.end(), steps.begin(), steps.end()); };
   if (request.spikes) append(record.spikes, spikes);
   if (request.v_before_reset) append(record.v_before_reset, layer.v_before_reset());

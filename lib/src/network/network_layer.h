@@ -25,8 +25,8 @@ namespace spikeserve {
 
 class SpikingLayer;
 
-// What the layers before one fix of a step's shape behind the batch: nullopt where nothing; kAnyLength for a length that
-// is not known.
+// What the layers before one fix of a step's shape behind the batch: nullopt where nothing; kAnyLength for a length
+// that is not known.
 using KnownShape = std::optional<Shape>;
 inline constexpr int64_t kAnyLength = -1;
 
@@ -97,8 +97,8 @@ class NetworkLayer {
   // The shape of a step's output for an input of shape `input`, [batch, features ...]. Errors blame Forward's input.
   virtual absl::StatusOr<Shape> OutputShape(const Shape& input) const { return input; }
 
-  // Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with inputs of shape `input`, of which
-  // at most `block` at a time, need.
+  // Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with inputs of shape `input`, of
+  // which at most `block` at a time, need.
   virtual void Prepare(const Shape& input, int64_t steps, int64_t block, bool training);
   // What Prepare would add to ByteSize; 2^63 - 1 where that is more.
   virtual int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const;
@@ -136,8 +136,8 @@ class NetworkLayer {
 
   // The state by the names of its parts; empty after a reset.
   virtual LayerState State() const { return {}; }
-  // Sets the state for steps of shape `input`. INVALID_ARGUMENT, with nothing changed, for parts of other sizes; `field`
-  // is what a request calls the state.
+  // Sets the state for steps of shape `input`. INVALID_ARGUMENT, with nothing changed, for parts of other sizes;
+  // `field` is what a request calls the state.
   virtual absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state);
 
   // The memory that parameters, state and monitor take.

@@ -283,8 +283,9 @@ int64_t SpikingLayer::PrepareByteSize(const Shape& input, int64_t steps, int64_t
 
 void SpikingLayer::UseBlock(const ForwardBlock& block) {
   const size_t size = block.output.size();
-  v_before_reset_ = !block.kept.empty() ? block.kept.first(size)
-                                        : absl::MakeSpan(block_v_before_reset_).first(keeps_v_before_reset() ? size : 0);
+  v_before_reset_ = !block.kept.empty()
+                        ? block.kept.first(size)
+                        : absl::MakeSpan(block_v_before_reset_).first(keeps_v_before_reset() ? size : 0);
   v_after_reset_ = absl::MakeSpan(block_v_after_reset_).first(records_v_after_reset_ ? size : 0);
 }
 

@@ -42,7 +42,9 @@ inline void Settle(RifNode& node) {
 }
 
 inline absl::Status CheckOwn(const std::string&, const IfNode&) { return absl::OkStatus(); }
-inline absl::Status CheckOwn(const std::string& field, const LifNode& node) { return CheckTau(field + ".tau", node.tau); }
+inline absl::Status CheckOwn(const std::string& field, const LifNode& node) {
+  return CheckTau(field + ".tau", node.tau);
+}
 inline absl::Status CheckOwn(const std::string& field, const PlifNode& node) {
   if (absl::Status status = CheckTau(field + ".init_tau", node.init_tau); !status.ok()) return status;
   return CheckFinite(field + ".p", *node.p);

@@ -131,19 +131,19 @@ absl::Status Update(const Layers& layers, const ParameterNumbers& gradients, con
         return absl::OkStatus();
       });
   if (!status.ok()) return status;
-  return ForEachParameter(
-      layers, gradients, memory,
-      [&](absl::Span<float> w, const float* g, float* first, float* second, const std::string&) {
-        executor.ParallelFor(static_cast<int64_t>(w.size()), kElementGrain, [&](int64_t begin, int64_t end) {
-          for (int64_t k = begin; k < end; ++k) {
-            const Element e = step({w[k], first[k], at(second, k)}, g[k]);
-            w[k] = e.w;
-            first[k] = e.first;
-            if constexpr (Step::kHasSecond) second[k] = e.second;
-          }
-        });
-        return absl::OkStatus();
-      });
+  return ForEachParameter(layers, gradients, memory,
+                          [&](absl::Span<float> w, const float* g, float* first, float* second, const std::string&) {
+                            executor.ParallelFor(static_cast<int64_t>(w.size()), kElementGrain,
+                                                 [&](int64_t begin, int64_t end) {
+                                                   for (int64_t k = begin; k < end; ++k) {
+                                                     const Element e = step({w[k], first[k], at(second, k)}, g[k]);
+                                                     w[k] = e.w;
+                                                     first[k] = e.first;
+                                                     if constexpr (Step::kHasSecond) second[k] = e.second;
+                                                   }
+                                                 });
+                            return absl::OkStatus();
+                          });
 }
 
 }  // namespace

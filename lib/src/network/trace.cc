@@ -32,7 +32,8 @@ void TracedValues::Read(absl::Span<float> values, Executor& executor) const {
                          for (int64_t step = begin; step < end; ++step) {
                            const uint8_t* row = bits.row(step);
                            float* to = values.data() + step * bits.cols();
-                           for (int64_t i = 0; i < bits.cols(); ++i) to[i] = static_cast<float>(row[i / 8] >> i % 8 & 1);
+                           for (int64_t i = 0; i < bits.cols(); ++i)
+                             to[i] = static_cast<float>(row[i / 8] >> i % 8 & 1);
                          }
                        });
 }

@@ -157,8 +157,7 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
 
   Trace trace;
   std::vector<double> spike_counts(layers_.size());
-  const ForwardResult result =
-      RunForward(input, plan->forward, plan->records, &trace, &spike_counts, executor);
+  const ForwardResult result = RunForward(input, plan->forward, plan->records, &trace, &spike_counts, executor);
   if (absl::Status status = wanted(); !status.ok()) return status;
 
   TrainStepResult step{.loss = 0, .losses = {}, .correct = 0, .accuracy = 0, .spike_rates = {}};
@@ -168,8 +167,8 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
   OuterGradients outer{{}, std::vector<const LayerGradient*>(layers_.size())};
   for (size_t k = 0; k < options.losses.size(); ++k) {
     const size_t layer = plan->loss_layers[k];
-    absl::StatusOr<LossValue> value = Evaluate(options.losses[k], result.records[k],
-                                               layers_[layer]->spiking()->v_threshold(), classes, executor);
+    absl::StatusOr<LossValue> value =
+        Evaluate(options.losses[k], result.records[k], layers_[layer]->spiking()->v_threshold(), classes, executor);
     if (!value.ok()) {
       absl::Status status = std::move(value).status();
       SetField(status, absl::StrCat("losses[", k, "]"));

@@ -65,10 +65,12 @@ struct Evaluation {
     const absl::StatusOr<double> value =
         SpikeSimilarLoss<float>(spikes, labels, loss.kernel, loss.loss_type, MutableMatrixView<float>(grad), executor);
     if (!value.ok()) return value.status();
-    LossValue result{.loss = *value, .grad_spikes = std::vector<float>(record.spikes.size()), .grad_v_before_reset = {}};
+    LossValue result{
+        .loss = *value, .grad_spikes = std::vector<float>(record.spikes.size()), .grad_v_before_reset = {}};
     const float weight = static_cast<float>(term.weight);
     ForEachStepOfSample([&](int64_t t, int64_t b, int64_t at) {
-      for (int64_t n = 0; n < extent.neurons; ++n) result.grad_spikes[at + n] = grad(b, t * extent.neurons + n) * weight;
+      for (int64_t n = 0; n < extent.neurons; ++n)
+        result.grad_spikes[at + n] = grad(b, t * extent.neurons + n) * weight;
     });
     return result;
   }
@@ -102,8 +104,9 @@ struct Evaluation {
       for (int64_t c = 0; c < classes.num_classes; ++c) {
         const double p = std::exp(z(b, c) - largest) / total;
         const double wanted = c == classes.labels[b] ? 1 : 0;
-        grad.row(b).segment(c * votes, votes).setConstant(
-            static_cast<float>(term.weight * (p - wanted) / static_cast<double>(extent.batch)));
+        grad.row(b)
+            .segment(c * votes, votes)
+            .setConstant(static_cast<float>(term.weight * (p - wanted) / static_cast<double>(extent.batch)));
       }
     }
     return LossValue{.loss = sum / static_cast<double>(extent.batch),
@@ -121,11 +124,12 @@ struct Evaluation {
     }
     const auto* thresholds = std::get_if<ThresholdTensor>(&v_threshold);
     const float scalar = thresholds != nullptr ? 0 : std::get<float>(v_threshold);
-    const auto threshold = thresholds != nullptr ? absl::MakeConstSpan(thresholds->values) : absl::MakeConstSpan(&scalar, 1);
-    LossValue result{.loss = 0, .grad_spikes = {}, .grad_v_before_reset = std::vector<float>(record.v_before_reset.size())};
+    const auto threshold =
+        thresholds != nullptr ? absl::MakeConstSpan(thresholds->values) : absl::MakeConstSpan(&scalar, 1);
+    LossValue result{
+        .loss = 0, .grad_spikes = {}, .grad_v_before_reset = std::vector<float>(record.v_before_reset.size())};
     Eigen::Map<RowMatrix<float>> grad(result.grad_v_before_reset.data(), extent.steps, columns);
-    const auto value =
-        StcaLoss<float>(v, threshold, loss.t_in, n_d, MutableMatrixView<float>(grad), executor);
+    const auto value = StcaLoss<float>(v, threshold, loss.t_in, n_d, MutableMatrixView<float>(grad), executor);
     if (!value.ok()) return value.status();
     result.loss = value->loss / static_cast<double>(extent.batch);
     grad *= static_cast<float>(term.weight / static_cast<double>(extent.batch));
@@ -182,7 +186,8 @@ absl::StatusOr<LossValue> Evaluate(const LossTerm& term, const LayerRecord& reco
 
 RowMatrix<float> CountsOfClasses(const LayerRecord& record, int64_t num_classes) {
   const RowMatrix<float> counts = Counts(record);
-  const Eigen::Map<const RowMatrix<float>> votes(counts.data(), counts.rows() * num_classes, counts.cols() / num_classes);
+  const Eigen::Map<const RowMatrix<float>> votes(counts.data(), counts.rows() * num_classes,
+                                                 counts.cols() / num_classes);
   const Eigen::VectorXf sums = votes.rowwise().sum();
   return Eigen::Map<const RowMatrix<float>>(sums.data(), counts.rows(), num_classes);
 }

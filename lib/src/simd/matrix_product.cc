@@ -32,16 +32,31 @@ struct Run {
   bool add_to_result;      // Begin with 0, and add to what c has.
 };
 
-// Loads and stores `lanes` elements, at most a vector.
+// Loads and stores `lanes` elements, at most a vector, and touches none beside them: instruction sets without masks in
+// memory go through a buffer.
+constexpr bool kMasksMemory = HWY_TARGET <= HWY_AVX2;
+
 HWY_INLINE FloatV LoadSome(const float* from, int64_t lanes) {
   const Float d;
-  return lanes >= kVectorLanes ? hn::LoadU(d, from)
-                               : hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(lanes)), d, from);
+  if (lanes >= kVectorLanes) return hn::LoadU(d, from);
+  if constexpr (kMasksMemory) {
+    return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(lanes)), d, from);
+  } else {
+    HWY_ALIGN float buffer[kVectorLanes] = {};
+    std::copy_n(from, lanes, buffer);
+    return hn::Load(d, buffer);
+  }
 }
 HWY_INLINE void StoreSome(FloatV v, float* to, int64_t lanes) {
   const Float d;
   if (lanes >= kVectorLanes) return hn::StoreU(v, d, to);
-  hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(lanes)), d, to);
+  if constexpr (kMasksMemory) {
+    hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(lanes)), d, to);
+  } else {
+    HWY_ALIGN float buffer[kVectorLanes];
+    hn::Store(v, d, buffer);
+    std::copy_n(buffer, lanes, to);
+  }
 }
 
 HWY_INLINE FloatV Begin(const Run& run, const float* c, int64_t column, int64_t lanes) {
@@ -190,9 +205,8 @@ void AnyMatrixProduct(const LeftOperand& a, const RightOperand& b, int64_t rows,
   const bool onto_result = start == ProductStart::kOntoResult;
   for (int64_t k = 0; k == 0 || k < depth; k += kProductRun) {
     const Run run{row_start, /*from_result=*/!onto_result && k > 0, /*add_to_result=*/onto_result};
-    MultiplyRun({a.data + k * a.depth_stride, a.row_stride, a.depth_stride},
-                {b.data + k * b.row_stride, b.row_stride}, rows, columns, std::min(kProductRun, depth - k), run, c,
-                c_stride);
+    MultiplyRun({a.data + k * a.depth_stride, a.row_stride, a.depth_stride}, {b.data + k * b.row_stride, b.row_stride},
+                rows, columns, std::min(kProductRun, depth - k), run, c, c_stride);
   }
 }
 

@@ -51,7 +51,8 @@ struct LayerRecord {
 
 struct ForwardOptions {
   absl::Span<const RecordRequest> records = {};
-  // Keep what Backward needs of these steps, after those that are kept already. A Forward that does not drops the trace.
+  // Keep what Backward needs of these steps, after those that are kept already. A Forward that does not drops the
+  // trace.
   bool keep_trace = false;
 };
 
@@ -176,8 +177,8 @@ class Network {
   // The memory that parameters, state, monitors, trace, gradients and optimiser take, in bytes.
   int64_t ByteSize() const;
 
-  // The most that one Forward on an input of `shape` adds to ByteSize but for the trace, plus what its result takes; for
-  // deciding whether to allow it. INVALID_ARGUMENT as for Forward.
+  // The most that one Forward on an input of `shape` adds to ByteSize but for the trace, plus what its result takes;
+  // for deciding whether to allow it. INVALID_ARGUMENT as for Forward.
   absl::StatusOr<int64_t> ForwardByteSize(const Shape& shape, absl::Span<const RecordRequest> records) const;
   // The most that it adds to the trace if it keeps one, and what the trace takes now.
   absl::StatusOr<int64_t> TraceByteSize(const Shape& shape) const;

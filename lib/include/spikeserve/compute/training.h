@@ -16,8 +16,8 @@
 
 namespace spikeserve {
 
-// In all losses, B is the batch and T the steps. Where a loss tells classes apart, the layer has num_classes * n neurons
-// for some n >= 1, those of class c beside each other from c * n on, as RedundantOneHot has them.
+// In all losses, B is the batch and T the steps. Where a loss tells classes apart, the layer has num_classes * n
+// neurons for some n >= 1, those of class c beside each other from c * n on, as RedundantOneHot has them.
 
 // Samples of a class are wanted to spike alike, others not: SpikeSimilarLoss of the samples' spikes, each the row of a
 // sample in all steps, and their labels. Of any spiking layer.
@@ -93,10 +93,10 @@ inline absl::Status AlwaysWanted() { return absl::OkStatus(); }
 // and the thresholds are afterwards what they were; the trace is gone.
 // `wanted` is asked now and then; an error of its ends the call and is returned.
 //
-// Errors, after which the network is as it was: INVALID_ARGUMENT for the errors of Forward, T or B = 0, labels of another
-// number than B or outside of [0, num_classes), a layer that is unknown or does not spike or does not have num_classes * n
-// neurons, a loss's parameter out of its range, and those of CheckOptimizer; FAILED_PRECONDITION for a loss, a gradient
-// or a parameter after the step that is not finite.
+// Errors, after which the network is as it was: INVALID_ARGUMENT for the errors of Forward, T or B = 0, labels of
+// another number than B or outside of [0, num_classes), a layer that is unknown or does not spike or does not have
+// num_classes * n neurons, a loss's parameter out of its range, and those of CheckOptimizer; FAILED_PRECONDITION for a
+// loss, a gradient or a parameter after the step that is not finite.
 
 }  // namespace spikeserve
 
