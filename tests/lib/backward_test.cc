@@ -549,7 +549,7 @@ TEST(Backward, BadGradientsAreRefusedAndChangeNothing) {
   Network network = MakeNetwork(TwoLayers().Specs());
   const std::vector<float> input = RandomNumbers(2 * 3 * 6, 1), grad = RandomNumbers(2 * 3 * 5, 2);
   Trace(network, input, {2, 3, 6});
-  const auto refused = [&](const BackwardArgs& args) {
+  const auto refused = [&](const BackwardOptions& args) {
     const auto result = network.Backward(args);
     EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument) << result.status();
     EXPECT_EQ(network.trace_steps(), 2);

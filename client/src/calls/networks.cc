@@ -3,7 +3,10 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "calls/network_target.h"
+#include "checkpoint.h"
 #include "codec/network_codec.h"
+#include "codec/network_state_codec.h"
 #include "codec/option_codec.h"
 #include "rpc_traits.h"
 #include "spikeserve/v1/networks.pb.h"
@@ -34,15 +37,6 @@ absl::StatusOr<std::vector<RecordTensors>> DecodeRecords(
   return out;
 }
 
-// What the requests on one network share.
-template <typename Args, typename Request>
-void EncodeTarget(const Args& args, Request& request) {
-  request.set_network(args.network);
-  if constexpr (requires { args.step; }) {
-    if (args.step) request.set_step(*args.step);
-  }
-}
-
 }  // namespace
 
 template <>
@@ -51,7 +45,7 @@ struct RpcTraits<CreateNetworkArgs> {
   using Response = v1::CreateNetworkResponse;
 
   static void Encode(const CreateNetworkArgs& args, RequestBuilder<Request>& request) {
-    for (const LayerSpec& layer : args.layers) codec::EncodeLayer(layer, request->add_layers());
+    EncodeCheckpoint(args, *request);
   }
 
   static absl::StatusOr<CreateNetworkArgs::Result> Decode(ResponseReader<Response>& response) {
@@ -67,6 +61,9 @@ struct RpcTraits<GetNetworkArgs> {
   static void Encode(const GetNetworkArgs& args, RequestBuilder<Request>& request) {
     EncodeTarget(args, *request);
     request->set_include_monitors(args.include_monitors);
+    request->set_include_state(args.include_state);
+    request->set_include_optimizer_state(args.include_optimizer_state);
+    request->set_include_gradients(args.include_gradients);
   }
 
   static absl::StatusOr<GetNetworkArgs::Result> Decode(ResponseReader<Response>& response) {
@@ -79,6 +76,11 @@ struct RpcTraits<GetNetworkArgs> {
     result.training = response->training();
     result.next_step = response->next_step();
     SPIKESERVE_ASSIGN_OR_RETURN(result.monitors, DecodeRecords(response->monitors()));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.state, codec::DecodeState(response->state(), "state", INT64_MAX));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.optimizer_state,
+                                codec::DecodeOptimizerState(response->optimizer_state(), "optimizer_state", INT64_MAX));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.gradients,
+                                codec::DecodeParameters(response->gradients(), "gradients", INT64_MAX));
     return result;
   }
 };
@@ -133,6 +135,7 @@ struct RpcTraits<ForwardArgs> {
     EncodeTarget(args, *request);
     request.Put(Request::kInputFieldNumber, args.input);
     request->set_single_step(args.single_step);
+    request->set_keep_trace(args.keep_trace);
     request->set_mask_dtype(codec::ToWire(args.mask_dtype));
     for (const RecordRequest& record : args.records) {
       v1::RecordRequest* out = request->add_records();

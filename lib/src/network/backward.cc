@@ -90,7 +90,31 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, Trace& t
   return absl::OkStatus();
 }
 
-absl::StatusOr<BackwardResult> Network::Backward(const BackwardArgs& args, Executor& executor) {
+int64_t TraceBytesOf(const Layers& layers, const ForwardPlan& plan) {
+  const std::vector<bool> traced = TracedValuesOf(layers);
+  const int64_t blocks = (plan.steps + plan.block - 1) / plan.block;
+  int64_t bytes = 0;
+  const auto add_values = [&](size_t index, const Shape& step) {
+    bytes = AddBytes(bytes, blocks * static_cast<int64_t>(sizeof(std::optional<TracedValues>)));
+    if (!traced[index]) return;
+    const bool spikes = index > 0 && layers[index - 1]->spiking() != nullptr;
+    // Bits of a step take whole groups of 64 bytes.
+    bytes = AddBytes(bytes, spikes ? AddBytes(StepBytes(DataType::kBit, plan.steps, step), 64 * plan.steps)
+                                   : StepBytes(DataType::kFloat32, plan.steps, step));
+  };
+  for (size_t i = 0; i < layers.size(); ++i) {
+    add_values(i, plan.input_shape(i));
+    for (int64_t t = 0; t < plan.steps; t += plan.block) {
+      const int64_t kept = layers[i]->KeptSize(plan.input_shape(i), std::min(plan.block, plan.steps - t));
+      bytes = AddBytes(bytes,
+                       kept * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(sizeof(std::vector<float>)));
+    }
+  }
+  add_values(layers.size(), plan.step_shapes.back());
+  return AddBytes(bytes, blocks * static_cast<int64_t>(sizeof(TraceBlock)));
+}
+
+absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Executor& executor) {
   const int64_t steps = trace_steps();
   if (steps == 0) {
     return FieldError(absl::StatusCode::kFailedPrecondition, "network", "no trace",
@@ -136,6 +160,11 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardArgs& args, Execu
   return result;
 }
 
+int64_t Network::BackwardResultByteSize(const BackwardOptions& options) const {
+  return options.compute_grad_input && trace_steps() > 0 ? StepBytes(DataType::kFloat32, trace_steps(), sample_shape_)
+                                                         : 0;
+}
+
 int64_t Network::trace_steps() const { return learning_->trace.steps(); }
 
 int64_t Network::trace_bytes() const { return learning_->trace.ByteSize(); }
@@ -143,27 +172,7 @@ int64_t Network::trace_bytes() const { return learning_->trace.ByteSize(); }
 absl::StatusOr<int64_t> Network::TraceByteSize(const Shape& shape) const {
   const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, {});
   if (!plan.ok()) return plan.status();
-  const std::vector<bool> traced = TracedValuesOf(layers_);
-  const int64_t blocks = (plan->steps + plan->block - 1) / plan->block;
-  int64_t bytes = 0;
-  const auto add_values = [&](size_t index, const Shape& step) {
-    bytes = AddBytes(bytes, blocks * static_cast<int64_t>(sizeof(std::optional<TracedValues>)));
-    if (!traced[index]) return;
-    const bool spikes = index > 0 && layers_[index - 1]->spiking() != nullptr;
-    // Bits of a step take whole groups of 64 bytes.
-    bytes = AddBytes(bytes, spikes ? AddBytes(StepBytes(DataType::kBit, plan->steps, step), 64 * plan->steps)
-                                   : StepBytes(DataType::kFloat32, plan->steps, step));
-  };
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    add_values(i, plan->input_shape(i));
-    for (int64_t t = 0; t < plan->steps; t += plan->block) {
-      const int64_t kept = layers_[i]->KeptSize(plan->input_shape(i), std::min(plan->block, plan->steps - t));
-      bytes = AddBytes(bytes,
-                       kept * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(sizeof(std::vector<float>)));
-    }
-  }
-  add_values(layers_.size(), plan->step_shapes.back());
-  return AddBytes(bytes, blocks * static_cast<int64_t>(sizeof(TraceBlock)));
+  return TraceBytesOf(layers_, *plan);
 }
 
 int64_t Network::ParameterByteSize() const { return spikeserve::ByteSize(ZerosFor(layers_)); }
@@ -171,6 +180,13 @@ int64_t Network::ParameterByteSize() const { return spikeserve::ByteSize(ZerosFo
 std::vector<ParameterTensor> Network::Gradients() const { return Export(layers_, learning_->gradients); }
 
 void Network::ZeroGradients() { learning_->gradients.clear(); }
+
+absl::Status Network::SetGradients(absl::Span<const ParameterTensor> gradients) {
+  absl::StatusOr<ParameterNumbers> numbers = Import("gradients", layers_, gradients);
+  if (!numbers.ok()) return std::move(numbers).status();
+  learning_->gradients = *std::move(numbers);
+  return absl::OkStatus();
+}
 
 absl::Status Network::ApplyGradients(const Optimizer& optimizer, Executor& executor) {
   const bool none = learning_->gradients.empty();

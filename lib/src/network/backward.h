@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_SRC_NETWORK_BACKWARD_H_
 #define SPIKESERVE_SRC_NETWORK_BACKWARD_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -27,6 +28,9 @@ struct OuterGradients {
 absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, Trace& trace, const OuterGradients& outer,
                          ParameterNumbers& gradients, absl::Span<float> grad_input, Executor& executor,
                          absl::FunctionRef<absl::Status()> wanted);
+
+// The most that a Forward by `plan` adds to a trace.
+int64_t TraceBytesOf(const Layers& layers, const ForwardPlan& plan);
 
 }  // namespace spikeserve
 

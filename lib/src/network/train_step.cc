@@ -35,17 +35,7 @@ absl::StatusOr<size_t> FindOutput(const Layers& layers, const LayerIndex& index,
   return InvalidField("output_layer", "none: no layer spikes", "a network with a spiking layer");
 }
 
-absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape, const Classes& classes,
-                                        const TrainStepOptions& options) {
-  if (absl::Status status = CheckOptimizer(options.optimizer); !status.ok()) return status;
-  absl::StatusOr<ForwardPlan> forward = PlanForward(layers, /*settled=*/{}, shape, {});
-  if (!forward.ok()) return forward.status();
-  TrainPlan plan{*std::move(forward), 0, {}, {}};
-  if (plan.forward.empty()) {
-    return InvalidField("input", absl::StrCat("shape ", ShapeString(shape)), "at least one step, sample and feature");
-  }
-  if (classes.num_classes < 1) return InvalidField("num_classes", absl::StrCat(classes.num_classes), ">= 1");
-  const int64_t batch = shape[1];
+absl::Status CheckLabels(const Classes& classes, int64_t batch) {
   if (static_cast<int64_t>(classes.labels.size()) != batch) {
     return InvalidField("labels", absl::StrCat(classes.labels.size(), " elements"),
                         absl::StrCat(batch, ", the batch of input"));
@@ -55,12 +45,25 @@ absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape
     return InvalidField("labels", absl::StrCat(classes.labels[b], " at element ", b),
                         absl::StrCat("numbers in [0, ", classes.num_classes, "), num_classes"));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape, const TrainStepOptions& options) {
+  const int64_t num_classes = options.num_classes;
+  if (absl::Status status = CheckOptimizer(options.optimizer); !status.ok()) return status;
+  absl::StatusOr<ForwardPlan> forward = PlanForward(layers, /*settled=*/{}, shape, {});
+  if (!forward.ok()) return forward.status();
+  TrainPlan plan{*std::move(forward), 0, {}, {}};
+  if (plan.forward.empty()) {
+    return InvalidField("input", absl::StrCat("shape ", ShapeString(shape)), "at least one step, sample and feature");
+  }
+  if (num_classes < 1) return InvalidField("num_classes", absl::StrCat(num_classes), ">= 1");
 
   const LayerIndex index = IndexOf(layers);
   const absl::StatusOr<size_t> output = FindOutput(layers, index, options.output_layer);
   if (!output.ok()) return output.status();
   plan.output = *output;
-  absl::Status fits = CheckClassLayer("output_layer", plan.forward.step_shapes[*output], classes.num_classes);
+  absl::Status fits = CheckClassLayer("output_layer", plan.forward.step_shapes[*output], num_classes);
   if (!fits.ok()) return fits;
   if (options.margin.has_value()) {
     const ThresholdMarginOptions margin{.threshold0 = options.margin->threshold0,
@@ -78,7 +81,7 @@ absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape
       if (!found.ok()) return found.status();
       layer = *found;
     }
-    if (absl::Status s = CheckLoss(field, term, plan.forward.step_shapes[layer], classes); !s.ok()) return s;
+    if (absl::Status s = CheckLoss(field, term, plan.forward.step_shapes[layer], num_classes); !s.ok()) return s;
     plan.loss_layers.push_back(layer);
     plan.records.push_back(Needed(term));
     plan.forward.recorded.push_back(layer);
@@ -125,12 +128,34 @@ void Add(LossValue value, LayerGradient& to, std::vector<std::vector<float>>& st
 
 }  // namespace
 
+absl::StatusOr<Network::TrainStepMemory> Network::TrainStepByteSize(const Shape& shape,
+                                                                    const TrainStepOptions& options) const {
+  const absl::StatusOr<TrainPlan> plan = PlanTrainStep(layers_, shape, options);
+  if (!plan.ok()) return plan.status();
+  const ForwardPlan& forward = plan->forward;
+  TrainStepMemory memory;
+  memory.trace_bytes = memory.bytes = TraceBytesOf(layers_, forward);
+  const auto add = [&](int64_t floats_of_a_step, int64_t steps, size_t layer) {
+    memory.bytes =
+        AddBytes(memory.bytes, StepBytes(DataType::kFloat32, floats_of_a_step * steps, forward.step_shapes[layer]));
+  };
+  // The output; the records, and their losses' gradients.
+  add(1, forward.steps, layers_.size() - 1);
+  for (const size_t layer : forward.recorded) add(2, forward.steps, layer);
+  // What a layer keeps, and what it gives and gets on the way forth and back.
+  for (size_t i = 0; i < layers_.size(); ++i) add(4, forward.block, i);
+  // Gradients, and the optimiser's memory.
+  memory.bytes = AddBytes(memory.bytes, 3 * ParameterByteSize());
+  return memory;
+}
+
 absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input, const Shape& shape,
                                                    absl::Span<const int64_t> labels, const TrainStepOptions& options,
                                                    Executor& executor, absl::FunctionRef<absl::Status()> wanted) {
   const Classes classes{labels, options.num_classes};
-  const absl::StatusOr<TrainPlan> plan = PlanTrainStep(layers_, shape, classes, options);
+  const absl::StatusOr<TrainPlan> plan = PlanTrainStep(layers_, shape, options);
   if (!plan.ok()) return plan.status();
+  if (absl::Status status = CheckLabels(classes, shape[1]); !status.ok()) return status;
   if (absl::Status status = CheckValues("input", input, shape); !status.ok()) return status;
 
   // All that the steps change is put aside, and back again if anything fails. A step that succeeds leaves what the

@@ -160,7 +160,7 @@ absl::Status CheckClassLayer(const std::string& field, const Shape& step, int64_
                       absl::StrCat("[batch, num_classes * n] for an n >= 1, num_classes ", num_classes));
 }
 
-absl::Status CheckLoss(const std::string& field, const LossTerm& term, const Shape& step, const Classes& classes) {
+absl::Status CheckLoss(const std::string& field, const LossTerm& term, const Shape& step, int64_t num_classes) {
   if (!std::isfinite(static_cast<float>(term.weight))) {
     return InvalidField(field + ".weight", absl::StrCat(term.weight), "a finite number");
   }
@@ -175,7 +175,7 @@ absl::Status CheckLoss(const std::string& field, const LossTerm& term, const Sha
       return InvalidField(field + ".clusters.n_d", absl::StrCat(clusters->n_d), "a finite number");
     }
   }
-  return TellsClasses(term) ? CheckClassLayer(field + ".layer", step, classes.num_classes) : absl::OkStatus();
+  return TellsClasses(term) ? CheckClassLayer(field + ".layer", step, num_classes) : absl::OkStatus();
 }
 
 absl::StatusOr<LossValue> Evaluate(const LossTerm& term, const LayerRecord& record,

@@ -29,7 +29,7 @@ RecordRequest Needed(const LossTerm& term);
 
 // Refuses parameters out of their range, and a loss that tells classes apart on a layer whose step, of shape `step`, is
 // not [batch, num_classes * n]. `field` is what a request calls the term, such as "losses[0]".
-absl::Status CheckLoss(const std::string& field, const LossTerm& term, const Shape& step, const Classes& classes);
+absl::Status CheckLoss(const std::string& field, const LossTerm& term, const Shape& step, int64_t num_classes);
 // The latter alone; `field` names the layer.
 absl::Status CheckClassLayer(const std::string& field, const Shape& step, int64_t num_classes);
 

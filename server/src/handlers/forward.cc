@@ -31,9 +31,19 @@ absl::StatusOr<Outgoing<v1::ForwardResponse>> Forward(Incoming<v1::ForwardReques
     return OverLimit("input", more, "bytes of state and results", context.limits.max_message_bytes,
                      "--max-message-bytes");
   }
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + more));
-  SPIKESERVE_ASSIGN_OR_RETURN(const ForwardResult result,
-                              held.network.Forward(input.values(), shape, {.records = records}, context.executor));
+  int64_t trace = 0;
+  if (request->keep_trace()) {
+    SPIKESERVE_ASSIGN_OR_RETURN(trace, held.network.TraceByteSize(shape));
+    const int64_t in_all = held.network.trace_bytes() + trace;
+    if (in_all > context.limits.max_trace_bytes) {
+      return OverLimit("keep_trace", in_all, "bytes of trace", context.limits.max_trace_bytes, "--max-trace-bytes");
+    }
+  }
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + more + trace));
+  SPIKESERVE_ASSIGN_OR_RETURN(
+      const ForwardResult result,
+      held.network.Forward(input.values(), shape, {.records = records, .keep_trace = request->keep_trace()},
+                           context.executor));
 
   Outgoing<v1::ForwardResponse> response(context.buffers);
   const Shape output_shape =

@@ -76,7 +76,7 @@ struct LayerGradient {
   absl::Span<const float> v_after_reset = {};
 };
 
-struct BackwardArgs {
+struct BackwardOptions {
   // With respect to the output, as LayerGradient's are.
   absl::Span<const float> grad_output = {};
   absl::Span<const LayerGradient> layers = {};
@@ -139,7 +139,10 @@ class Network {
   // gradients of the parameters to those that are there, and drops the trace.
   // Errors: FAILED_PRECONDITION without a trace; INVALID_ARGUMENT for gradients of another size than the trace's steps
   // have, NaN in them, no gradient at all, and a layer that is unknown or does not spike.
-  absl::StatusOr<BackwardResult> Backward(const BackwardArgs& args, Executor& executor = InlineExecutor());
+  absl::StatusOr<BackwardResult> Backward(const BackwardOptions& args, Executor& executor = InlineExecutor());
+
+  // What its result takes, in bytes.
+  int64_t BackwardResultByteSize(const BackwardOptions& options) const;
 
   // The steps in the trace.
   int64_t trace_steps() const;
@@ -147,6 +150,8 @@ class Network {
   // The gradients that Backward has added up.
   std::vector<ParameterTensor> Gradients() const;
   void ZeroGradients();
+  // INVALID_ARGUMENT, with nothing changed, for ones that do not fit the parameters.
+  absl::Status SetGradients(absl::Span<const ParameterTensor> gradients);
 
   // Moves the parameters by one step of the optimiser along the gradients, which stay. The optimiser's memory begins
   // anew where the kind of optimiser is another than that of the last step.
@@ -160,7 +165,16 @@ class Network {
                                             Executor& executor = InlineExecutor(),
                                             absl::FunctionRef<absl::Status()> wanted = AlwaysWanted);
 
-  // --- What is beside the layers. With both of another network of the same layers, a network continues bit for bit.
+  // About the most memory that TrainStep takes in passing and leaves behind, and the part of it that is its trace's;
+  // for deciding whether to allow it. Errors: those of TrainStep that do not depend on the labels.
+  struct TrainStepMemory {
+    int64_t bytes;
+    int64_t trace_bytes;
+  };
+  absl::StatusOr<TrainStepMemory> TrainStepByteSize(const Shape& shape, const TrainStepOptions& options) const;
+
+  // --- What is beside the layers. With these of another network, its gradients and mode, one of the same layers
+  // continues bit for bit.
 
   NetworkState State() const;
   // INVALID_ARGUMENT, with nothing changed, for a state that does not fit the layers. Monitors begin anew.

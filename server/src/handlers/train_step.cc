@@ -1,0 +1,36 @@
+#include <utility>
+
+#include "codec/tensor_codec.h"
+#include "codec/training_codec.h"
+#include "handlers/handlers.h"
+#include "runtime/limits.h"
+#include "status_macros.h"
+
+namespace spikeserve::server {
+
+absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStepRequest> request, HeldNetwork& held,
+                                                          Context& context) {
+  const Limits& limits = context.limits;
+  SPIKESERVE_ASSIGN_OR_RETURN(const TrainStepOptions options, codec::DecodeTrainStepOptions(*request));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto input,
+                              codec::Decode<float>(request.tensor(v1::TrainStepRequest::kInputFieldNumber), "input",
+                                                   codec::Accept::kNumber, limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto labels,
+                              codec::Decode<int64_t>(request.tensor(v1::TrainStepRequest::kLabelsFieldNumber), "labels",
+                                                     codec::Accept::kInteger, limits.max_decoded_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(labels.shape(), 1, "labels", "[B]"));
+
+  SPIKESERVE_ASSIGN_OR_RETURN(const auto memory, held.network.TrainStepByteSize(input.shape(), options));
+  if (memory.trace_bytes > limits.max_trace_bytes) {
+    return OverLimit("input", memory.trace_bytes, "bytes of trace", limits.max_trace_bytes, "--max-trace-bytes");
+  }
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + memory.bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(const TrainStepResult result,
+                              held.network.TrainStep(input.values(), input.shape(), labels.values(), options,
+                                                     context.executor, [&] { return context.wanted(); }));
+  Outgoing<v1::TrainStepResponse> response(context.buffers);
+  codec::EncodeTrainStepResult(result, &*response);
+  return response;
+}
+
+}  // namespace spikeserve::server
