@@ -54,7 +54,9 @@ std::string FieldRefused(Kind kind) {
 TEST(Neuron, SpikesAndVoltagesAreTheReferences) {
   for (const testing::GoldenCase& golden : testing::GoldenCases("neuron")) {
     SCOPED_TRACE(golden.name);
-    Network network = MakeNetwork({testing::GoldenNeuron(golden.params)});
+    LayerSpec spec = testing::GoldenNeuron(golden.params);
+    spec.name = "neuron";
+    Network network = MakeNetwork({spec});
     const Tensor& dv = golden.inputs.at("dv");
     const LayerRecord record = RunNeuron(network, dv.values<float>(), dv.shape());
     const auto spikes = golden.outputs.at("spikes").values<float>();

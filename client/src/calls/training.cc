@@ -76,6 +76,7 @@ struct RpcTraits<TrainStepArgs> {
     request.Put(Request::kInputFieldNumber, args.input);
     request.Put(Request::kLabelsFieldNumber, args.labels);
     codec::EncodeTrainStepOptions(args.options, &*request);
+    if (args.repeat_input) request->set_repeat_input(*args.repeat_input);
   }
 
   static absl::StatusOr<TrainStepArgs::Result> Decode(ResponseReader<Response>& response) {

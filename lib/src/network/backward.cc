@@ -35,8 +35,8 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, Trace& t
     for (auto& values : gradients[i]) gradient_spans[i].push_back(absl::MakeSpan(values));
   }
   // What the gradient is with respect to what a layer gives, and to what goes into it.
-  std::vector<float> grad, next;
-  std::vector<float> input, output;
+  ScratchFloats grad, next;
+  ScratchFloats input, output;
 
   int64_t t = trace.steps();
   bool is_last = true;
@@ -47,7 +47,7 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, Trace& t
     const auto part = [&](absl::Span<const float> values, int64_t size) {
       return values.empty() ? values : values.subspan(t * size, block.steps * size);
     };
-    const auto read = [&](size_t index, int64_t size, std::vector<float>& values) {
+    const auto read = [&](size_t index, int64_t size, ScratchFloats& values) {
       values.resize(block.steps * size);
       block.values[index]->Read(absl::MakeSpan(values), executor);
     };
@@ -106,8 +106,7 @@ int64_t TraceBytesOf(const Layers& layers, const ForwardPlan& plan) {
     add_values(i, plan.input_shape(i));
     for (int64_t t = 0; t < plan.steps; t += plan.block) {
       const int64_t kept = layers[i]->KeptSize(plan.input_shape(i), std::min(plan.block, plan.steps - t));
-      bytes = AddBytes(bytes,
-                       kept * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(sizeof(std::vector<float>)));
+      bytes = AddBytes(bytes, kept * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(sizeof(ScratchFloats)));
     }
   }
   add_values(layers.size(), plan.step_shapes.back());

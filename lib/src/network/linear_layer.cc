@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "matrix_product.h"
+#include "network/constant_input.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -49,10 +50,12 @@ absl::StatusOr<Shape> FullyConnectedLayer::OutputShape(const Shape& input) const
 }
 
 void FullyConnectedLayer::Forward(const ForwardBlock& block, Executor& executor) {
-  const int64_t rows = static_cast<int64_t>(block.input.size()) / in();
+  const bool constant = IsConstant(block.input, block.steps);
+  const int64_t rows = static_cast<int64_t>(block.input.size()) / in() / (constant ? block.steps : 1);
   ParallelMatrixProduct({block.input.data(), in(), 1}, {weight_.data(), out()}, rows, out(), in(),
                         ProductStart::kOntoRow, bias_.size() == 0 ? nullptr : bias_.data(), block.output.data(), out(),
                         executor);
+  if (constant) RepeatFirstStep(block.output, block.steps, executor);
 }
 
 std::vector<Parameter> FullyConnectedLayer::Parameters() {
@@ -68,8 +71,19 @@ std::vector<Parameter> FullyConnectedLayer::Parameters() {
 }
 
 void FullyConnectedLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
-  const int64_t rows = static_cast<int64_t>(block.input.size()) / in();
-  const RightOperand grad{block.grad_output.data(), out()};
+  int64_t rows = static_cast<int64_t>(block.input.size()) / in();
+  if (!block.grad_input.empty()) {
+    const RowMatrix<float> weight = weight_.transpose();
+    ParallelMatrixProduct({block.grad_output.data(), out(), 1}, {weight.data(), in()}, rows, in(), out(),
+                          ProductStart::kOntoRow, nullptr, block.grad_input.data(), in(), executor);
+  }
+  RightOperand grad{block.grad_output.data(), out()};
+  ScratchFloats sums;
+  if (IsConstant(block.input, block.steps)) {
+    sums = SumOfSteps(block.grad_output, block.steps, executor);
+    grad.data = sums.data();
+    rows /= block.steps;
+  }
   ParallelMatrixProduct({block.input.data(), 1, in()}, grad, in(), out(), rows, ProductStart::kOntoResult, nullptr,
                         block.gradients[0].data(), out(), executor);
   if (bias_.size() != 0) {
@@ -77,10 +91,6 @@ void FullyConnectedLayer::Backward(const BackwardBlock& block, bool, Executor& e
     ParallelMatrixProduct({&one, 0, 0}, grad, 1, out(), rows, ProductStart::kOntoResult, nullptr,
                           block.gradients[1].data(), out(), executor);
   }
-  if (block.grad_input.empty()) return;
-  const RowMatrix<float> weight = weight_.transpose();
-  ParallelMatrixProduct({block.grad_output.data(), out(), 1}, {weight.data(), in()}, rows, in(), out(),
-                        ProductStart::kOntoRow, nullptr, block.grad_input.data(), in(), executor);
 }
 
 int64_t FullyConnectedLayer::ByteSize() const {

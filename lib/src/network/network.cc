@@ -1,7 +1,6 @@
 #include "spikeserve/compute/network.h"
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -33,6 +32,18 @@ void AppendSteps(const RecordRequest& request, const SpikingLayer& layer, absl::
   if (request.spikes) append(record.spikes, spikes);
   if (request.v_before_reset) append(record.v_before_reset, layer.v_before_reset());
   if (request.v_after_reset) append(record.v_after_reset, layer.v_after_reset());
+}
+
+// Of values that are 0 or 1.
+double CountSpikes(absl::Span<const float> spikes) {
+  // Floats count up to 2^24.
+  constexpr size_t kExact = 1 << 24;
+  double count = 0;
+  for (size_t begin = 0; begin < spikes.size(); begin += kExact) {
+    const absl::Span<const float> part = spikes.subspan(begin, kExact);
+    count += Eigen::Map<const Eigen::VectorXf>(part.data(), static_cast<Eigen::Index>(part.size())).sum();
+  }
+  return count;
 }
 
 }  // namespace
@@ -93,10 +104,10 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
 
   sample_shape_ = sample;
   // One buffer for what the even layers give in a block, one for the odd ones; the last layer writes to the result.
-  std::vector<float> buffers[2];
+  ScratchFloats buffers[2];
   for (size_t i = 0; i < layers_.size(); ++i) {
     layers_[i]->Prepare(plan.input_shape(i), steps, block, training_);
-    std::vector<float>& buffer = buffers[i % 2];
+    ScratchFloats& buffer = buffers[i % 2];
     if (i + 1 < layers_.size()) buffer.resize(std::max<size_t>(buffer.size(), block * plan.output_size(i)));
   }
   if (plan.empty()) return result;
@@ -134,7 +145,7 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
         AppendSteps(records[r], *layers_[i]->spiking(), forward.output, result.records[r]);
       }
       if (spike_counts != nullptr && layers_[i]->spiking() != nullptr) {
-        (*spike_counts)[i] += std::accumulate(forward.output.begin(), forward.output.end(), 0.0);
+        (*spike_counts)[i] += CountSpikes(forward.output);
       }
       values = forward.output;
     }

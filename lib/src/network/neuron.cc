@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "network/neuron_rule.h"
-#include "simd/surrogate_derivative.h"
+#include "simd/neuron_step.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -47,21 +47,24 @@ absl::Status CheckThreshold(const std::string& field, const ThresholdTensor& v_t
   return InvalidField(name, absl::StrCat("NaN at element ", nan - values.begin()), "numbers");
 }
 
-// Turns x = v - v_threshold into the surrogate's derivative at x.
-struct SurrogateDerivative {
-  absl::Span<float> x;
-
-  void operator()(const SigmoidSurrogate& s) const {
-    simd::SigmoidDerivatives(static_cast<float>(s.alpha), x.data(), static_cast<int64_t>(x.size()));
-  }
-  void operator()(const SignSwishSurrogate& s) const {
-    simd::SignSwishDerivatives(static_cast<float>(s.beta), x.data(), static_cast<int64_t>(x.size()));
-  }
-  void operator()(const BilinearLeakyReluSurrogate& s) const {
-    const float a = static_cast<float>(s.a), b = static_cast<float>(s.b), c = static_cast<float>(s.c);
-    for (float& v : x) v = std::abs(v) <= c ? a : b;
-  }
-};
+simd::SurrogateRule RuleOf(const Surrogate& surrogate) {
+  using Kind = simd::SurrogateRule::Kind;
+  struct Visitor {
+    simd::SurrogateRule operator()(const SigmoidSurrogate& s) {
+      return {.kind = Kind::kSigmoid, .a = static_cast<float>(s.alpha), .b = 0, .c = 0};
+    }
+    simd::SurrogateRule operator()(const SignSwishSurrogate& s) {
+      return {.kind = Kind::kSignSwish, .a = static_cast<float>(s.beta), .b = 0, .c = 0};
+    }
+    simd::SurrogateRule operator()(const BilinearLeakyReluSurrogate& s) {
+      return {.kind = Kind::kBilinearLeakyRelu,
+              .a = static_cast<float>(s.a),
+              .b = static_cast<float>(s.b),
+              .c = static_cast<float>(s.c)};
+    }
+  };
+  return std::visit(Visitor(), surrogate);
+}
 
 // The neurons that are computed together: their voltages stay in the cache from step to step. Sums over neurons are
 // those of the chunks, in their order, whatever the executor.
@@ -89,7 +92,7 @@ class NeuronLayer final : public SpikingLayer {
       if (!block.kept.empty()) std::copy(v_.begin(), v_.end(), block.kept.end() - static_cast<ptrdiff_t>(v_.size()));
     }
     UseBlock(block);
-    WithThresholds([&](const auto& threshold) { Run(block, threshold, executor); });
+    Run(block, executor);
     if (monitored()) Watch(block.output);
   }
 
@@ -109,55 +112,43 @@ class NeuronLayer final : public SpikingLayer {
 
   void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override {
     if (is_last) adjoint_.assign(block.grad_output.size() / block.steps, 0.0f);
-    WithThresholds([&](const auto& threshold) { RunBack(block, threshold, executor); });
+    RunBack(block, executor);
   }
 
  private:
-  // Calls fn(threshold) with the function that gives the threshold of neuron n.
-  template <typename Fn>
-  void WithThresholds(const Fn& fn) const {
-    if (const auto* thresholds = std::get_if<ThresholdTensor>(&node_.v_threshold)) {
-      fn([t = thresholds->values.data()](int64_t n) { return t[n]; });
-    } else {
-      fn([t = std::get<float>(node_.v_threshold)](int64_t) { return t; });
-    }
+  // Of the neurons from `begin` on.
+  simd::NeuronRule Rule(int64_t begin) const {
+    const auto* thresholds = std::get_if<ThresholdTensor>(&node_.v_threshold);
+    return {.charge = Charge(node_),
+            .v_reset = node_.v_reset.value_or(0.0f),
+            .hard_reset = node_.v_reset.has_value(),
+            .thresholds = thresholds == nullptr ? nullptr : thresholds->values.data() + begin,
+            .threshold = thresholds == nullptr ? std::get<float>(node_.v_threshold) : 0};
   }
 
-  template <typename Threshold>
-  void Run(const ForwardBlock& block, const Threshold& threshold, Executor& executor) {
-    const auto charge = Charge(node_);
-    const bool hard = node_.v_reset.has_value();
-    const float v_reset = node_.v_reset.value_or(0.0f);
+  void Run(const ForwardBlock& block, Executor& executor) {
     const int64_t size = static_cast<int64_t>(v_.size());
     executor.ParallelFor(size, std::max<int64_t>(64, kElementGrain / block.steps), [&](int64_t begin, int64_t end) {
-      float* v = v_.data();
+      const simd::NeuronRule rule = Rule(begin);
+      const auto at = [&](auto span, int64_t t) { return span.empty() ? nullptr : span.data() + t * size + begin; };
       for (int64_t t = 0; t < block.steps; ++t) {
-        const float* dv = block.input.data() + t * size;
-        float* spikes = block.output.data() + t * size;
-        float* before = v_before_reset_.empty() ? nullptr : v_before_reset_.data() + t * size;
-        float* after = v_after_reset_.empty() ? nullptr : v_after_reset_.data() + t * size;
-        for (int64_t n = begin; n < end; ++n) {
-          const float charged = charge(v[n], dv[n], v_reset);
-          // The difference, not a comparison of the two: they disagree where both are infinite.
-          const float above = charged - threshold(n);
-          const bool spike = above >= 0;
-          if (before != nullptr) before[n] = charged;
-          v[n] = spike ? (hard ? v_reset : above) : charged;
-          spikes[n] = spike ? 1.0f : 0.0f;
-        }
-        if (after != nullptr) std::copy(v + begin, v + end, after + begin);
+        simd::StepForward(rule, {.count = end - begin,
+                                 .dv = at(block.input, t),
+                                 .v = v_.data() + begin,
+                                 .spikes = at(block.output, t),
+                                 .v_before_reset = at(v_before_reset_, t),
+                                 .v_after_reset = at(v_after_reset_, t)});
       }
     });
   }
 
-  template <typename Threshold>
-  void RunBack(const BackwardBlock& block, const Threshold& threshold, Executor& executor) {
+  void RunBack(const BackwardBlock& block, Executor& executor) {
     const int64_t size = static_cast<int64_t>(adjoint_.size());
     const int64_t chunks = (size + kChunk - 1) / kChunk;
     std::vector<double> sums(kLearns<Node> ? chunks : 0);
     executor.ParallelFor(chunks, kElementGrain / (kChunk * block.steps) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t chunk = begin; chunk < end; ++chunk) {
-        const double sum = RunChunkBack(block, threshold, chunk * kChunk, std::min(size, (chunk + 1) * kChunk));
+        const double sum = RunChunkBack(block, chunk * kChunk, std::min(size, (chunk + 1) * kChunk));
         if constexpr (kLearns<Node>) sums[chunk] = sum;
       }
     });
@@ -169,57 +160,41 @@ class NeuronLayer final : public SpikingLayer {
   }
 
   // Goes back through the steps of the neurons begin ... end - 1; returns the learnt parameter's gradient.
-  template <typename Threshold>
-  double RunChunkBack(const BackwardBlock& block, const Threshold& threshold, int64_t begin, int64_t end) {
-    const bool hard = node_.v_reset.has_value();
-    const float v_reset = node_.v_reset.value_or(0.0f);
-    const ChargeSlopes slopes = Slopes(node_);
+  double RunChunkBack(const BackwardBlock& block, int64_t begin, int64_t end) {
+    const simd::NeuronRule rule = Rule(begin);
+    const simd::SurrogateRule surrogate = RuleOf(node_.surrogate);
     const int64_t size = static_cast<int64_t>(adjoint_.size());
-    const auto at = [&](auto span, int64_t t) { return span.empty() ? nullptr : span.data() + t * size; };
-    // What a spike at this voltage leaves.
-    const auto reset = [&](float v, float above) { return above >= 0 ? (hard ? v_reset : above) : v; };
-    float derivative[kChunk];
+    const auto at = [&](auto span, int64_t t) { return span.empty() ? nullptr : span.data() + t * size + begin; };
+    float grad_charged[kChunk];
     double sum = 0;
     for (int64_t t = block.steps - 1; t >= 0; --t) {
-      const float* v = at(block.kept, t);
-      const float* grad_spikes = at(block.grad_output, t);
-      const float* grad_before = at(block.grad_v_before_reset, t);
-      const float* grad_after = at(block.grad_v_after_reset, t);
-      float* grad_dv = at(block.grad_input, t);
-      float* grad_v = adjoint_.data();
-      for (int64_t n = begin; n < end; ++n) derivative[n - begin] = v[n] - threshold(n);
-      std::visit(SurrogateDerivative{absl::MakeSpan(derivative, end - begin)}, node_.surrogate);
-      if (grad_after != nullptr) {
-        for (int64_t n = begin; n < end; ++n) grad_v[n] += grad_after[n];
-      }
-      for (int64_t n = begin; n < end; ++n) {
-        const bool spike = v[n] - threshold(n) >= 0;
-        const float slope = derivative[n - begin];
-        // Through the spike, which is also what resets; and past the reset.
-        const float through = grad_spikes[n] + grad_v[n] * (hard ? v_reset - v[n] : -threshold(n));
-        const float past = hard && spike ? 0.0f : grad_v[n];
-        // Where the derivative is 0, the voltage or threshold may be infinite.
-        grad_v[n] = (slope == 0 ? 0.0f : through * slope) + past;
-      }
-      if (grad_before != nullptr) {
-        for (int64_t n = begin; n < end; ++n) grad_v[n] += grad_before[n];
-      }
-      // From here on grad_v is the gradient with respect to the charged voltage, and then to the one before the charge.
+      simd::StepBackward(rule, surrogate,
+                         {.count = end - begin,
+                          .v_before_reset = at(block.kept, t),
+                          .grad_spikes = at(block.grad_output, t),
+                          .grad_v_before_reset = at(block.grad_v_before_reset, t),
+                          .grad_v_after_reset = at(block.grad_v_after_reset, t),
+                          .grad_v = adjoint_.data() + begin,
+                          .grad_charged = kLearns<Node> ? grad_charged : nullptr,
+                          .grad_dv = at(block.grad_input, t)});
       if constexpr (kLearns<Node>) {
         const auto slope = ParameterSlope(node_);
         const float* first = at(block.kept, block.steps);
+        const float* earlier = t == 0 ? nullptr : at(block.kept, t - 1);
         const float* dv = at(block.input, t);
-        for (int64_t n = begin; n < end; ++n) {
-          const float earlier = t == 0 ? first[n] : reset(v[n - size], v[n - size] - threshold(n));
-          sum += static_cast<double>(grad_v[n]) * slope(earlier, dv == nullptr ? 0.0f : dv[n], v_reset);
+        for (int64_t n = 0; n < end - begin; ++n) {
+          const float v = t == 0 ? first[n] : AfterReset(rule, n, earlier[n]);
+          sum += static_cast<double>(grad_charged[n]) * slope(v, dv == nullptr ? 0.0f : dv[n], rule.v_reset);
         }
       }
-      if (grad_dv != nullptr) {
-        for (int64_t n = begin; n < end; ++n) grad_dv[n] = grad_v[n] * slopes.dv;
-      }
-      for (int64_t n = begin; n < end; ++n) grad_v[n] *= slopes.v;
     }
     return sum;
+  }
+
+  // What a step leaves of neuron n's charged voltage v.
+  static float AfterReset(const simd::NeuronRule& rule, int64_t n, float v) {
+    const float above = v - (rule.thresholds == nullptr ? rule.threshold : rule.thresholds[n]);
+    return above >= 0 ? (rule.hard_reset ? rule.v_reset : above) : v;
   }
 
   const NeuronSpec& neuron() const override { return node_; }
@@ -292,7 +267,7 @@ void SpikingLayer::UseBlock(const ForwardBlock& block) {
 void SpikingLayer::EndForward() {
   records_v_before_reset_ = records_v_after_reset_ = false;
   v_before_reset_ = v_after_reset_ = {};
-  block_v_before_reset_ = block_v_after_reset_ = std::vector<float>();
+  block_v_before_reset_ = block_v_after_reset_ = ScratchFloats();
 }
 
 void SpikingLayer::Watch(absl::Span<const float> spikes) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "network/network_layer.h"
+#include "scratch.h"
 #include "spikeserve/compute/network.h"
 
 namespace spikeserve {
@@ -75,8 +76,8 @@ class SpikingLayer : public NetworkLayer {
 
   bool records_v_before_reset_ = false;
   bool records_v_after_reset_ = false;
-  std::vector<float> block_v_before_reset_;
-  std::vector<float> block_v_after_reset_;
+  ScratchFloats block_v_before_reset_;
+  ScratchFloats block_v_after_reset_;
   std::deque<MonitorPiece> monitor_;
   // [T, batch, features ...] of the monitor's record.
   Shape monitor_shape_ = {0};

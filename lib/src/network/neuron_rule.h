@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "network/network_layer.h"
+#include "simd/neuron_step.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/layer_spec.h"
 
@@ -26,8 +27,8 @@ inline float RifWeight(const RifNode& node) {
 }
 
 // For each neuron: Settle fills in the learnable parameter where the specification leaves it out, CheckOwn checks the
-// parameters that it alone has, Charge makes the function that charges a voltage, Slopes tells its derivatives, and
-// Learnt the parameter that is learnt with the derivative with respect to it.
+// parameters that it alone has, Charge tells how a voltage is charged, and Learnt the parameter that is learnt with the
+// derivative with respect to it.
 
 inline void Settle(IfNode&) {}
 inline void Settle(LifNode&) {}
@@ -64,38 +65,26 @@ inline absl::Status CheckOwn(const std::string& field, const RifNode& node) {
   return CheckFinite(field + ".g", *node.g);
 }
 
-inline auto Charge(const IfNode&) {
-  return [](float v, float dv, float) { return v + dv; };
+inline simd::ChargeRule Charge(const IfNode&) {
+  return {.kind = simd::ChargeRule::Kind::kAdd, .factor = 0, .slope_v = 1, .slope_dv = 1};
 }
-inline auto Charge(const LifNode& node) {
-  return
-      [tau = static_cast<float>(node.tau)](float v, float dv, float v_reset) { return v + (dv - (v - v_reset)) / tau; };
+inline simd::ChargeRule Charge(const LifNode& node) {
+  const float tau = static_cast<float>(node.tau);
+  const double rate = 1 / static_cast<double>(tau);
+  return {.kind = simd::ChargeRule::Kind::kLeakByTau,
+          .factor = tau,
+          .slope_v = static_cast<float>(1 - rate),
+          .slope_dv = static_cast<float>(rate)};
 }
-inline auto Charge(const PlifNode& node) {
-  return [p = *node.p](float v, float dv, float v_reset) { return v + (dv - (v - v_reset)) * p; };
+inline simd::ChargeRule Charge(const PlifNode& node) {
+  return {.kind = simd::ChargeRule::Kind::kLeakByRate, .factor = *node.p, .slope_v = 1 - *node.p, .slope_dv = *node.p};
 }
-inline auto Charge(const RifNode& node) {
-  return [w = RifWeight(node), keeps_v = node.rule == RifNode::Rule::kDefinition](float v, float dv, float v_reset) {
-    const float residue = (v - v_reset) * w;
-    return (keeps_v ? v + residue : residue) + dv;
-  };
-}
-
-// The derivatives of a charge with respect to the voltage before it and to its input; they depend on neither.
-struct ChargeSlopes {
-  float v;
-  float dv;
-};
-
-inline ChargeSlopes Slopes(const IfNode&) { return {1, 1}; }
-inline ChargeSlopes Slopes(const LifNode& node) {
-  const double rate = 1 / static_cast<double>(static_cast<float>(node.tau));
-  return {static_cast<float>(1 - rate), static_cast<float>(rate)};
-}
-inline ChargeSlopes Slopes(const PlifNode& node) { return {1 - *node.p, *node.p}; }
-inline ChargeSlopes Slopes(const RifNode& node) {
+inline simd::ChargeRule Charge(const RifNode& node) {
   const float w = RifWeight(node);
-  return {node.rule == RifNode::Rule::kDefinition ? 1 + w : w, 1};
+  if (node.rule == RifNode::Rule::kDefinition) {
+    return {.kind = simd::ChargeRule::Kind::kSelfAndResidue, .factor = w, .slope_v = 1 + w, .slope_dv = 1};
+  }
+  return {.kind = simd::ChargeRule::Kind::kResidue, .factor = w, .slope_v = w, .slope_dv = 1};
 }
 
 // A neuron's learnt parameter: its name, its value, and whether the derivative of a charge with respect to it needs the

@@ -1,5 +1,7 @@
 #include "spikeserve/compute/optimizer.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -7,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "network/learning.h"
+#include "scratch.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -91,59 +94,70 @@ class AdamStep {
   const float keep_, beta1_, beta2_, rest1_, rest2_, rate_, scale_, epsilon_;
 };
 
-// Calls fn(values, gradient, first, second, count, name) for each parameter.
-template <typename Fn>
-absl::Status ForEachParameter(const Layers& layers, const ParameterNumbers& gradients, OptimizerMemory& memory,
-                              const Fn& fn) {
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const std::vector<Parameter> parameters = layers[i]->Parameters();
-    for (size_t p = 0; p < parameters.size(); ++p) {
-      float* second = memory.second.empty() ? nullptr : memory.second[i][p].data();
-      absl::Status status = fn(parameters[p].values, gradients[i][p].data(), memory.first[i][p].data(), second,
-                               absl::StrCat(layers[i]->name(), ".", parameters[p].name));
-      if (!status.ok()) return status;
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status NotFinite(const char* what, const std::string& parameter, const char* advice) {
   return FieldError(absl::StatusCode::kFailedPrecondition, what, absl::StrCat("not finite for ", parameter), advice);
+}
+
+// What a step makes of one parameter; nothing has changed yet.
+struct Updated {
+  ScratchFloats w, first, second;
+  bool finite_gradient = true;
+  bool finite_result = true;
+};
+
+template <typename Step>
+Updated Try(absl::Span<const float> w, const std::vector<float>& gradient, const std::vector<float>& first,
+            const std::vector<float>* second, const Step& step, Executor& executor) {
+  Updated updated{ScratchFloats(w.size()), ScratchFloats(w.size()), ScratchFloats(second == nullptr ? 0 : w.size())};
+  std::atomic<bool> finite_gradient = true, finite_result = true;
+  executor.ParallelFor(static_cast<int64_t>(w.size()), kElementGrain / 4, [&](int64_t begin, int64_t end) {
+    // These stay 0: only a number that is not finite times 0 is not.
+    float gradients = 0, results = 0;
+    for (int64_t k = begin; k < end; ++k) {
+      Element e{w[k], first[k], 0};
+      if constexpr (Step::kHasSecond) e.second = (*second)[k];
+      e = step(e, gradient[k]);
+      updated.w[k] = e.w;
+      updated.first[k] = e.first;
+      if constexpr (Step::kHasSecond) updated.second[k] = e.second;
+      gradients += gradient[k] * 0.0f;
+      results += e.w * 0.0f + e.first * 0.0f + e.second * 0.0f;
+    }
+    if (gradients != 0) finite_gradient = false;
+    if (results != 0) finite_result = false;
+  });
+  updated.finite_gradient = finite_gradient;
+  updated.finite_result = finite_result;
+  return updated;
 }
 
 template <typename Step>
 absl::Status Update(const Layers& layers, const ParameterNumbers& gradients, const Step& step, OptimizerMemory& memory,
                     Executor& executor) {
-  // First everything is tried, so that nothing has changed where something is not finite.
-  const auto at = [](const float* second, int64_t k) { return second == nullptr ? 0.0f : second[k]; };
-  absl::Status status = ForEachParameter(
-      layers, gradients, memory,
-      [&](absl::Span<float> w, const float* g, const float* first, const float* second, const std::string& name) {
-        float finite_gradient = 0;
-        float finite_result = 0;  // Stays 0: only a number that is not finite times 0 is not.
-        for (int64_t k = 0; k < static_cast<int64_t>(w.size()); ++k) {
-          finite_gradient += g[k] * 0.0f;
-          const Element e = step({w[k], first[k], at(second, k)}, g[k]);
-          finite_result += e.w * 0.0f + e.first * 0.0f + e.second * 0.0f;
-        }
-        if (finite_gradient != 0) return NotFinite("gradients", name, "finite ones: nothing was changed");
-        if (finite_result != 0) return NotFinite("optimizer", name, "a smaller learning rate: nothing was changed");
-        return absl::OkStatus();
-      });
-  if (!status.ok()) return status;
-  return ForEachParameter(layers, gradients, memory,
-                          [&](absl::Span<float> w, const float* g, float* first, float* second, const std::string&) {
-                            executor.ParallelFor(static_cast<int64_t>(w.size()), kElementGrain,
-                                                 [&](int64_t begin, int64_t end) {
-                                                   for (int64_t k = begin; k < end; ++k) {
-                                                     const Element e = step({w[k], first[k], at(second, k)}, g[k]);
-                                                     w[k] = e.w;
-                                                     first[k] = e.first;
-                                                     if constexpr (Step::kHasSecond) second[k] = e.second;
-                                                   }
-                                                 });
-                            return absl::OkStatus();
-                          });
+  std::vector<Updated> all;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::vector<Parameter> parameters = layers[i]->Parameters();
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      all.push_back(Try(parameters[p].values, gradients[i][p], memory.first[i][p],
+                        memory.second.empty() ? nullptr : &memory.second[i][p], step, executor));
+      if (all.back().finite_gradient && all.back().finite_result) continue;
+      const std::string name = absl::StrCat(layers[i]->name(), ".", parameters[p].name);
+      return all.back().finite_gradient ? NotFinite("optimizer", name, "a smaller learning rate: nothing was changed")
+                                        : NotFinite("gradients", name, "finite ones: nothing was changed");
+    }
+  }
+  auto updated = all.begin();
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const std::vector<Parameter> parameters = layers[i]->Parameters();
+    for (size_t p = 0; p < parameters.size(); ++p, ++updated) {
+      std::copy(updated->w.begin(), updated->w.end(), parameters[p].values.begin());
+      std::copy(updated->first.begin(), updated->first.end(), memory.first[i][p].begin());
+      if (!memory.second.empty()) {
+        std::copy(updated->second.begin(), updated->second.end(), memory.second[i][p].begin());
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace

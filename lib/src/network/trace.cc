@@ -4,16 +4,17 @@
 #include <utility>
 
 #include "network/network_layer.h"
+#include "simd/bit_packing.h"
 #include "spikeserve/compute/matrix.h"
 
 namespace spikeserve {
 namespace {
 
-std::variant<BitMatrix, std::vector<float>> Pack(absl::Span<const float> values, int64_t steps, Executor& executor) {
+std::variant<BitMatrix, ScratchFloats> Pack(absl::Span<const float> values, int64_t steps, Executor& executor) {
   const int64_t size = static_cast<int64_t>(values.size()) / steps;
   const Eigen::Map<const RowMatrix<float>> rows(values.data(), steps, size);
   if (std::optional<BitMatrix> bits = BitMatrix::Pack<float>(rows, executor)) return *std::move(bits);
-  return std::vector<float>(values.begin(), values.end());
+  return ScratchFloats(values.begin(), values.end());
 }
 
 }  // namespace
@@ -22,7 +23,7 @@ TracedValues::TracedValues(absl::Span<const float> values, int64_t steps, Execut
     : values_(Pack(values, steps, executor)) {}
 
 void TracedValues::Read(absl::Span<float> values, Executor& executor) const {
-  if (const auto* floats = std::get_if<std::vector<float>>(&values_)) {
+  if (const auto* floats = std::get_if<ScratchFloats>(&values_)) {
     std::copy(floats->begin(), floats->end(), values.begin());
     return;
   }
@@ -32,14 +33,13 @@ void TracedValues::Read(absl::Span<float> values, Executor& executor) const {
                          for (int64_t step = begin; step < end; ++step) {
                            const uint8_t* row = bits.row(step);
                            float* to = values.data() + step * bits.cols();
-                           for (int64_t i = 0; i < bits.cols(); ++i)
-                             to[i] = static_cast<float>(row[i / 8] >> i % 8 & 1);
+                           simd::UnpackBits(row, bits.cols(), to);
                          }
                        });
 }
 
 int64_t TracedValues::ByteSize() const {
-  if (const auto* floats = std::get_if<std::vector<float>>(&values_)) return floats->size() * sizeof(float);
+  if (const auto* floats = std::get_if<ScratchFloats>(&values_)) return floats->size() * sizeof(float);
   const BitMatrix& bits = std::get<BitMatrix>(values_);
   return bits.rows() * bits.row_bytes();
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "scratch.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
 
@@ -27,7 +28,7 @@ class TracedValues {
   int64_t ByteSize() const;
 
  private:
-  std::variant<BitMatrix, std::vector<float>> values_;
+  std::variant<BitMatrix, ScratchFloats> values_;
 };
 
 // A block of steps, through which all layers go one after the other.
@@ -36,7 +37,7 @@ struct TraceBlock {
   // What went into layer i, and at the end what the last layer gave; nullopt where no layer's Backward needs it.
   std::vector<std::optional<TracedValues>> values;
   // What layer i keeps itself.
-  std::vector<std::vector<float>> kept;
+  std::vector<ScratchFloats> kept;
 
   int64_t ByteSize() const;
 };

@@ -1,12 +1,16 @@
 #include "simd/matrix_product.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "simd/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/matrix_product.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+
+// After those.
+#include "simd/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace spikeserve::simd {
@@ -24,6 +28,8 @@ constexpr int64_t kPanelColumns = 2 * kVectorLanes;
 // Rows whose elements are mostly 0 are computed one by one, from those that are not. A row's vectors are then kept in
 // registers, so many at a time.
 constexpr int kRowVectors = 8;
+// Of a group of rows, the columns whose sums are kept in the cache.
+constexpr int64_t kSparseColumns = 128;
 
 // Where a run's sums begin and end: in c, or at first in a row that all rows share.
 struct Run {
@@ -32,39 +38,13 @@ struct Run {
   bool add_to_result;      // Begin with 0, and add to what c has.
 };
 
-// Loads and stores `lanes` elements, at most a vector, and touches none beside them: instruction sets without masks in
-// memory go through a buffer.
-constexpr bool kMasksMemory = HWY_TARGET <= HWY_AVX2;
-
-HWY_INLINE FloatV LoadSome(const float* from, int64_t lanes) {
-  const Float d;
-  if (lanes >= kVectorLanes) return hn::LoadU(d, from);
-  if constexpr (kMasksMemory) {
-    return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(lanes)), d, from);
-  } else {
-    HWY_ALIGN float buffer[kVectorLanes] = {};
-    std::copy_n(from, lanes, buffer);
-    return hn::Load(d, buffer);
-  }
-}
-HWY_INLINE void StoreSome(FloatV v, float* to, int64_t lanes) {
-  const Float d;
-  if (lanes >= kVectorLanes) return hn::StoreU(v, d, to);
-  if constexpr (kMasksMemory) {
-    hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(lanes)), d, to);
-  } else {
-    HWY_ALIGN float buffer[kVectorLanes];
-    hn::Store(v, d, buffer);
-    std::copy_n(buffer, lanes, to);
-  }
-}
-
 HWY_INLINE FloatV Begin(const Run& run, const float* c, int64_t column, int64_t lanes) {
-  if (run.from_result) return LoadSome(c, lanes);
-  return run.row_start == nullptr || run.add_to_result ? hn::Zero(Float()) : LoadSome(run.row_start + column, lanes);
+  if (run.from_result) return LoadSome(Float(), c, lanes);
+  return run.row_start == nullptr || run.add_to_result ? hn::Zero(Float())
+                                                       : LoadSome(Float(), run.row_start + column, lanes);
 }
 HWY_INLINE void End(const Run& run, FloatV sum, float* c, int64_t lanes) {
-  StoreSome(run.add_to_result ? hn::Add(LoadSome(c, lanes), sum) : sum, c, lanes);
+  StoreSome(Float(), run.add_to_result ? hn::Add(LoadSome(Float(), c, lanes), sum) : sum, c, lanes);
 }
 
 // `a` is [depth][kGroupRows], `b` [depth][kPanelColumns]; `columns` <= kPanelColumns.
@@ -99,8 +79,8 @@ HWY_INLINE void MultiplyGroup(const float* HWY_RESTRICT a, const float* HWY_REST
 // The elements of a row that are not 0.
 struct SparseRow {
   int64_t count = 0;
-  int32_t k[kProductRun];
-  float value[kProductRun];
+  int32_t k[kProductRun + kVectorLanes];
+  float value[kProductRun + kVectorLanes];
 };
 
 // `kVectors` vectors of one row's results, of which the last has `last_lanes`.
@@ -119,7 +99,7 @@ HWY_INLINE void MultiplyRowPart(const SparseRow& a, const float* HWY_RESTRICT b,
     const auto x = hn::Set(d, a.value[i]);
     HWY_UNROLL(8)
     for (int v = 0; v < kVectors; ++v) {
-      sums[v] = hn::Add(sums[v], hn::Mul(x, LoadSome(row + v * kVectorLanes, lanes(v))));
+      sums[v] = hn::Add(sums[v], hn::Mul(x, LoadSome(Float(), row + v * kVectorLanes, lanes(v))));
     }
   }
   HWY_UNROLL(8)
@@ -140,6 +120,84 @@ HWY_INLINE void MultiplyRow(const SparseRow& a, const float* b, int64_t b_stride
   }
 }
 
+// Whether so few of the elements are not 0 that it pays to go through these alone.
+HWY_INLINE bool IsSparse(int64_t others, int64_t elements) { return others * 2 < elements; }
+
+// The elements of a row, which are beside each other, that are not 0. The arrays have room for a vector more.
+HWY_INLINE void Compress(const float* row, int64_t depth, SparseRow& sparse) {
+  const Float d;
+  const hn::RebindToSigned<Float> di;
+  sparse.count = 0;
+  for (int64_t k = 0; k < depth; k += kVectorLanes) {
+    // Lanes beside the row are 0.
+    const auto values = LoadSome(d, row + k, depth - k);
+    const auto others = hn::Ne(values, hn::Zero(d));
+    // Not CompressStore: some machines take a hundred cycles for it.
+    const auto index = hn::Iota(di, static_cast<int32_t>(k));
+    hn::StoreU(hn::Compress(index, hn::RebindMask(di, others)), di, sparse.k + sparse.count);
+    hn::StoreU(hn::Compress(values, others), d, sparse.value + sparse.count);
+    sparse.count += static_cast<int64_t>(hn::CountTrue(d, others));
+  }
+}
+
+// The elements of `depth` groups of kGroupRows rows that are not 0, from a packed group.
+HWY_INLINE int64_t CountOthers(const float* packed, int64_t depth) {
+  const Float d;
+  int64_t others = 0;
+  for (int64_t i = 0; i < depth * kGroupRows; i += kVectorLanes) {
+    others +=
+        static_cast<int64_t>(hn::CountTrue(d, hn::Ne(LoadSome(d, packed + i, depth * kGroupRows - i), hn::Zero(d))));
+  }
+  return others;
+}
+
+// A packed group of rows of which few elements are not 0, in the order of depth. The results are in memory meanwhile.
+HWY_INLINE void MultiplySparseGroup(const float* HWY_RESTRICT a, const RightOperand& b, int64_t depth, const Run& run,
+                                    int64_t columns, float* c, int64_t c_stride) {
+  const Float d;
+  HWY_ALIGN float sums[kGroupRows * kSparseColumns];
+  const int64_t elements = depth * kGroupRows;
+  for (int64_t j = 0; j < columns; j += kSparseColumns) {
+    const int64_t width = std::min(kSparseColumns, columns - j);
+    for (int r = 0; r < kGroupRows; ++r) {
+      for (int64_t v = 0; v < width; v += kVectorLanes) {
+        hn::Store(Begin(run, c + r * c_stride + j + v, j + v, width - v), d, sums + r * kSparseColumns + v);
+      }
+    }
+    for (int64_t first = 0; first < elements; first += kVectorLanes) {
+      uint8_t bytes[8] = {};
+      hn::StoreMaskBits(d, hn::Ne(LoadSome(d, a + first, elements - first), hn::Zero(d)), bytes);
+      uint32_t others;
+      std::memcpy(&others, bytes, sizeof others);
+      for (; others != 0; others &= others - 1) {
+        const int64_t element = first + hwy::Num0BitsBelowLS1Bit_Nonzero32(others);
+        const float* HWY_RESTRICT row = b.data + element / kGroupRows * b.row_stride + j;
+        float* sum = sums + element % kGroupRows * kSparseColumns;
+        const auto x = hn::Set(d, a[element]);
+        for (int64_t v = 0; v < width; v += kVectorLanes) {
+          hn::Store(hn::Add(hn::Load(d, sum + v), hn::Mul(x, LoadSome(d, row + v, width - v))), d, sum + v);
+        }
+      }
+    }
+    for (int r = 0; r < kGroupRows; ++r) {
+      for (int64_t v = 0; v < width; v += kVectorLanes) {
+        End(run, hn::Load(d, sums + r * kSparseColumns + v), c + r * c_stride + j + v, width - v);
+      }
+    }
+  }
+}
+
+// Packs a group of rows: [depth][kGroupRows].
+HWY_INLINE void PackGroup(const float* from, int64_t row_stride, int64_t depth_stride, int64_t depth, float* to) {
+  if (row_stride == 1) {
+    for (int64_t k = 0; k < depth; ++k) std::copy_n(from + k * depth_stride, kGroupRows, to + k * kGroupRows);
+    return;
+  }
+  for (int64_t k = 0; k < depth; ++k) {
+    for (int r = 0; r < kGroupRows; ++r) *to++ = from[r * row_stride + k * depth_stride];
+  }
+}
+
 // One run of depth: the elements k < depth of `a` and `b`.
 HWY_INLINE void MultiplyRun(const LeftOperand& a, const RightOperand& b, int64_t rows, int64_t columns, int64_t depth,
                             const Run& run, float* c, int64_t c_stride) {
@@ -151,30 +209,43 @@ HWY_INLINE void MultiplyRun(const LeftOperand& a, const RightOperand& b, int64_t
   int64_t group_begin[kPackedGroups];
 
   const auto multiply_row = [&](int64_t row) HWY_ATTR {
-    sparse.count = 0;
-    const float* element = a.data + row * a.row_stride;
-    for (int64_t k = 0; k < depth; ++k, element += a.depth_stride) {
-      sparse.k[sparse.count] = static_cast<int32_t>(k);
-      sparse.value[sparse.count] = *element;
-      sparse.count += *element != 0;
+    if (a.depth_stride == 1) {
+      Compress(a.data + row * a.row_stride, depth, sparse);
+    } else {
+      sparse.count = 0;
+      const float* element = a.data + row * a.row_stride;
+      for (int64_t k = 0; k < depth; ++k, element += a.depth_stride) {
+        sparse.k[sparse.count] = static_cast<int32_t>(k);
+        sparse.value[sparse.count] = *element;
+        sparse.count += *element != 0;
+      }
     }
     MultiplyRow(sparse, b.data, b.row_stride, run, columns, c + row * c_stride);
+  };
+  // Whether the rows of a group are sparse, before they are packed.
+  const auto rows_are_sparse = [&](int64_t row) HWY_ATTR {
+    if (a.depth_stride != 1) return false;
+    const Float d;
+    int64_t others = 0;
+    for (int r = 0; r < kGroupRows; ++r) {
+      const float* elements = a.data + (row + r) * a.row_stride;
+      for (int64_t k = 0; k < depth; k += kVectorLanes) {
+        others += static_cast<int64_t>(hn::CountTrue(d, hn::Ne(LoadSome(d, elements + k, depth - k), hn::Zero(d))));
+      }
+    }
+    return IsSparse(others, depth * kGroupRows);
   };
 
   for (int64_t row = 0; row < rows;) {
     int64_t groups = 0;
     for (; row + kGroupRows <= rows && groups < kPackedGroups; row += kGroupRows) {
-      float* to = packed[groups];
-      int64_t others = 0;
-      for (int64_t k = 0; k < depth; ++k) {
-        for (int r = 0; r < kGroupRows; ++r) {
-          const float element = a.data[(row + r) * a.row_stride + k * a.depth_stride];
-          *to++ = element;
-          others += element != 0;
-        }
-      }
-      if (others * 2 < depth * kGroupRows) {
+      if (rows_are_sparse(row)) {
         for (int r = 0; r < kGroupRows; ++r) multiply_row(row + r);
+        continue;
+      }
+      PackGroup(a.data + row * a.row_stride, a.row_stride, a.depth_stride, depth, packed[groups]);
+      if (a.depth_stride != 1 && IsSparse(CountOthers(packed[groups], depth), depth * kGroupRows)) {
+        MultiplySparseGroup(packed[groups], b, depth, run, columns, c + row * c_stride, c_stride);
       } else {
         group_begin[groups++] = row;
       }

@@ -63,13 +63,15 @@ struct TrainStepArgs {
     uint64_t next_step;
   };
   std::string network = {};
-  // [T, B, features ...].
+  // [T, B, features ...], or with repeat_input [B, features ...].
   TensorView input;
   // [B], integers.
   TensorView labels;
   TrainStepOptions options;
   // The number of this change: with it the call is retried, and done once.
   std::optional<uint64_t> step = std::nullopt;
+  // The input is one step, which is shown so many times: T.
+  std::optional<int64_t> repeat_input = std::nullopt;
 };
 
 }  // namespace spikeserve
