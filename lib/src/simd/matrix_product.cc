@@ -47,32 +47,35 @@ HWY_INLINE void End(const Run& run, FloatV sum, float* c, int64_t lanes) {
   StoreSome(Float(), run.add_to_result ? hn::Add(LoadSome(Float(), c, lanes), sum) : sum, c, lanes);
 }
 
-// `a` is [depth][kGroupRows], `b` [depth][kPanelColumns]; `columns` <= kPanelColumns.
+// `a` is [depth][kGroupRows], `b` [depth][kPanelColumns]; `columns` fill kVectors vectors, but for the last one.
+template <int kVectors>
 HWY_INLINE void MultiplyGroup(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, int64_t depth, const Run& run,
                               int64_t column, int64_t columns, float* c, int64_t c_stride) {
   const Float d;
-  FloatV sums[kGroupRows][2];
+  FloatV sums[kGroupRows][kVectors];
+  const auto lanes = [&](int v) { return columns - v * kVectorLanes; };
   HWY_UNROLL(8)
   for (int r = 0; r < kGroupRows; ++r) {
-    sums[r][0] = Begin(run, c + r * c_stride, column, columns);
-    sums[r][1] = columns > kVectorLanes
-                     ? Begin(run, c + r * c_stride + kVectorLanes, column + kVectorLanes, columns - kVectorLanes)
-                     : hn::Zero(d);
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) {
+      sums[r][v] = Begin(run, c + r * c_stride + v * kVectorLanes, column + v * kVectorLanes, lanes(v));
+    }
   }
   for (int64_t k = 0; k < depth; ++k) {
-    const auto b0 = hn::Load(d, b + k * kPanelColumns);
-    const auto b1 = hn::Load(d, b + k * kPanelColumns + kVectorLanes);
+    FloatV row[kVectors];
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) row[v] = hn::Load(d, b + k * kPanelColumns + v * kVectorLanes);
     HWY_UNROLL(8)
     for (int r = 0; r < kGroupRows; ++r) {
       const auto x = hn::Set(d, a[k * kGroupRows + r]);
-      sums[r][0] = hn::Add(sums[r][0], hn::Mul(x, b0));
-      sums[r][1] = hn::Add(sums[r][1], hn::Mul(x, b1));
+      HWY_UNROLL(2)
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = hn::Add(sums[r][v], hn::Mul(x, row[v]));
     }
   }
   HWY_UNROLL(8)
   for (int r = 0; r < kGroupRows; ++r) {
-    End(run, sums[r][0], c + r * c_stride, columns);
-    if (columns > kVectorLanes) End(run, sums[r][1], c + r * c_stride + kVectorLanes, columns - kVectorLanes);
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; ++v) End(run, sums[r][v], c + r * c_stride + v * kVectorLanes, lanes(v));
   }
 }
 
@@ -89,6 +92,7 @@ HWY_INLINE void MultiplyRowPart(const SparseRow& a, const float* HWY_RESTRICT b,
                                 int64_t column, int64_t last_lanes, float* c) {
   const Float d;
   FloatV sums[kVectors];
+  const Lanes<Float> last(last_lanes);
   const auto lanes = [&](int v) { return v == kVectors - 1 ? last_lanes : kVectorLanes; };
   HWY_UNROLL(8)
   for (int v = 0; v < kVectors; ++v) {
@@ -99,7 +103,8 @@ HWY_INLINE void MultiplyRowPart(const SparseRow& a, const float* HWY_RESTRICT b,
     const auto x = hn::Set(d, a.value[i]);
     HWY_UNROLL(8)
     for (int v = 0; v < kVectors; ++v) {
-      sums[v] = hn::Add(sums[v], hn::Mul(x, LoadSome(Float(), row + v * kVectorLanes, lanes(v))));
+      const float* from = row + v * kVectorLanes;
+      sums[v] = hn::Add(sums[v], hn::Mul(x, v == kVectors - 1 ? last.Load(from) : hn::LoadU(d, from)));
     }
   }
   HWY_UNROLL(8)
@@ -120,8 +125,12 @@ HWY_INLINE void MultiplyRow(const SparseRow& a, const float* b, int64_t b_stride
   }
 }
 
-// Whether so few of the elements are not 0 that it pays to go through these alone.
-HWY_INLINE bool IsSparse(int64_t others, int64_t elements) { return others * 2 < elements; }
+// Whether so few of the elements are not 0 that it pays to go through these alone: one takes a dozen cycles, and
+// `half_cycles` / 2 for each vector of results; MultiplyGroup takes one for each element and vector.
+HWY_INLINE bool IsSparse(int64_t others, int64_t elements, int64_t columns, int64_t half_cycles) {
+  const int64_t vectors = (columns + kVectorLanes - 1) / kVectorLanes;
+  return others * (24 + half_cycles * vectors) < elements * 2 * vectors;
+}
 
 // The elements of a row, which are beside each other, that are not 0. The arrays have room for a vector more.
 HWY_INLINE void Compress(const float* row, int64_t depth, SparseRow& sparse) {
@@ -159,6 +168,7 @@ HWY_INLINE void MultiplySparseGroup(const float* HWY_RESTRICT a, const RightOper
   const int64_t elements = depth * kGroupRows;
   for (int64_t j = 0; j < columns; j += kSparseColumns) {
     const int64_t width = std::min(kSparseColumns, columns - j);
+    const Lanes<Float> last(width % kVectorLanes);
     for (int r = 0; r < kGroupRows; ++r) {
       for (int64_t v = 0; v < width; v += kVectorLanes) {
         hn::Store(Begin(run, c + r * c_stride + j + v, j + v, width - v), d, sums + r * kSparseColumns + v);
@@ -174,9 +184,12 @@ HWY_INLINE void MultiplySparseGroup(const float* HWY_RESTRICT a, const RightOper
         const float* HWY_RESTRICT row = b.data + element / kGroupRows * b.row_stride + j;
         float* sum = sums + element % kGroupRows * kSparseColumns;
         const auto x = hn::Set(d, a[element]);
-        for (int64_t v = 0; v < width; v += kVectorLanes) {
-          hn::Store(hn::Add(hn::Load(d, sum + v), hn::Mul(x, LoadSome(d, row + v, width - v))), d, sum + v);
+        int64_t v = 0;
+        HWY_UNROLL(4)
+        for (; v + kVectorLanes <= width; v += kVectorLanes) {
+          hn::Store(hn::Add(hn::Load(d, sum + v), hn::Mul(x, hn::LoadU(d, row + v))), d, sum + v);
         }
+        if (v < width) hn::Store(hn::Add(hn::Load(d, sum + v), hn::Mul(x, last.Load(row + v))), d, sum + v);
       }
     }
     for (int r = 0; r < kGroupRows; ++r) {
@@ -233,7 +246,7 @@ HWY_INLINE void MultiplyRun(const LeftOperand& a, const RightOperand& b, int64_t
         others += static_cast<int64_t>(hn::CountTrue(d, hn::Ne(LoadSome(d, elements + k, depth - k), hn::Zero(d))));
       }
     }
-    return IsSparse(others, depth * kGroupRows);
+    return IsSparse(others, depth * kGroupRows, columns, 3);
   };
 
   for (int64_t row = 0; row < rows;) {
@@ -244,7 +257,7 @@ HWY_INLINE void MultiplyRun(const LeftOperand& a, const RightOperand& b, int64_t
         continue;
       }
       PackGroup(a.data + row * a.row_stride, a.row_stride, a.depth_stride, depth, packed[groups]);
-      if (a.depth_stride != 1 && IsSparse(CountOthers(packed[groups], depth), depth * kGroupRows)) {
+      if (a.depth_stride != 1 && IsSparse(CountOthers(packed[groups], depth), depth * kGroupRows, columns, 9)) {
         MultiplySparseGroup(packed[groups], b, depth, run, columns, c + row * c_stride, c_stride);
       } else {
         group_begin[groups++] = row;
@@ -258,14 +271,19 @@ HWY_INLINE void MultiplyRun(const LeftOperand& a, const RightOperand& b, int64_t
       for (int64_t k = 0; k < depth; ++k) {
         const float* from = b.data + k * b.row_stride + j;
         float* to = panel + k * kPanelColumns;
-        if (width == kPanelColumns) {
-          std::copy_n(from, kPanelColumns, to);
-        } else {
-          std::fill_n(std::copy_n(from, width, to), kPanelColumns - width, 0.0f);
+        for (int v = 0; v < 2; ++v) {
+          const int64_t begin = v * kVectorLanes;
+          hn::Store(begin < width ? LoadSome(Float(), from + begin, width - begin) : hn::Zero(Float()), Float(),
+                    to + begin);
         }
       }
       for (int64_t g = 0; g < groups; ++g) {
-        MultiplyGroup(packed[g], panel, depth, run, j, width, c + group_begin[g] * c_stride + j, c_stride);
+        float* const to = c + group_begin[g] * c_stride + j;
+        if (width > kVectorLanes) {
+          MultiplyGroup<2>(packed[g], panel, depth, run, j, width, to, c_stride);
+        } else {
+          MultiplyGroup<1>(packed[g], panel, depth, run, j, width, to, c_stride);
+        }
       }
     }
   }
