@@ -41,6 +41,11 @@ class IdleBlocks {
     return true;
   }
 
+  size_t bytes() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return bytes_;
+  }
+
  private:
   std::mutex mutex_;
   std::multimap<size_t, void*> blocks_;
@@ -66,5 +71,7 @@ void GiveScratch(void* block, size_t bytes) noexcept {
   if (bytes >= kSmall && Idle().Give(block, RoundUp(bytes))) return;
   ::operator delete(block);
 }
+
+size_t IdleScratchBytes() { return Idle().bytes(); }
 
 }  // namespace spikeserve

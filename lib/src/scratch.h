@@ -15,6 +15,7 @@ namespace spikeserve {
 inline constexpr size_t kMaxIdleScratchBytes = size_t{64} << 20;
 void* TakeScratch(size_t bytes);
 void GiveScratch(void* block, size_t bytes) noexcept;
+size_t IdleScratchBytes();
 
 // Leaves elements that are not given a value as they are found: they may be anything.
 template <typename T>

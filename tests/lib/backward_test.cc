@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "lib/compute_test_util.h"
 #include "lib/network_testing.h"
+#include "lib/simd_targets.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/network.h"
 #include "support/golden.h"
@@ -150,7 +151,7 @@ Adjoint Restate(const LayerSpec& spec, const std::vector<double>& dv, const std:
 
 // --- The reference's gradients.
 
-TEST(Backward, OfANeuronIsTheReferences) {
+void ExpectTheReferences() {
   int learnt = 0;
   for (const testing::GoldenCase& golden : testing::GoldenCases("neuron")) {
     SCOPED_TRACE(golden.name);
@@ -195,6 +196,8 @@ TEST(Backward, OfANeuronIsTheReferences) {
   }
   EXPECT_GE(learnt, 10);
 }
+
+TEST(Backward, OfANeuronIsTheReferencesOnEveryTarget) { testing::ForEachTarget(ExpectTheReferences); }
 
 // --- A network of two layers of neurons, restated in double.
 
@@ -373,6 +376,36 @@ TEST(Backward, OfSmoothLayersIsTheFiniteDifference) {
   ExpectClose(
       GradientOf(network, "linear", "weight")[2 * 3 + 1],
       difference(LossOf(specs(0.4f, kStep), input, shape, grad), LossOf(specs(0.4f, -kStep), input, shape, grad)));
+}
+
+// --- Currents that stay.
+
+TEST(Backward, OfConstantCurrentsIsThatOfAnyOthers) {
+  // What is computed once for all steps, and what is computed step by step.
+  constexpr int64_t kSteps = 7, kBatch = 5;
+  const std::vector<float> step = RandomNumbers(kBatch * 6, 3), grad = RandomNumbers(kSteps * kBatch * 5, 4);
+  std::vector<float> input;
+  for (int64_t t = 0; t < kSteps; ++t) input.insert(input.end(), step.begin(), step.end());
+  Network at_once = MakeNetwork(TwoLayers().Specs());
+  const ForwardResult all = Trace(at_once, input, {kSteps, kBatch, 6});
+  const BackwardResult wanted = Back(at_once, grad);
+  Network in_steps = MakeNetwork(TwoLayers().Specs());
+  std::vector<float> output;
+  for (int64_t t = 0; t < kSteps; ++t) {
+    const ForwardResult result = Trace(in_steps, step, {1, kBatch, 6});
+    output.insert(output.end(), result.output.begin(), result.output.end());
+  }
+  EXPECT_EQ(output, all.output);
+  const BackwardResult result = Back(in_steps, grad);
+  ASSERT_EQ(result.grad_input.size(), wanted.grad_input.size());
+  for (size_t i = 0; i < wanted.grad_input.size(); ++i) EXPECT_FLOAT_EQ(result.grad_input[i], wanted.grad_input[i]);
+  const auto expect_close = [&](const char* layer, const char* parameter) {
+    const std::vector<float> a = GradientOf(in_steps, layer, parameter), b = GradientOf(at_once, layer, parameter);
+    for (size_t i = 0; i < b.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5 * std::max(1.0f, std::abs(b[i])));
+  };
+  expect_close("first", "weight");
+  expect_close("first", "bias");
+  expect_close("second", "weight");
 }
 
 // --- The trace.

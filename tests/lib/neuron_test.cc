@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/network_testing.h"
+#include "lib/simd_targets.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/network.h"
 #include "support/golden.h"
@@ -119,15 +120,17 @@ void ExpectRestated(const Node& given, Charge charge) {
           for (int64_t n = 0; n < size; ++n) thresholds[n] = 0.5f + 0.125f * static_cast<float>(n % 5);
           node.v_threshold = ThresholdTensor{step, thresholds};
         }
-        Network network = NetworkOf(node);
-        const LayerRecord record = RunNeuron(network, dv, shape);
         const float v_reset_used = v_reset.value_or(0);
         const Restated wanted =
             Restate(dv, kSteps, thresholds, v_reset, [&](float v, float x) { return charge(v, x, v_reset_used); });
-        EXPECT_EQ(record.shape, shape);
-        EXPECT_TRUE(record.spikes == wanted.spikes);
-        EXPECT_TRUE(record.v_before_reset == wanted.before);
-        EXPECT_TRUE(record.v_after_reset == wanted.after);
+        testing::ForEachTarget([&] {
+          Network network = NetworkOf(node);
+          const LayerRecord record = RunNeuron(network, dv, shape);
+          EXPECT_EQ(record.shape, shape);
+          EXPECT_TRUE(record.spikes == wanted.spikes);
+          EXPECT_TRUE(record.v_before_reset == wanted.before);
+          EXPECT_TRUE(record.v_after_reset == wanted.after);
+        });
         EXPECT_TRUE(std::count(wanted.spikes.begin(), wanted.spikes.end(), 1) > 0 || size < 7);
       }
     }
