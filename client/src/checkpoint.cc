@@ -42,7 +42,7 @@ absl::StatusOr<v1::CreateNetworkRequest> Parse(const std::string& bytes, bool js
     const auto status = google::protobuf::util::JsonStringToMessage(bytes, &request);
     if (!status.ok()) return absl::InvalidArgumentError(std::string(status.message()));
   } else if (!request.ParseFromString(bytes) || request.layers().empty()) {
-    return absl::InvalidArgumentError("no checkpoint of a network");
+    return absl::InvalidArgumentError("no checkpoint of a network, or only a part of one");
   }
   return request;
 }
@@ -59,9 +59,11 @@ void EncodeCheckpoint(const CreateNetworkArgs& checkpoint, v1::CreateNetworkRequ
 }
 
 absl::StatusOr<CreateNetworkArgs> DecodeCheckpoint(const v1::CreateNetworkRequest& request) {
-  if (request.has_format_version()) {
-    SPIKESERVE_RETURN_IF_ERROR(codec::CheckNetworkFormatVersion(request.format_version()));
+  // It is the last field of the binary form, so that a file that was cut off between two fields lacks it.
+  if (!request.has_format_version()) {
+    return absl::InvalidArgumentError("no format_version: no checkpoint of a network, or only the beginning of one");
   }
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckNetworkFormatVersion(request.format_version()));
   CreateNetworkArgs checkpoint;
   for (int i = 0; i < request.layers_size(); ++i) {
     SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,
