@@ -55,12 +55,13 @@ TEST_F(Accuracy, AFullyConnectedNetworkLearnsTheDigits) {
   ASSERT_EQ(digits.test.size(), 360);
   TrainerOptions options;
   options.step.optimizer = Adam{};
-  options.step.losses = {{.kind = CountLoss{}}};
+  options.step.losses = {{.kind = RateLoss{}}};
   options.steps = 8;
-  options.epochs = 10;
-  EXPECT_GE(Train(FullyConnected({.inputs = 64, .hidden = {256}, .outputs = 10, .neuron = Neuron(), .seed = 1}), digits,
+  options.epochs = 30;
+  // Ten output neurons for each class. Measured: 96.1 %.
+  EXPECT_GE(Train(FullyConnected({.inputs = 64, .hidden = {256}, .outputs = 100, .neuron = Neuron(), .seed = 1}), digits,
                   options),
-            0.94);
+            0.95);
 }
 
 }  // namespace
