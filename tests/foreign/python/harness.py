@@ -184,7 +184,9 @@ def kernel_vjp_in_float64(name, params, x, y, grad_output):
     values = kernel_in_float64(name, params, x, y)
     if name == "gaussian":
         weights = weights * values / params["sigma"] ** 2
-        return weights @ y - weights.sum(1)[:, None] * x, weights.T @ x - weights.sum(0)[:, None] * y
+        # Differences come first: the weight of a row with itself would hide those of the others.
+        pulls = weights[:, :, None] * (y[None, :, :] - x[:, None, :])
+        return pulls.sum(1), -pulls.sum(0)
     if name == "polynomial":
         weights = weights * params["d"] * (x @ y.T) ** (params["d"] - 1)
     if name == "sigmoid":
