@@ -119,7 +119,7 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     return FieldError(absl::StatusCode::kFailedPrecondition, "network", "no trace",
                       "a Forward that keeps its trace since the last reset or change of the network");
   }
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, WithSteps(steps, sample_shape_), {});
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, WithSteps(steps, sample_shape_), {});
   if (!plan.ok()) return plan.status();
 
   const auto check = [&](const std::string& field, absl::Span<const float> values, const Shape& step) {
@@ -169,7 +169,7 @@ int64_t Network::trace_steps() const { return learning_->trace.steps(); }
 int64_t Network::trace_bytes() const { return learning_->trace.ByteSize(); }
 
 absl::StatusOr<int64_t> Network::TraceByteSize(const Shape& shape) const {
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, {});
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, {});
   if (!plan.ok()) return plan.status();
   return TraceBytesOf(layers_, *plan);
 }

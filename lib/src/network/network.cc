@@ -80,7 +80,7 @@ std::vector<LayerSpec> Network::Spec() const {
 
 absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, const Shape& shape,
                                                const ForwardOptions& options, Executor& executor) {
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, options.records);
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, options.records);
   if (!plan.ok()) return plan.status();
   if (absl::Status status = CheckValues("input", input, shape); !status.ok()) return status;
   if (!options.keep_trace && plan->steps > 0) learning_->trace = {};
@@ -208,7 +208,7 @@ int64_t Network::ByteSize() const {
 }
 
 absl::StatusOr<int64_t> Network::ForwardByteSize(const Shape& shape, absl::Span<const RecordRequest> records) const {
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, records);
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, records);
   if (!plan.ok()) return plan.status();
   const auto& [steps, block, sample, step_shapes, recorded] = *plan;
   int64_t bytes = StepBytes(DataType::kFloat32, steps, step_shapes.back());

@@ -36,7 +36,7 @@ absl::Status Network::SetState(const NetworkState& state) {
   const bool settled = !state.sample_shape.empty();
   std::vector<Shape> inputs(layers_.size());
   if (settled) {
-    const auto plan = PlanForward(layers_, {}, WithSteps(1, state.sample_shape), {});
+    const auto plan = PlanForward(layers_, /*training=*/false, {}, WithSteps(1, state.sample_shape), {});
     if (!plan.ok()) {
       return InvalidField("state.sample_shape", ShapeString(state.sample_shape),
                           absl::StrCat("a shape that the layers take (", plan.status().message(), ")"));

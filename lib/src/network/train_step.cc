@@ -51,7 +51,7 @@ absl::Status CheckLabels(const Classes& classes, int64_t batch) {
 absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape, const TrainStepOptions& options) {
   const int64_t num_classes = options.num_classes;
   if (absl::Status status = CheckOptimizer(options.optimizer); !status.ok()) return status;
-  absl::StatusOr<ForwardPlan> forward = PlanForward(layers, /*settled=*/{}, shape, {});
+  absl::StatusOr<ForwardPlan> forward = PlanForward(layers, /*training=*/true, /*settled=*/{}, shape, {});
   if (!forward.ok()) return forward.status();
   TrainPlan plan{*std::move(forward), 0, {}, {}};
   if (plan.forward.empty()) {
