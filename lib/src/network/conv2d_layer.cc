@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "aligned_buffer.h"
+#include "network/constant_input.h"
 #include "network/plane_sums.h"
 #include "simd/transpose.h"
 #include "spikeserve/compute/field_error.h"
@@ -97,9 +98,10 @@ int64_t Conv2dLayer::Samples(size_t input_elements) const {
 }
 
 void Conv2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
+  const bool constant = IsConstant(block.input, block.steps);
   PlaneProducts{.window = window_,
                 .direction = Direction::kForward,
-                .samples = Samples(block.input.size()),
+                .samples = Samples(block.input.size()) / (constant ? block.steps : 1),
                 .groups = spec_.groups,
                 .source_channels = group_in(),
                 .target_channels = group_out(),
@@ -111,6 +113,7 @@ void Conv2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
                 .kernel_step = out(),
                 .start = spec_.bias.empty() ? nullptr : spec_.bias.data()}
       .Run(block.input.data(), block.output.data(), executor);
+  if (constant) RepeatFirstStep(block.output, block.steps, executor);
 }
 
 std::vector<Parameter> Conv2dLayer::Parameters() {
@@ -123,9 +126,17 @@ std::vector<Parameter> Conv2dLayer::Parameters() {
 }
 
 void Conv2dLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
-  AddWeightGradient(block, block.gradients[0], executor);
-  if (!spec_.bias.empty()) AddBiasGradient(block, block.gradients[1], executor);
   if (!block.grad_input.empty()) SetInputGradient(block, executor);
+  BackwardBlock once = block;
+  ScratchFloats sums;
+  if (IsConstant(block.input, block.steps)) {
+    sums = SumOfSteps(block.grad_output, block.steps, executor);
+    once.steps = 1;
+    once.input = block.input.first(block.input.size() / static_cast<size_t>(block.steps));
+    once.grad_output = sums;
+  }
+  AddWeightGradient(once, block.gradients[0], executor);
+  if (!spec_.bias.empty()) AddBiasGradient(once, block.gradients[1], executor);
 }
 
 void Conv2dLayer::AddWeightGradient(const BackwardBlock& block, absl::Span<float> gradient, Executor& executor) const {
