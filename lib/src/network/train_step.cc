@@ -194,11 +194,7 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
     const size_t layer = plan->loss_layers[k];
     absl::StatusOr<LossValue> value =
         Evaluate(options.losses[k], result.records[k], layers_[layer]->spiking()->v_threshold(), classes, executor);
-    if (!value.ok()) {
-      absl::Status status = std::move(value).status();
-      SetField(status, absl::StrCat("losses[", k, "]"));
-      return status;
-    }
+    if (!value.ok()) return WithinField(absl::StrCat("losses[", k, "]"), value.status());
     step.loss += options.losses[k].weight * value->loss;
     step.losses.push_back(value->loss);
     Add(*std::move(value), gradients[layer], storage);

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "handlers/handlers.h"
 #include "runtime/method.h"
@@ -65,14 +66,14 @@ Method Change(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>, H
       return FieldError(absl::StatusCode::kFailedPrecondition, "step", absl::StrCat(request->step()),
                         absl::StrCat(held->next_step, ", the number of the network's next change"));
     }
+    // The handler reserves what the change may take; this gives back what it did not, also where it fails.
+    const absl::Cleanup give_back = [&] { context.networks.SetBytes(*held, held->ByteSize()).IgnoreError(); };
     absl::StatusOr<Outgoing<Response>> response = handler(request, *held, context);
     if (!response.ok()) return std::move(response).status();
     (*response)->set_next_step(++held->next_step);
     Envelope reply = std::move(*response).Release();
     // Only a caller that counts steps can ask for the reply again.
     held->last_reply = request->has_step() ? std::make_unique<const Envelope>(reply.Share()) : nullptr;
-    // The handler has reserved what the change may take; this gives back what it did not.
-    context.networks.SetBytes(*held, held->ByteSize()).IgnoreError();
     return reply;
   };
   return method;

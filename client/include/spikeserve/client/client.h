@@ -139,6 +139,7 @@ class NetworkHandle {
   Client::ResultOr<BackwardArgs> Backward(BackwardArgs args, const CallOptions& o = {}) const;
   Client::ResultOr<ZeroGradientsArgs> ZeroGradients(const CallOptions& o = {}) const;
   Client::ResultOr<ApplyGradientsArgs> ApplyGradients(const Optimizer& optimizer, const CallOptions& o = {}) const;
+  Client::ResultOr<ApplyGradientsArgs> ApplyGradients(ApplyGradientsArgs args, const CallOptions& o = {}) const;
   Client::ResultOr<TrainStepArgs> TrainStep(TrainStepArgs args, const CallOptions& o = {}) const;
 
   // Deletes the network now, and tells whether that went well.

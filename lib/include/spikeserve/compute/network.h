@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -146,6 +147,9 @@ class Network {
 
   // The steps in the trace.
   int64_t trace_steps() const;
+  // The shape of the gradients that Backward takes of a layer's spikes and voltages, of an empty name of the output:
+  // [T, batch, features ...]. nullopt without a trace, and where no layer has that name.
+  std::optional<Shape> TracedShape(std::string_view layer = {}) const;
 
   // The gradients that Backward has added up.
   std::vector<ParameterTensor> Gradients() const;
