@@ -25,7 +25,7 @@ using ::testing::IsEmpty;
 // the end of the stream with "end".
 class Echo : public StreamHandler {
  public:
-  absl::Status Take(const codec::Envelope& message, Context&) override {
+  absl::Status Take(const codec::Envelope& message, HeldNetwork*, Context&) override {
     const std::string& name = static_cast<const v1::GetNetworkRequest&>(*message.message).network();
     if (name == "bad") return absl::InvalidArgumentError("bad");
     for (const char letter : name) ready_.push_back(std::string(1, letter));

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "calls/records.h"
 #include "codec/network_codec.h"
 #include "codec/option_codec.h"
 #include "rpc_traits.h"
@@ -11,28 +12,6 @@
 
 namespace spikeserve {
 namespace {
-
-absl::StatusOr<std::optional<Tensor>> DecodeOptional(bool has, const v1::Tensor& tensor, std::string_view field) {
-  if (!has) return std::nullopt;
-  SPIKESERVE_ASSIGN_OR_RETURN(Tensor out, codec::DecodeTensor(tensor, field, INT64_MAX));
-  return out;
-}
-
-absl::StatusOr<std::vector<RecordTensors>> DecodeRecords(
-    const google::protobuf::RepeatedPtrField<v1::LayerRecord>& records) {
-  std::vector<RecordTensors> out;
-  for (const v1::LayerRecord& record : records) {
-    RecordTensors tensors;
-    tensors.layer = record.layer();
-    SPIKESERVE_ASSIGN_OR_RETURN(tensors.spikes, DecodeOptional(record.has_spikes(), record.spikes(), "spikes"));
-    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_before_reset,
-                                DecodeOptional(record.has_v_before_reset(), record.v_before_reset(), "v_before_reset"));
-    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_after_reset,
-                                DecodeOptional(record.has_v_after_reset(), record.v_after_reset(), "v_after_reset"));
-    out.push_back(std::move(tensors));
-  }
-  return out;
-}
 
 // What the requests on one network share.
 template <typename Args, typename Request>
@@ -132,15 +111,7 @@ struct RpcTraits<ForwardArgs> {
   static void Encode(const ForwardArgs& args, RequestBuilder<Request>& request) {
     EncodeTarget(args, *request);
     request.Put(Request::kInputFieldNumber, args.input);
-    request->set_single_step(args.single_step);
-    request->set_mask_dtype(codec::ToWire(args.mask_dtype));
-    for (const RecordRequest& record : args.records) {
-      v1::RecordRequest* out = request->add_records();
-      out->set_layer(record.layer);
-      out->set_spikes(record.spikes);
-      out->set_v_before_reset(record.v_before_reset);
-      out->set_v_after_reset(record.v_after_reset);
-    }
+    EncodeStepOptions(args, *request);
   }
 
   static absl::StatusOr<ForwardArgs::Result> Decode(ResponseReader<Response>& response) {

@@ -1,6 +1,7 @@
 #include "network/dropout.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "spikeserve/compute/field_error.h"
@@ -18,6 +19,11 @@ uint64_t Mix(uint64_t z) {
 constexpr uint64_t kGamma = 0x9e3779b97f4a7c15u;
 
 }  // namespace
+
+struct DropoutLayer::Memory : LayerMemory {
+  uint64_t masks_drawn;
+  std::vector<float> mask;
+};
 
 absl::Status DropoutLayer::Check(std::string_view field, std::optional<int64_t>&) const {
   if (spec_.p >= 0 && spec_.p < 1) return absl::OkStatus();
@@ -39,6 +45,19 @@ void DropoutLayer::Prepare(const Shape& input, int64_t, bool training) {
 
 int64_t DropoutLayer::PrepareByteSize(const Shape& input, int64_t, bool training) const {
   return training && mask_.empty() ? StepBytes(DataType::kFloat32, 1, input) : 0;
+}
+
+std::unique_ptr<LayerMemory> DropoutLayer::Take() {
+  auto memory = std::make_unique<Memory>();
+  memory->masks_drawn = masks_drawn_;
+  memory->mask = std::exchange(mask_, {});
+  return memory;
+}
+
+void DropoutLayer::Put(std::unique_ptr<LayerMemory> memory) {
+  auto& mine = static_cast<Memory&>(*memory);
+  masks_drawn_ = mine.masks_drawn;
+  mask_ = std::move(mine.mask);
 }
 
 void DropoutLayer::Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) {

@@ -23,9 +23,13 @@ class DropoutLayer final : public NetworkLayer {
   int64_t PrepareByteSize(const Shape& input, int64_t steps, bool training) const override;
   void Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) override;
   void Reset() override { mask_ = std::vector<float>(); }
+  std::unique_ptr<LayerMemory> Take() override;
+  void Put(std::unique_ptr<LayerMemory> memory) override;
   int64_t ByteSize() const override;
 
  private:
+  struct Memory;
+
   Dropout spec_;
   bool training_ = false;
   uint64_t masks_drawn_ = 0;

@@ -1,5 +1,7 @@
 #include "network/low_pass_synapse.h"
 
+#include <utility>
+
 namespace spikeserve {
 
 absl::Status SynapseLayer::Check(std::string_view field, std::optional<int64_t>&) const {
@@ -8,8 +10,22 @@ absl::Status SynapseLayer::Check(std::string_view field, std::optional<int64_t>&
 
 void SynapseLayer::Prepare(const Shape& input, int64_t, bool) { current_.resize(ElementCount(input).value_or(0)); }
 
+struct SynapseLayer::Memory : LayerMemory {
+  std::vector<float> current;
+};
+
 int64_t SynapseLayer::PrepareByteSize(const Shape& input, int64_t, bool) const {
   return current_.empty() ? StepBytes(DataType::kFloat32, 1, input) : 0;
+}
+
+std::unique_ptr<LayerMemory> SynapseLayer::Take() {
+  auto memory = std::make_unique<Memory>();
+  memory->current = std::exchange(current_, {});
+  return memory;
+}
+
+void SynapseLayer::Put(std::unique_ptr<LayerMemory> memory) {
+  current_ = std::move(static_cast<Memory&>(*memory).current);
 }
 
 void SynapseLayer::Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) {

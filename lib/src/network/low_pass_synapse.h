@@ -20,9 +20,13 @@ class SynapseLayer final : public NetworkLayer {
   int64_t PrepareByteSize(const Shape& input, int64_t steps, bool training) const override;
   void Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) override;
   void Reset() override { current_ = std::vector<float>(); }
+  std::unique_ptr<LayerMemory> Take() override;
+  void Put(std::unique_ptr<LayerMemory> memory) override;
   int64_t ByteSize() const override;
 
  private:
+  struct Memory;
+
   LowPassSynapse spec_;
   // Of a step's shape; empty before the first step.
   std::vector<float> current_;

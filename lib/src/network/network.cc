@@ -234,6 +234,23 @@ void Network::Reset() {
   sample_shape_.clear();
 }
 
+Network::State::State() = default;
+Network::State::State(State&&) noexcept = default;
+Network::State::~State() = default;
+
+Network::State Network::TakeState() {
+  State state;
+  state.layers.reserve(layers_.size());
+  for (const auto& layer : layers_) state.layers.push_back(layer->Take());
+  state.sample_shape = std::exchange(sample_shape_, {});
+  return state;
+}
+
+void Network::PutState(State state) {
+  for (size_t i = 0; i < layers_.size(); ++i) layers_[i]->Put(std::move(state.layers[i]));
+  sample_shape_ = std::move(state.sample_shape);
+}
+
 std::vector<LayerRecord> Network::Monitors() const {
   std::vector<LayerRecord> records;
   for (const auto& layer : layers_) {

@@ -23,6 +23,13 @@ namespace spikeserve {
 
 class SpikingLayer;
 
+// What a layer was before a call that may have to be undone: its state since the last reset, and more that a step
+// changes.
+class LayerMemory {
+ public:
+  virtual ~LayerMemory() = default;
+};
+
 // A Network checks a layer once (Check); then, for each Forward, it checks the shapes of all layers (OutputShape), lets
 // all of them allocate what the call needs (Prepare), and only then runs them (Step). So a call that fails has changed
 // nothing, and a step allocates nothing.
@@ -56,6 +63,11 @@ class NetworkLayer {
 
   // Returns the state to the initial one and frees it.
   virtual void Reset() {}
+
+  // Takes the layer's memory out of it, which is then as after a reset.
+  virtual std::unique_ptr<LayerMemory> Take() { return nullptr; }
+  // Puts back what Take gave.
+  virtual void Put(std::unique_ptr<LayerMemory>) {}
 
   // The memory that parameters, state and monitor take.
   virtual int64_t ByteSize() const = 0;

@@ -228,6 +228,30 @@ LayerRecord SpikingLayer::Monitor() const {
   return record;
 }
 
+struct SpikingLayer::Memory : LayerMemory {
+  std::vector<float> v;
+  std::vector<float> v_before_reset;
+  std::deque<Piece> monitor;
+  Shape monitor_shape;
+};
+
+std::unique_ptr<LayerMemory> SpikingLayer::Take() {
+  auto memory = std::make_unique<Memory>();
+  memory->v = std::exchange(v_, {});
+  memory->v_before_reset = std::exchange(v_before_reset_, {});
+  memory->monitor = std::exchange(monitor_, {});
+  memory->monitor_shape = std::exchange(monitor_shape_, {0});
+  return memory;
+}
+
+void SpikingLayer::Put(std::unique_ptr<LayerMemory> memory) {
+  auto& mine = static_cast<Memory&>(*memory);
+  v_ = std::move(mine.v);
+  v_before_reset_ = std::move(mine.v_before_reset);
+  monitor_ = std::move(mine.monitor);
+  monitor_shape_ = std::move(mine.monitor_shape);
+}
+
 void SpikingLayer::Reset() {
   v_ = std::vector<float>();
   v_before_reset_ = std::vector<float>();

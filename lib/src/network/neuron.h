@@ -35,6 +35,8 @@ class SpikingLayer : public NetworkLayer {
   void Prepare(const Shape& input, int64_t steps, bool training) override;
   int64_t PrepareByteSize(const Shape& input, int64_t steps, bool training) const override;
   void Reset() override;
+  std::unique_ptr<LayerMemory> Take() override;
+  void Put(std::unique_ptr<LayerMemory> memory) override;
   int64_t ByteSize() const override;
   SpikingLayer* spiking() override { return this; }
 
@@ -55,6 +57,7 @@ class SpikingLayer : public NetworkLayer {
     std::vector<uint8_t> spikes;
     std::vector<float> v_before_reset;
   };
+  struct Memory;
   std::deque<Piece> monitor_;
   // [T, batch, features ...] of the monitor's record.
   Shape monitor_shape_ = {0};

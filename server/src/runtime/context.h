@@ -3,6 +3,9 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 #define SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 
+#include <functional>
+
+#include "absl/status/status.h"
 #include "memory/buffer_pool.h"
 #include "runtime/counters.h"
 #include "runtime/limits.h"
@@ -13,13 +16,17 @@ namespace spikeserve::server {
 
 struct Context {
   const Limits& limits;
-  // Computes on the server's pool, and stops early when the call is cancelled or past its deadline: what was computed
-  // then is incomplete, and is thrown away by whoever made the context.
+  // Computes on the server's pool. Of a call on a network it does all that it is given, because what a network is left
+  // as must be whole. Of others it stops early when the call is cancelled or past its deadline: what was computed then
+  // is incomplete, and is thrown away by whoever made the context.
   Executor& executor;
   NetworkStore& networks;
   // For the elements of results.
   BufferPool& buffers;
   const Counters& counters;
+  // Whether somebody still waits for the call, or why not: CANCELLED, DEADLINE_EXCEEDED. For what takes long on a
+  // network, and can be undone. From any thread.
+  std::function<absl::Status()> wanted = [] { return absl::OkStatus(); };
 };
 
 }  // namespace spikeserve::server

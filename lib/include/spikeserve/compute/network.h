@@ -20,6 +20,7 @@
 
 namespace spikeserve {
 
+class LayerMemory;   // internal
 class NetworkLayer;  // internal
 
 // Which records of a spiking layer Forward makes.
@@ -91,6 +92,18 @@ class Network {
   // Every layer's state returns to its initial one: voltages, currents, dropout masks, monitors. Thresholds, parameters
   // and the mode stay.
   void Reset();
+
+  // The state that TakeState took out of a network, to be put back or dropped.
+  struct State {
+    State();
+    State(State&&) noexcept;
+    ~State();
+    std::vector<std::unique_ptr<LayerMemory>> layers;
+    Shape sample_shape;
+  };
+  // Reset that can be undone: PutState on the same network makes it what it was, whatever ran in between.
+  State TakeState();
+  void PutState(State state);
 
   // The records of the layers with a monitor: spikes and v_before_reset of all steps since the last reset, of
   // shape [0] before the first.
