@@ -107,6 +107,8 @@ class Measurement:
             return 4 * len(arrays["x"]) * len(arrays["y"])
         if function == "spike_similar_loss":
             return 4 * arrays["spikes"].size
+        if function == "train_step":
+            return sum(arrays[name].nbytes for name in ("w1", "b1", "w2", "b2"))
         return 4 * arrays["labels"].size * self.workload.params["num_classes"] * self.workload.params["n"]
 
     def touched_bytes(self):

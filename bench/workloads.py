@@ -35,6 +35,16 @@ def speedup(slow, fast, at_least):
     return Promise(f"{fast}: at least {at_least}x as fast as {slow}", lambda m, s: m[slow] / m[fast], at_least=at_least)
 
 
+def fastest_pytorch_by(fast):
+    """The time of PyTorch's fastest formulation, with its best number of threads, in those of the variant `fast`."""
+    def value(medians, _):
+        pytorch = [median for name, median in medians.items() if name.startswith("pytorch")]
+        if not pytorch:
+            raise KeyError("pytorch")
+        return min(pytorch) / medians[fast]
+    return value
+
+
 def overhead(ours, limit, at_most):
     """The variant `ours` takes at most at_most times the time of the variants `limit` together."""
     return Promise(f"{ours}: within {at_most}x of {' plus '.join(limit)}",
@@ -102,6 +112,25 @@ def kernel(name, rows, cols, bits, promises):
                     matrices(rows, cols, bits), promises, product=True, bits=bits)
 
 
+# Of weights, for spike trains or not, such that 10 % to 20 % of a network's neurons fire at a step.
+WEIGHTS = {False: (-2, 2.4), True: (-2, 2.8)}
+
+
+def digits(steps, batch, features, hidden, classes, spikes):
+    """Spike trains, or currents that stay, of labelled samples, and a network of two layers to learn from them."""
+    def make(random, quick):
+        n = batch // 16 if quick else batch
+        intensities = random.random((n, features), numpy.float32)
+        arrays = {"x": random.random((steps, n, features), numpy.float32) < 0.5 * intensities if spikes else intensities,
+                  "labels": random.integers(0, classes, n)}
+        for name, shape in (("w1", (hidden, features)), ("b1", (hidden,)), ("w2", (classes, hidden)),
+                            ("b2", (classes,))):
+            low, high = WEIGHTS[spikes]
+            arrays[name] = random.uniform(low, high, shape).astype(numpy.float32) / shape[-1] ** 0.5
+        return arrays
+    return make
+
+
 CLUSTER_RATE = Promise("library 1: at least 4 GB of voltages a second",
                        lambda m, s: s["input_bytes"] / m["library 1"] / 1e9, at_least=4, unit=" GB/s")
 
@@ -123,6 +152,13 @@ WORKLOADS = (
       for name in ("linear", "gaussian") for rows, cols in ((1024, 10_000), (4096, 4096))),
     Workload("redundant_one_hot 100,000 x 100", "redundant_one_hot", {"num_classes": 10, "n": 10},
              class_labels(100_000, 10), (speedup("pytorch 1", "library 1", 50), speedup("pytorch 2", "library 2", 50))),
+    *(Workload(f"train_step 64-256-10, 16 steps, batch 64, {what}", "train_step",
+               {"num_classes": 10, "tau": 2.0, "alpha": 4.0, **({} if spikes else {"repeat_input": 16})},
+               digits(16, 64, 64, 256, 10, spikes),
+               (Promise("tcp: at least 4x as fast as the fastest of PyTorch", fastest_pytorch_by("tcp"), at_least=4),
+                Promise("library 2: at least 4x as fast as the fastest of PyTorch", fastest_pytorch_by("library 2"),
+                        at_least=4)))
+      for what, spikes in (("constant currents", False), ("spike trains", True))),
     Workload("4 KB call", "spike_cluster", T_IN, voltages(100, 10), (
         Promise("tcp: p50 within 1.15x of echo tcp", lambda m, s: m["tcp"] / m["echo tcp"], at_most=1.15),
         Promise("tcp, 32 at a time: at least 0.85 of the rate of echo tcp", lambda m, s: m["echo tcp x32"] / m["tcp x32"],

@@ -5,7 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "cli/caller.h"
-#include "npz/file.h"
+#include "file/file.h"
 #include "npz/npz.h"
 
 namespace spikeserve::cli {
@@ -32,7 +32,7 @@ CLI::Option* ArrayFlag::AddTo(CLI::App& app, const std::string& name, const std:
 
 absl::StatusOr<Tensor> ArrayFlag::Read() const {
   absl::StatusOr<Tensor> array = npz::ReadArray(spec_);
-  if (!array.ok()) return npz::AtPath(name_, array.status());
+  if (!array.ok()) return file::AtPath(name_, array.status());
   return array;
 }
 

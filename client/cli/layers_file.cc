@@ -7,10 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "codec/network_codec.h"
 #include "codec/tensor_codec.h"
+#include "file/file.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
-#include "npz/file.h"
 #include "npz/npz.h"
 #include "spikeserve/v1/networks.pb.h"
 #include "status_macros.h"
@@ -89,7 +89,7 @@ absl::StatusOr<std::vector<LayerSpec>> ParseLayers(const std::string& text, cons
   for (const Reference& reference : references) {
     const absl::StatusOr<Tensor> array = npz::ReadArray((folder / reference.array).string());
     if (!array.ok()) {
-      return npz::AtPath(
+      return file::AtPath(
           absl::StrCat("layers[", reference.layer, "].", reference.kind->name(), ".", reference.tensor->name()),
           array.status());
     }
@@ -119,9 +119,9 @@ absl::StatusOr<std::string> FormatJson(const Message& message, bool pretty) {
 }  // namespace
 
 absl::StatusOr<std::vector<LayerSpec>> ReadLayers(const std::string& path) {
-  SPIKESERVE_ASSIGN_OR_RETURN(const std::string text, npz::ReadFile(path));
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::string text, file::ReadFile(path));
   auto layers = ParseLayers(text, std::filesystem::path(path).parent_path());
-  if (!layers.ok()) return npz::AtPath(path, layers.status());
+  if (!layers.ok()) return file::AtPath(path, layers.status());
   return layers;
 }
 
@@ -129,7 +129,7 @@ absl::Status WriteLayers(const std::string& path, const std::vector<LayerSpec>& 
   v1::CreateNetworkRequest request;
   for (const LayerSpec& layer : layers) codec::EncodeLayer(layer, request.add_layers());
   SPIKESERVE_ASSIGN_OR_RETURN(const std::string text, FormatJson(request, /*pretty=*/true));
-  return npz::WriteFile(path, text);
+  return file::WriteFile(path, text);
 }
 
 absl::StatusOr<LayerDescription> DescribeLayer(const LayerSpec& layer) {

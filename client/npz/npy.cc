@@ -11,7 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "npz/file.h"
+#include "file/file.h"
 
 namespace spikeserve::npz {
 
@@ -312,13 +312,15 @@ std::string FormatNpy(const TensorView& tensor) {
 }
 
 absl::StatusOr<Tensor> ReadNpy(const std::string& path) {
-  absl::StatusOr<std::string> bytes = ReadFile(path);
+  absl::StatusOr<std::string> bytes = file::ReadFile(path);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<Tensor> tensor = ParseNpy(*bytes);
-  if (!tensor.ok()) return AtPath(path, tensor.status());
+  if (!tensor.ok()) return file::AtPath(path, tensor.status());
   return tensor;
 }
 
-absl::Status WriteNpy(const std::string& path, const TensorView& tensor) { return WriteFile(path, FormatNpy(tensor)); }
+absl::Status WriteNpy(const std::string& path, const TensorView& tensor) {
+  return file::WriteFile(path, FormatNpy(tensor));
+}
 
 }  // namespace spikeserve::npz

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "npz/file.h"
+#include "file/file.h"
 #include "npz/npy.h"
 
 namespace spikeserve::npz {
@@ -64,7 +64,7 @@ class Archive {
 
   absl::StatusOr<Tensor> Read(size_t member) const {
     absl::StatusOr<Tensor> tensor = ReadUnnamed(member);
-    if (!tensor.ok()) return AtPath(names_[member], tensor.status());
+    if (!tensor.ok()) return file::AtPath(names_[member], tensor.status());
     return tensor;
   }
 
@@ -120,10 +120,10 @@ class Archive {
 };
 
 absl::StatusOr<Archive> OpenArchive(const std::string& path) {
-  absl::StatusOr<std::string> bytes = ReadFile(path);
+  absl::StatusOr<std::string> bytes = file::ReadFile(path);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<Archive> archive = Archive::Open(*std::move(bytes));
-  if (!archive.ok()) return AtPath(path, archive.status());
+  if (!archive.ok()) return file::AtPath(path, archive.status());
   return archive;
 }
 
@@ -139,7 +139,7 @@ absl::StatusOr<Tensor> ReadMember(const std::string& path, const std::string* na
                      ":NAME, NAME one of: ", names.empty() ? "(it is empty)" : absl::StrJoin(names, ", ")));
   }
   absl::StatusOr<Tensor> tensor = archive->Read(found - names.begin());
-  if (!tensor.ok()) return AtPath(path, tensor.status());
+  if (!tensor.ok()) return file::AtPath(path, tensor.status());
   return tensor;
 }
 
@@ -151,7 +151,7 @@ absl::StatusOr<std::map<std::string, Tensor>> ReadNpz(const std::string& path) {
   std::map<std::string, Tensor> arrays;
   for (size_t i = 0; i < archive->names().size(); ++i) {
     absl::StatusOr<Tensor> tensor = archive->Read(i);
-    if (!tensor.ok()) return AtPath(path, tensor.status());
+    if (!tensor.ok()) return file::AtPath(path, tensor.status());
     const std::string& name = archive->names()[i];
     if (!arrays.emplace(name, *std::move(tensor)).second) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": two arrays ", name, "; need different names"));
@@ -174,7 +174,7 @@ absl::Status WriteNpz(const std::string& path, absl::Span<const std::pair<std::s
   if (zip == nullptr) return absl::InternalError(absl::StrCat(path, ": ", zip_error_strerror(&error)));
   zip_source_keep(target.get());  // Both `zip` and we read it.
   const auto failed = [&](const std::string& what) {
-    return AtPath(path, ZipError("cannot write " + what, zip_strerror(zip.get())));
+    return file::AtPath(path, ZipError("cannot write " + what, zip_strerror(zip.get())));
   };
   for (size_t i = 0; i < arrays.size(); ++i) {
     const std::string& name = arrays[i].first;
@@ -194,13 +194,13 @@ absl::Status WriteNpz(const std::string& path, absl::Span<const std::pair<std::s
 
   zip_stat_t info;
   if (zip_source_stat(target.get(), &info) != 0 || zip_source_open(target.get()) != 0) {
-    return AtPath(path, ZipError("cannot write", zip_error_strerror(zip_source_error(target.get()))));
+    return file::AtPath(path, ZipError("cannot write", zip_error_strerror(zip_source_error(target.get()))));
   }
   std::string bytes(info.size, '\0');
   const bool whole = zip_source_read(target.get(), bytes.data(), bytes.size()) == static_cast<int64_t>(bytes.size());
   zip_source_close(target.get());
   if (!whole) return absl::InternalError(absl::StrCat(path, ": the archive cannot be read back"));
-  return WriteFile(path, bytes);
+  return file::WriteFile(path, bytes);
 }
 
 absl::StatusOr<Tensor> ReadArray(const std::string& spec) {

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
-#include "npz/file.h"
+#include "file/file.h"
 #include "plot/child_process.h"
 #include "spikeserve/compute/field_error.h"
 
@@ -185,7 +185,7 @@ absl::Status Draw(std::string commands, std::string_view data, const std::string
     // leaves one as it is that XML forbids at this place.
     absl::StrReplaceAll({{"<image ", "<image image-rendering='pixelated' "}, {"]]>", "]]&gt;"}}, &drawn->output);
   }
-  return npz::WriteFile(path, drawn->output);
+  return file::WriteFile(path, drawn->output);
 }
 
 // The sum, or mean, of `values` in each cell of `axes`, row by row of the picture. The value at (x, y) is

@@ -79,7 +79,11 @@ Client::ResultOr<ListNetworksArgs> Client::ListNetworks(const CallOptions& o) co
 }
 
 absl::StatusOr<NetworkHandle> Client::CreateNetwork(std::vector<LayerSpec> layers, const CallOptions& o) const {
-  SPIKESERVE_ASSIGN_OR_RETURN(CreateNetworkArgs::Result result, Call(CreateNetworkArgs{std::move(layers)}, o));
+  return RestoreNetwork(CreateNetworkArgs{.layers = std::move(layers)}, o);
+}
+
+absl::StatusOr<NetworkHandle> Client::RestoreNetwork(const CreateNetworkArgs& args, const CallOptions& o) const {
+  SPIKESERVE_ASSIGN_OR_RETURN(CreateNetworkArgs::Result result, Call(args, o));
   return NetworkHandle(*this, std::move(result.network), /*owned=*/true);
 }
 
@@ -109,7 +113,12 @@ Client::ResultOr<ForwardArgs> NetworkHandle::Forward(ForwardArgs args, const Cal
 }
 
 Client::ResultOr<GetNetworkArgs> NetworkHandle::Get(bool include_monitors, const CallOptions& o) const {
-  return client_.Call(GetNetworkArgs{name_, include_monitors}, o);
+  return Get(GetNetworkArgs{.include_monitors = include_monitors}, o);
+}
+
+Client::ResultOr<GetNetworkArgs> NetworkHandle::Get(GetNetworkArgs args, const CallOptions& o) const {
+  args.network = name_;
+  return client_.Call(args, o);
 }
 
 Client::ResultOr<SetTrainingArgs> NetworkHandle::SetTraining(bool training, const CallOptions& o) const {
@@ -124,6 +133,25 @@ Client::ResultOr<SetThresholdMarginArgs> NetworkHandle::SetThresholdMargin(SetTh
 
 Client::ResultOr<ResetNetArgs> NetworkHandle::Reset(const CallOptions& o) const {
   return client_.Call(ResetNetArgs{name_}, o);
+}
+
+Client::ResultOr<BackwardArgs> NetworkHandle::Backward(BackwardArgs args, const CallOptions& o) const {
+  args.network = name_;
+  return client_.Call(args, o);
+}
+
+Client::ResultOr<ZeroGradientsArgs> NetworkHandle::ZeroGradients(const CallOptions& o) const {
+  return client_.Call(ZeroGradientsArgs{name_}, o);
+}
+
+Client::ResultOr<ApplyGradientsArgs> NetworkHandle::ApplyGradients(const Optimizer& optimizer,
+                                                                   const CallOptions& o) const {
+  return client_.Call(ApplyGradientsArgs{name_, optimizer}, o);
+}
+
+Client::ResultOr<TrainStepArgs> NetworkHandle::TrainStep(TrainStepArgs args, const CallOptions& o) const {
+  args.network = name_;
+  return client_.Call(args, o);
 }
 
 absl::Status NetworkHandle::Delete(const CallOptions& o) {

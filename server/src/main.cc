@@ -98,6 +98,8 @@ int main(int argc, char** argv) {
             "Bytes of buffers kept for the next call; each heap keeps as much freed memory", kMany);
   add_limit("--max-networks", limits.max_networks, "Networks held at the same time", kMany);
   add_limit("--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together", kMany);
+  add_limit("--max-trace-bytes", limits.max_trace_bytes,
+            "Bytes that one network keeps for going back through its steps", kMany);
   app.add_flag("--shared-memory", share_memory,
                "Let clients on each --listen=unix:PATH hand over memory, on the socket PATH.shm");
   add_limit("--max-shared-memory-bytes", shared_memory.max_bytes, "Bytes of memory that one user's clients share",

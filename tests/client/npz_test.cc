@@ -10,9 +10,9 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "file/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "npz/file.h"
 #include "npz/npy.h"
 
 namespace spikeserve::npz {

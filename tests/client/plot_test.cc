@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "file/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "npz/file.h"
 
 namespace spikeserve::plot {
 namespace {
@@ -26,7 +26,7 @@ class Plot : public ::testing::Test {
   ~Plot() override { std::filesystem::remove_all(folder_); }
 
   std::string Path(const std::string& name) const { return folder_ + "/" + name; }
-  std::string Read(const std::string& name) const { return npz::ReadFile(Path(name)).value_or(""); }
+  std::string Read(const std::string& name) const { return file::ReadFile(Path(name)).value_or(""); }
 
  private:
   std::string folder_ = absl::StrCat(::testing::TempDir(), "plot_test.", getpid(), ".",
@@ -249,9 +249,9 @@ TEST_F(Plot, WithoutGnuplotSaysWhatToInstall) {
 
 TEST_F(Plot, ThatGnuplotFailsGivesItsWordsAndKeepsTheOldFile) {
   // This one ends without having read more of its input than fits between the two.
-  ASSERT_TRUE(npz::WriteFile(Path("gnuplot"), "#!/bin/sh\necho 'no room' >&2\nexit 1\n").ok());
+  ASSERT_TRUE(file::WriteFile(Path("gnuplot"), "#!/bin/sh\necho 'no room' >&2\nexit 1\n").ok());
   ASSERT_EQ(chmod(Path("gnuplot").c_str(), 0755), 0);
-  ASSERT_TRUE(npz::WriteFile(Path("a.png"), "old").ok());
+  ASSERT_TRUE(file::WriteFile(Path("a.png"), "old").ok());
   const ScopedPath path(Path(""));
   const absl::Status status = PlotHeatmap(Diagonal(1000, 1000), {}, Path("a.png"));
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);

@@ -24,7 +24,7 @@ inline Network MakeNetwork(std::vector<LayerSpec> specs) {
 
 inline ForwardResult Forward(Network& network, absl::Span<const float> input, const Shape& shape,
                              absl::Span<const RecordRequest> records = {}, Executor& executor = InlineExecutor()) {
-  auto result = network.Forward(input, shape, records, executor);
+  auto result = network.Forward(input, shape, {.records = records}, executor);
   EXPECT_TRUE(result.ok()) << result.status();
   return *std::move(result);
 }
@@ -32,7 +32,7 @@ inline ForwardResult Forward(Network& network, absl::Span<const float> input, co
 // The message of a refused Forward, after a check of the field it blames.
 inline std::string Refusal(Network& network, absl::Span<const float> input, const Shape& shape, std::string_view field,
                            absl::Span<const RecordRequest> records = {}) {
-  const auto result = network.Forward(input, shape, records);
+  const auto result = network.Forward(input, shape, {.records = records});
   EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(FieldOf(result.status()), field);
   return std::string(result.status().message());

@@ -9,9 +9,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "lib/network_testing.h"
+#include "lib/simd_targets.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/network.h"
 #include "support/golden.h"
+#include "support/golden_neuron.h"
 
 namespace spikeserve {
 namespace {
@@ -31,7 +33,7 @@ Network NetworkOf(Kind kind) {
 // Runs a network of one neuron and returns the layer's record.
 LayerRecord RunNeuron(Network& network, absl::Span<const float> dv, const Shape& shape) {
   const RecordRequest all{.layer = "neuron", .spikes = true, .v_before_reset = true, .v_after_reset = true};
-  auto result = network.Forward(dv, shape, {&all, 1});
+  auto result = network.Forward(dv, shape, {.records = {&all, 1}});
   EXPECT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(result->output_is_spikes);
   EXPECT_EQ(result->shape, shape);
@@ -50,41 +52,12 @@ std::string FieldRefused(Kind kind) {
 
 // --- The reference's results.
 
-template <typename Node>
-Network GoldenNetwork(const nlohmann::json& params, Node node) {
-  node.v_threshold = params.at("v_threshold").get<float>();
-  node.v_reset =
-      params.at("v_reset").is_null() ? std::nullopt : std::optional<float>(params.at("v_reset").get<float>());
-  return NetworkOf(std::move(node));
-}
-
-Network GoldenNetwork(const nlohmann::json& params) {
-  const std::string type = params.at("type");
-  if (type == "if") return GoldenNetwork(params, IfNode());
-  if (type == "lif") {
-    LifNode node;
-    node.tau = params.at("tau");
-    return GoldenNetwork(params, node);
-  }
-  if (type == "plif") {
-    PlifNode node;
-    node.init_tau = params.at("init_tau");
-    return GoldenNetwork(params, node);
-  }
-  EXPECT_EQ(type, "rif");
-  RifNode node;
-  node.init_w = params.at("init_w");
-  if (params.contains("amplitude")) {
-    const double amplitude = params.at("amplitude");
-    node.bounds = {-amplitude, amplitude};
-  }
-  return GoldenNetwork(params, node);
-}
-
 TEST(Neuron, SpikesAndVoltagesAreTheReferences) {
   for (const testing::GoldenCase& golden : testing::GoldenCases("neuron")) {
     SCOPED_TRACE(golden.name);
-    Network network = GoldenNetwork(golden.params);
+    LayerSpec spec = testing::GoldenNeuron(golden.params);
+    spec.name = "neuron";
+    Network network = MakeNetwork({spec});
     const Tensor& dv = golden.inputs.at("dv");
     const LayerRecord record = RunNeuron(network, dv.values<float>(), dv.shape());
     const auto spikes = golden.outputs.at("spikes").values<float>();
@@ -147,15 +120,17 @@ void ExpectRestated(const Node& given, Charge charge) {
           for (int64_t n = 0; n < size; ++n) thresholds[n] = 0.5f + 0.125f * static_cast<float>(n % 5);
           node.v_threshold = ThresholdTensor{step, thresholds};
         }
-        Network network = NetworkOf(node);
-        const LayerRecord record = RunNeuron(network, dv, shape);
         const float v_reset_used = v_reset.value_or(0);
         const Restated wanted =
             Restate(dv, kSteps, thresholds, v_reset, [&](float v, float x) { return charge(v, x, v_reset_used); });
-        EXPECT_EQ(record.shape, shape);
-        EXPECT_TRUE(record.spikes == wanted.spikes);
-        EXPECT_TRUE(record.v_before_reset == wanted.before);
-        EXPECT_TRUE(record.v_after_reset == wanted.after);
+        testing::ForEachTarget([&] {
+          Network network = NetworkOf(node);
+          const LayerRecord record = RunNeuron(network, dv, shape);
+          EXPECT_EQ(record.shape, shape);
+          EXPECT_TRUE(record.spikes == wanted.spikes);
+          EXPECT_TRUE(record.v_before_reset == wanted.before);
+          EXPECT_TRUE(record.v_after_reset == wanted.after);
+        });
         EXPECT_TRUE(std::count(wanted.spikes.begin(), wanted.spikes.end(), 1) > 0 || size < 7);
       }
     }

@@ -10,6 +10,7 @@
 #include "spikeserve/compute/field_error.h"
 #include "suites/transport.h"
 #include "support/golden.h"
+#include "support/golden_neuron.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -25,35 +26,9 @@ std::vector<LayerSpec> OneNeuron() { return {{.name = "out", .kind = IfNode{}}};
 // A step of shape [batch, 1].
 RowMatrix<float> Step(int batch, float value) { return RowMatrix<float>::Constant(batch, 1, value); }
 
-Surrogate SurrogateOf(const nlohmann::json& params) {
-  const std::string kind = params["surrogate"];
-  if (kind == "sign_swish") return SignSwishSurrogate{params["beta"]};
-  if (kind == "bilinear_leaky_relu") return BilinearLeakyReluSurrogate{params["a"], params["b"], params["c"]};
-  return SigmoidSurrogate{params["alpha"]};
-}
-
-LayerSpec NeuronOf(const nlohmann::json& params) {
-  NeuronSpec neuron;
-  neuron.v_threshold = params["v_threshold"].get<float>();
-  neuron.v_reset = params["v_reset"].is_null() ? std::nullopt : std::optional<float>(params["v_reset"].get<float>());
-  neuron.surrogate = SurrogateOf(params);
-  const std::string type = params["type"];
-  if (type == "lif") return {.kind = LifNode{neuron, params["tau"]}};
-  if (type == "plif") return {.kind = PlifNode{neuron, params["init_tau"]}};
-  if (type == "rif") {
-    RifNode rif{neuron, params["init_w"]};
-    if (params.contains("amplitude")) {
-      const double amplitude = params["amplitude"];
-      rif.bounds = {-amplitude, amplitude};
-    }
-    return {.kind = rif};
-  }
-  return {.kind = IfNode{neuron}};
-}
-
 TEST_P(NetworkSuite, NeuronsAgreeWithTheGoldenCases) {
   for (const GoldenCase& c : GoldenCases("neuron")) {
-    const auto network = client().CreateNetwork({NeuronOf(c.params)});
+    const auto network = client().CreateNetwork({testing::GoldenNeuron(c.params)});
     ASSERT_TRUE(network.ok()) << c.name << ": " << network.status();
     const auto result = network->Forward(
         {.input = c.inputs.at("dv"), .records = {{.layer = "0", .spikes = true, .v_after_reset = true}}});

@@ -3,8 +3,14 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+<<<<<<< HEAD
 #include "calls/records.h"
+=======
+#include "calls/network_target.h"
+#include "checkpoint.h"
+>>>>>>> lead
 #include "codec/network_codec.h"
+#include "codec/network_state_codec.h"
 #include "codec/option_codec.h"
 #include "rpc_traits.h"
 #include "spikeserve/v1/networks.pb.h"
@@ -13,6 +19,7 @@
 namespace spikeserve {
 namespace {
 
+<<<<<<< HEAD
 // What the requests on one network share.
 template <typename Args, typename Request>
 void EncodeTarget(const Args& args, Request& request) {
@@ -20,6 +27,28 @@ void EncodeTarget(const Args& args, Request& request) {
   if constexpr (requires { args.step; }) {
     if (args.step) request.set_step(*args.step);
   }
+=======
+absl::StatusOr<std::optional<Tensor>> DecodeOptional(bool has, const v1::Tensor& tensor, std::string_view field) {
+  if (!has) return std::nullopt;
+  SPIKESERVE_ASSIGN_OR_RETURN(Tensor out, codec::DecodeTensor(tensor, field, INT64_MAX));
+  return out;
+}
+
+absl::StatusOr<std::vector<RecordTensors>> DecodeRecords(
+    const google::protobuf::RepeatedPtrField<v1::LayerRecord>& records) {
+  std::vector<RecordTensors> out;
+  for (const v1::LayerRecord& record : records) {
+    RecordTensors tensors;
+    tensors.layer = record.layer();
+    SPIKESERVE_ASSIGN_OR_RETURN(tensors.spikes, DecodeOptional(record.has_spikes(), record.spikes(), "spikes"));
+    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_before_reset,
+                                DecodeOptional(record.has_v_before_reset(), record.v_before_reset(), "v_before_reset"));
+    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_after_reset,
+                                DecodeOptional(record.has_v_after_reset(), record.v_after_reset(), "v_after_reset"));
+    out.push_back(std::move(tensors));
+  }
+  return out;
+>>>>>>> lead
 }
 
 }  // namespace
@@ -30,7 +59,7 @@ struct RpcTraits<CreateNetworkArgs> {
   using Response = v1::CreateNetworkResponse;
 
   static void Encode(const CreateNetworkArgs& args, RequestBuilder<Request>& request) {
-    for (const LayerSpec& layer : args.layers) codec::EncodeLayer(layer, request->add_layers());
+    EncodeCheckpoint(args, *request);
   }
 
   static absl::StatusOr<CreateNetworkArgs::Result> Decode(ResponseReader<Response>& response) {
@@ -46,6 +75,9 @@ struct RpcTraits<GetNetworkArgs> {
   static void Encode(const GetNetworkArgs& args, RequestBuilder<Request>& request) {
     EncodeTarget(args, *request);
     request->set_include_monitors(args.include_monitors);
+    request->set_include_state(args.include_state);
+    request->set_include_optimizer_state(args.include_optimizer_state);
+    request->set_include_gradients(args.include_gradients);
   }
 
   static absl::StatusOr<GetNetworkArgs::Result> Decode(ResponseReader<Response>& response) {
@@ -58,6 +90,11 @@ struct RpcTraits<GetNetworkArgs> {
     result.training = response->training();
     result.next_step = response->next_step();
     SPIKESERVE_ASSIGN_OR_RETURN(result.monitors, DecodeRecords(response->monitors()));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.state, codec::DecodeState(response->state(), "state", INT64_MAX));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.optimizer_state,
+                                codec::DecodeOptimizerState(response->optimizer_state(), "optimizer_state", INT64_MAX));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.gradients,
+                                codec::DecodeParameters(response->gradients(), "gradients", INT64_MAX));
     return result;
   }
 };
@@ -111,7 +148,20 @@ struct RpcTraits<ForwardArgs> {
   static void Encode(const ForwardArgs& args, RequestBuilder<Request>& request) {
     EncodeTarget(args, *request);
     request.Put(Request::kInputFieldNumber, args.input);
+<<<<<<< HEAD
     EncodeStepOptions(args, *request);
+=======
+    request->set_single_step(args.single_step);
+    request->set_keep_trace(args.keep_trace);
+    request->set_mask_dtype(codec::ToWire(args.mask_dtype));
+    for (const RecordRequest& record : args.records) {
+      v1::RecordRequest* out = request->add_records();
+      out->set_layer(record.layer);
+      out->set_spikes(record.spikes);
+      out->set_v_before_reset(record.v_before_reset);
+      out->set_v_after_reset(record.v_after_reset);
+    }
+>>>>>>> lead
   }
 
   static absl::StatusOr<ForwardArgs::Result> Decode(ResponseReader<Response>& response) {

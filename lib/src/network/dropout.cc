@@ -18,19 +18,19 @@ uint64_t Mix(uint64_t z) {
 }
 constexpr uint64_t kGamma = 0x9e3779b97f4a7c15u;
 
-}  // namespace
-
-struct DropoutLayer::Memory : LayerMemory {
-  uint64_t masks_drawn;
+struct DropoutMemory final : LayerMemory {
+  uint64_t masks_drawn = 0;
   std::vector<float> mask;
 };
 
-absl::Status DropoutLayer::Check(std::string_view field, std::optional<int64_t>&) const {
+}  // namespace
+
+absl::Status DropoutLayer::Check(std::string_view field, KnownShape&) const {
   if (spec_.p >= 0 && spec_.p < 1) return absl::OkStatus();
   return InvalidField(std::string(field) + ".p", absl::StrCat(spec_.p), "a probability in [0, 1)");
 }
 
-void DropoutLayer::Prepare(const Shape& input, int64_t, bool training) {
+void DropoutLayer::Prepare(const Shape& input, int64_t, int64_t, bool training) {
   training_ = training;
   if (!training || !mask_.empty()) return;
   const uint64_t stream = Mix(Mix(spec_.seed + kGamma) + ++masks_drawn_ * kGamma);
@@ -43,32 +43,55 @@ void DropoutLayer::Prepare(const Shape& input, int64_t, bool training) {
   }
 }
 
-int64_t DropoutLayer::PrepareByteSize(const Shape& input, int64_t, bool training) const {
+int64_t DropoutLayer::PrepareByteSize(const Shape& input, int64_t, int64_t, bool training) const {
   return training && mask_.empty() ? StepBytes(DataType::kFloat32, 1, input) : 0;
 }
 
+void DropoutLayer::Mask(int64_t steps, absl::Span<const float> input, absl::Span<float> output,
+                        Executor& executor) const {
+  if (!training_) {
+    std::copy(input.begin(), input.end(), output.begin());
+    return;
+  }
+  const int64_t size = static_cast<int64_t>(mask_.size());
+  executor.ParallelFor(size, std::max<int64_t>(64, kElementGrain / steps), [&](int64_t begin, int64_t end) {
+    for (int64_t t = 0; t < steps; ++t) {
+      const float* x = input.data() + t * size;
+      float* y = output.data() + t * size;
+      // Selected, not multiplied: what is dropped is 0, even an infinity.
+      for (int64_t n = begin; n < end; ++n) y[n] = mask_[n] == 0 ? 0 : x[n] * mask_[n];
+    }
+  });
+}
+
+void DropoutLayer::Forward(const ForwardBlock& block, Executor& executor) {
+  Mask(block.steps, block.input, block.output, executor);
+}
+
+void DropoutLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
+  if (!block.grad_input.empty()) Mask(block.steps, block.grad_output, block.grad_input, executor);
+}
+
 std::unique_ptr<LayerMemory> DropoutLayer::Take() {
-  auto memory = std::make_unique<Memory>();
+  auto memory = std::make_unique<DropoutMemory>();
   memory->masks_drawn = masks_drawn_;
   memory->mask = std::exchange(mask_, {});
   return memory;
 }
 
-void DropoutLayer::Put(std::unique_ptr<LayerMemory> memory) {
-  auto& mine = static_cast<Memory&>(*memory);
-  masks_drawn_ = mine.masks_drawn;
-  mask_ = std::move(mine.mask);
+void DropoutLayer::Put(std::unique_ptr<LayerMemory> taken) {
+  auto& memory = static_cast<DropoutMemory&>(*taken);
+  masks_drawn_ = memory.masks_drawn;
+  mask_ = std::move(memory.mask);
 }
 
-void DropoutLayer::Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) {
-  executor.ParallelFor(static_cast<int64_t>(input.size()), kElementGrain, [&](int64_t begin, int64_t end) {
-    if (!training_) {
-      std::copy(input.begin() + begin, input.begin() + end, output.begin() + begin);
-      return;
-    }
-    // Selected, not multiplied: what is dropped is 0, even an infinity.
-    for (int64_t n = begin; n < end; ++n) output[n] = mask_[n] == 0 ? 0 : input[n] * mask_[n];
-  });
+absl::Status DropoutLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
+  if (!state.mask.empty()) {
+    if (absl::Status s = CheckStatePart(std::string(field) + ".mask", input, state.mask); !s.ok()) return s;
+  }
+  mask_ = state.mask;
+  masks_drawn_ = state.masks_drawn;
+  return absl::OkStatus();
 }
 
 int64_t DropoutLayer::ByteSize() const { return sizeof(*this) + name().size() + mask_.size() * sizeof(float); }

@@ -4,6 +4,7 @@
 #define SPIKESERVE_SRC_NETWORK_DROPOUT_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,20 +18,25 @@ class DropoutLayer final : public NetworkLayer {
  public:
   DropoutLayer(std::string name, const Dropout& spec) : NetworkLayer(std::move(name)), spec_(spec) {}
 
-  absl::Status Check(std::string_view field, std::optional<int64_t>& features) const override;
+  absl::Status Check(std::string_view field, KnownShape& shape) const override;
   decltype(LayerSpec::kind) Kind() const override { return spec_; }
-  void Prepare(const Shape& input, int64_t steps, bool training) override;
-  int64_t PrepareByteSize(const Shape& input, int64_t steps, bool training) const override;
-  void Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) override;
+  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
+  int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const override;
+  void Forward(const ForwardBlock& block, Executor& executor) override;
+  void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override;
   void Reset() override { mask_ = std::vector<float>(); }
   std::unique_ptr<LayerMemory> Take() override;
   void Put(std::unique_ptr<LayerMemory> memory) override;
+  LayerState State() const override { return {.mask = mask_, .masks_drawn = masks_drawn_}; }
+  absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state) override;
   int64_t ByteSize() const override;
 
  private:
-  struct Memory;
+  // output[i] = input[i] masked as in the last Forward.
+  void Mask(int64_t steps, absl::Span<const float> input, absl::Span<float> output, Executor& executor) const;
 
   Dropout spec_;
+  // Of the last Forward.
   bool training_ = false;
   uint64_t masks_drawn_ = 0;
   // Of a step's shape, 0 or 1 / (1 - p); empty before the first step in training.

@@ -15,10 +15,13 @@ class FullyConnectedLayer final : public NetworkLayer {
  public:
   FullyConnectedLayer(std::string name, const LinearLayer& spec);
 
-  absl::Status Check(std::string_view field, std::optional<int64_t>& features) const override;
+  absl::Status Check(std::string_view field, KnownShape& shape) const override;
   decltype(LayerSpec::kind) Kind() const override;
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
-  void Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) override;
+  void Forward(const ForwardBlock& block, Executor& executor) override;
+  Needs BackwardNeeds() const override { return {.input = true}; }
+  std::vector<Parameter> Parameters() override;
+  void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override;
   int64_t ByteSize() const override;
 
  private:

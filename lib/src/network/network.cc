@@ -1,107 +1,18 @@
 #include "spikeserve/compute/network.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "network/forward_plan.h"
+#include "network/learning.h"
 #include "network/network_layer.h"
 #include "network/neuron.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
 namespace {
-
-using Layers = std::vector<std::unique_ptr<NetworkLayer>>;
-
-// The indices of the layers by name.
-using LayerIndex = absl::flat_hash_map<std::string, size_t>;
-
-LayerIndex IndexOf(const Layers& layers) {
-  LayerIndex index;
-  for (size_t i = 0; i < layers.size(); ++i) index.emplace(layers[i]->name(), i);
-  return index;
-}
-
-std::string Quoted(std::string_view name) { return absl::StrCat("\"", std::string(name), "\""); }
-
-// The index of the spiking layer `name`; `field` is the operand that names it.
-absl::StatusOr<size_t> FindSpikingLayer(const Layers& layers, const LayerIndex& index, std::string_view name,
-                                        std::string_view field) {
-  const auto found = index.find(absl::string_view(name.data(), name.size()));
-  if (found == index.end()) return InvalidField(field, Quoted(name), "the name of a layer of the network");
-  if (layers[found->second]->spiking() == nullptr) {
-    return InvalidField(field, Quoted(name), "the name of a spiking layer");
-  }
-  return found->second;
-}
-
-// What a Forward does, once everything about it but the elements is known to be right.
-struct ForwardPlan {
-  int64_t steps;
-  // One step of the input, [batch, features ...].
-  Shape sample;
-  // What a step of each layer gives.
-  std::vector<Shape> step_shapes;
-  // For each record the index of its layer.
-  std::vector<size_t> recorded;
-
-  // Whether there is anything to compute. A step without elements has none in any layer.
-  bool empty() const { return steps == 0 || ElementCount(sample) == 0; }
-};
-
-absl::Status CheckSample(const Shape& sample, const Shape& settled) {
-  if (settled.empty() || sample == settled) return absl::OkStatus();
-  constexpr std::string_view kState = "of the network's state (ResetNet starts anew)";
-  if (std::equal(sample.begin() + 1, sample.end(), settled.begin() + 1, settled.end())) {
-    return InvalidField("input", absl::StrCat("batch of ", sample[0]),
-                        absl::StrCat(settled[0], ", the batch ", std::string(kState)));
-  }
-  return InvalidField("input", absl::StrCat("steps of ", ShapeString(sample)),
-                      absl::StrCat(ShapeString(settled), ", the shape ", std::string(kState)));
-}
-
-absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, const Shape& settled, const Shape& shape,
-                                        absl::Span<const RecordRequest> records) {
-  constexpr int64_t kMaxSteps = (int64_t{1} << 31) - 1;
-  if (shape.size() < 2) {
-    return InvalidField("input", absl::StrCat("shape ", ShapeString(shape)), "[T, batch, features ...]");
-  }
-  ForwardPlan plan{
-      .steps = shape[0], .sample = Shape(shape.begin() + 1, shape.end()), .step_shapes = {}, .recorded = {}};
-  if (plan.steps > kMaxSteps) {
-    return InvalidField("input", absl::StrCat(plan.steps, " steps"), absl::StrCat("at most ", kMaxSteps));
-  }
-  if (!ByteCount(DataType::kFloat32, shape) || !ByteCount(DataType::kFloat32, plan.sample)) {
-    return InvalidField("input", absl::StrCat("shape ", ShapeString(shape)), "lengths >= 0 of fewer than 2^63 bytes");
-  }
-  if (absl::Status status = CheckSample(plan.sample, settled); !status.ok()) return status;
-
-  plan.step_shapes.reserve(layers.size());
-  Shape step = plan.sample;
-  for (const auto& layer : layers) {
-    absl::StatusOr<Shape> output = layer->OutputShape(step);
-    if (!output.ok()) return output.status();
-    step = *std::move(output);
-    if (!ByteCount(DataType::kFloat32, step) || !ByteCount(DataType::kFloat32, WithSteps(plan.steps, step))) {
-      return InvalidField(
-          "input", absl::StrCat(plan.steps, " steps of ", ShapeString(step), " after layer ", Quoted(layer->name())),
-          "fewer than 2^63 bytes");
-    }
-    plan.step_shapes.push_back(step);
-  }
-
-  if (records.empty()) return plan;
-  const LayerIndex index = IndexOf(layers);
-  for (size_t i = 0; i < records.size(); ++i) {
-    const auto found = FindSpikingLayer(layers, index, records[i].layer, absl::StrCat("records[", i, "].layer"));
-    if (!found.ok()) return found.status();
-    plan.recorded.push_back(*found);
-  }
-  return plan;
-}
 
 // A record of `shape` to which all steps can be added without another allocation.
 LayerRecord MakeRecord(const RecordRequest& request, Shape shape) {
@@ -115,17 +26,29 @@ LayerRecord MakeRecord(const RecordRequest& request, Shape shape) {
   return record;
 }
 
-void AppendStep(const RecordRequest& request, const SpikingLayer& layer, absl::Span<const float> spikes,
-                LayerRecord& record) {
-  const auto append = [](auto& to, absl::Span<const float> step) { to.insert(to.end(), step.begin(), step.end()); };
+void AppendSteps(const RecordRequest& request, const SpikingLayer& layer, absl::Span<const float> spikes,
+                 LayerRecord& record) {
+  const auto append = [](auto& to, absl::Span<const float> steps) { to.insert(to.end(), steps.begin(), steps.end()); };
   if (request.spikes) append(record.spikes, spikes);
   if (request.v_before_reset) append(record.v_before_reset, layer.v_before_reset());
   if (request.v_after_reset) append(record.v_after_reset, layer.v_after_reset());
 }
 
+// Of values that are 0 or 1.
+double CountSpikes(absl::Span<const float> spikes) {
+  // Floats count up to 2^24.
+  constexpr size_t kExact = 1 << 24;
+  double count = 0;
+  for (size_t begin = 0; begin < spikes.size(); begin += kExact) {
+    const absl::Span<const float> part = spikes.subspan(begin, kExact);
+    count += Eigen::Map<const Eigen::VectorXf>(part.data(), static_cast<Eigen::Index>(part.size())).sum();
+  }
+  return count;
+}
+
 }  // namespace
 
-Network::Network(Layers layers) : layers_(std::move(layers)) {}
+Network::Network(Layers layers) : layers_(std::move(layers)), learning_(std::make_unique<Learning>()) {}
 Network::Network(Network&&) noexcept = default;
 Network& Network::operator=(Network&&) noexcept = default;
 Network::~Network() = default;
@@ -134,7 +57,7 @@ absl::StatusOr<Network> Network::Create(std::vector<LayerSpec> specs) {
   if (specs.empty()) return InvalidField("layers", "none", "at least one");
   Layers layers;
   LayerIndex index;
-  std::optional<int64_t> features;
+  KnownShape known;
   for (size_t i = 0; i < specs.size(); ++i) {
     const std::string field = absl::StrCat("layers[", i, "]");
     if (specs[i].name.empty()) specs[i].name = absl::StrCat(i);
@@ -142,7 +65,7 @@ absl::StatusOr<Network> Network::Create(std::vector<LayerSpec> specs) {
       return InvalidField(field + ".name", absl::StrCat(Quoted(specs[i].name), ", which names layer ", other->second),
                           "a name of its own");
     }
-    auto layer = MakeNetworkLayer(field, std::move(specs[i]), features);
+    auto layer = MakeNetworkLayer(field, std::move(specs[i]), known);
     if (!layer.ok()) return layer.status();
     layers.push_back(*std::move(layer));
   }
@@ -156,18 +79,18 @@ std::vector<LayerSpec> Network::Spec() const {
 }
 
 absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, const Shape& shape,
-                                               absl::Span<const RecordRequest> records, Executor& executor) {
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, records);
+                                               const ForwardOptions& options, Executor& executor) {
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, options.records);
   if (!plan.ok()) return plan.status();
-  if (ElementCount(shape) != static_cast<int64_t>(input.size())) {
-    return InvalidField("input", absl::StrCat(input.size(), " elements"),
-                        absl::StrCat("as many as its shape ", ShapeString(shape), " says"));
-  }
-  const auto nan = std::find_if(input.begin(), input.end(), [](float x) { return std::isnan(x); });
-  if (nan != input.end()) return InvalidField("input", absl::StrCat("NaN at element ", nan - input.begin()), "numbers");
+  if (absl::Status status = CheckValues("input", input, shape); !status.ok()) return status;
+  if (!options.keep_trace && plan->steps > 0) learning_->trace = {};
+  return RunForward(input, *plan, options.records, options.keep_trace ? &learning_->trace : nullptr, nullptr, executor);
+}
 
-  // From here on nothing fails.
-  const auto& [steps, sample, step_shapes, recorded] = *plan;
+ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPlan& plan,
+                                  absl::Span<const RecordRequest> records, Trace* trace,
+                                  std::vector<double>* spike_counts, Executor& executor) {
+  const auto& [steps, block, sample, step_shapes, recorded] = plan;
   ForwardResult result{.shape = WithSteps(steps, step_shapes.back()),
                        .output = {},
                        .output_is_spikes = layers_.back()->spiking() != nullptr,
@@ -175,35 +98,61 @@ absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, co
   result.output.resize(*ElementCount(result.shape));
   for (size_t r = 0; r < records.size(); ++r) {
     result.records.push_back(MakeRecord(records[r], WithSteps(steps, step_shapes[recorded[r]])));
+    layers_[recorded[r]]->spiking()->RecordVoltages(records[r].v_before_reset, records[r].v_after_reset);
   }
   if (steps == 0) return result;
 
   sample_shape_ = sample;
-  // One buffer for what the even layers give in a step, one for the odd ones; the last layer writes to the result.
-  std::vector<float> buffers[2];
-  std::vector<size_t> sizes;
+  // One buffer for what the even layers give in a block, one for the odd ones; the last layer writes to the result.
+  ScratchFloats buffers[2];
   for (size_t i = 0; i < layers_.size(); ++i) {
-    layers_[i]->Prepare(i == 0 ? sample : step_shapes[i - 1], steps, training_);
-    sizes.push_back(*ElementCount(step_shapes[i]));
-    std::vector<float>& buffer = buffers[i % 2];
-    if (i + 1 < layers_.size()) buffer.resize(std::max(buffer.size(), sizes[i]));
+    layers_[i]->Prepare(plan.input_shape(i), steps, block, training_);
+    ScratchFloats& buffer = buffers[i % 2];
+    if (i + 1 < layers_.size()) buffer.resize(std::max<size_t>(buffer.size(), block * plan.output_size(i)));
   }
-  if (plan->empty()) return result;
+  if (plan.empty()) return result;
 
-  // Which records each layer's step is added to.
+  // Which records each layer's steps are added to.
   std::vector<std::vector<size_t>> records_of(layers_.size());
   for (size_t r = 0; r < recorded.size(); ++r) records_of[recorded[r]].push_back(r);
+  const std::vector<bool> traced = trace == nullptr ? std::vector<bool>() : TracedValuesOf(layers_);
 
-  const size_t input_size = *ElementCount(sample);
-  for (int64_t t = 0; t < steps; ++t) {
-    absl::Span<const float> step = input.subspan(t * input_size, input_size);
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      const auto output = i + 1 < layers_.size() ? absl::MakeSpan(buffers[i % 2].data(), sizes[i])
-                                                 : absl::MakeSpan(result.output).subspan(t * sizes[i], sizes[i]);
-      layers_[i]->Step(step, output, executor);
-      for (const size_t r : records_of[i]) AppendStep(records[r], *layers_[i]->spiking(), output, result.records[r]);
-      step = output;
+  const int64_t input_size = *ElementCount(sample);
+  for (int64_t t = 0; t < steps; t += block) {
+    const int64_t count = std::min(block, steps - t);
+    TraceBlock* kept = nullptr;
+    if (trace != nullptr) {
+      kept = &trace->blocks.emplace_back(TraceBlock{count, {}, {}});
+      kept->values.resize(layers_.size() + 1);
+      kept->kept.resize(layers_.size());
     }
+    absl::Span<const float> values = input.subspan(t * input_size, count * input_size);
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      const int64_t size = plan.output_size(i);
+      ForwardBlock forward{.steps = count,
+                           .input = values,
+                           .output = i + 1 < layers_.size()
+                                         ? absl::MakeSpan(buffers[i % 2]).first(count * size)
+                                         : absl::MakeSpan(result.output).subspan(t * size, count * size),
+                           .kept = {}};
+      if (kept != nullptr) {
+        if (traced[i]) kept->values[i].emplace(values, count, executor);
+        kept->kept[i].resize(layers_[i]->KeptSize(plan.input_shape(i), count));
+        forward.kept = absl::MakeSpan(kept->kept[i]);
+      }
+      layers_[i]->Forward(forward, executor);
+      for (const size_t r : records_of[i]) {
+        AppendSteps(records[r], *layers_[i]->spiking(), forward.output, result.records[r]);
+      }
+      if (spike_counts != nullptr && layers_[i]->spiking() != nullptr) {
+        (*spike_counts)[i] += CountSpikes(forward.output);
+      }
+      values = forward.output;
+    }
+    if (kept != nullptr && traced.back()) kept->values.back().emplace(values, count, executor);
+  }
+  for (const auto& layer : layers_) {
+    if (SpikingLayer* spiking = layer->spiking()) spiking->EndForward();
   }
   return result;
 }
@@ -226,29 +175,14 @@ absl::StatusOr<std::variant<float, ThresholdTensor>> Network::SetThresholdMargin
     v_threshold = std::move(tensor);
   }
   layers_[*found]->spiking()->set_v_threshold(v_threshold);
+  learning_->trace = {};
   return v_threshold;
 }
 
 void Network::Reset() {
   for (const auto& layer : layers_) layer->Reset();
   sample_shape_.clear();
-}
-
-Network::State::State() = default;
-Network::State::State(State&&) noexcept = default;
-Network::State::~State() = default;
-
-Network::State Network::TakeState() {
-  State state;
-  state.layers.reserve(layers_.size());
-  for (const auto& layer : layers_) state.layers.push_back(layer->Take());
-  state.sample_shape = std::exchange(sample_shape_, {});
-  return state;
-}
-
-void Network::PutState(State state) {
-  for (size_t i = 0; i < layers_.size(); ++i) layers_[i]->Put(std::move(state.layers[i]));
-  sample_shape_ = std::move(state.sample_shape);
+  learning_->trace = {};
 }
 
 std::vector<LayerRecord> Network::Monitors() const {
@@ -261,8 +195,14 @@ std::vector<LayerRecord> Network::Monitors() const {
   return records;
 }
 
+void Network::SetTraining(bool training) {
+  if (training == training_) return;
+  training_ = training;
+  learning_->trace = {};
+}
+
 int64_t Network::ByteSize() const {
-  int64_t bytes = sizeof(*this);
+  int64_t bytes = AddBytes(sizeof(*this), learning_->ByteSize());
   for (const auto& layer : layers_) bytes = AddBytes(bytes, layer->ByteSize());
   return bytes;
 }
@@ -270,23 +210,26 @@ int64_t Network::ByteSize() const {
 absl::StatusOr<int64_t> Network::ForwardByteSize(const Shape& shape, absl::Span<const RecordRequest> records) const {
   const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, records);
   if (!plan.ok()) return plan.status();
-  const auto& [steps, sample, step_shapes, recorded] = *plan;
-  // The two buffers of Forward are counted as one of each layer, which is never less.
+  const auto& [steps, block, sample, step_shapes, recorded] = *plan;
   int64_t bytes = StepBytes(DataType::kFloat32, steps, step_shapes.back());
   for (size_t r = 0; r < records.size(); ++r) {
     const Shape& step = step_shapes[recorded[r]];
     bytes = AddBytes(bytes, sizeof(LayerRecord) + records[r].layer.size());
     if (records[r].spikes) bytes = AddBytes(bytes, StepBytes(DataType::kBool, steps, step));
-    if (records[r].v_before_reset) bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, steps, step));
-    if (records[r].v_after_reset) bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, steps, step));
+    // Each, and its block.
+    const int64_t voltages = StepBytes(DataType::kFloat32, AddBytes(steps, block), step);
+    if (records[r].v_before_reset) bytes = AddBytes(bytes, voltages);
+    if (records[r].v_after_reset) bytes = AddBytes(bytes, voltages);
   }
   if (steps == 0) return bytes;
+  int64_t buffers[2] = {0, 0};
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const Shape& input = i == 0 ? sample : step_shapes[i - 1];
-    bytes = AddBytes(bytes, layers_[i]->PrepareByteSize(input, steps, training_));
-    bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, 1, step_shapes[i]));
+    bytes = AddBytes(bytes, layers_[i]->PrepareByteSize(plan->input_shape(i), steps, block, training_));
+    if (i + 1 < layers_.size()) {
+      buffers[i % 2] = std::max(buffers[i % 2], StepBytes(DataType::kFloat32, block, step_shapes[i]));
+    }
   }
-  return bytes;
+  return AddBytes(AddBytes(bytes, buffers[0]), buffers[1]);
 }
 
 }  // namespace spikeserve

@@ -1,8 +1,10 @@
 #include "network/network_layer.h"
 
+#include <algorithm>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "network/dropout.h"
 #include "network/linear_layer.h"
 #include "network/low_pass_synapse.h"
@@ -33,15 +35,38 @@ struct LayerFactory {
 
 }  // namespace
 
-void NetworkLayer::Prepare(const Shape&, int64_t, bool) {}
+std::string KnownShapeString(const Shape& known) {
+  return absl::StrCat("[",
+                      absl::StrJoin(known, ", ",
+                                    [](std::string* out, int64_t length) {
+                                      absl::StrAppend(out, length == kAnyLength ? "*" : absl::StrCat(length));
+                                    }),
+                      "]");
+}
 
-int64_t NetworkLayer::PrepareByteSize(const Shape&, int64_t, bool) const { return 0; }
+void NetworkLayer::Prepare(const Shape&, int64_t, int64_t, bool) {}
+
+int64_t NetworkLayer::PrepareByteSize(const Shape&, int64_t, int64_t, bool) const { return 0; }
+
+absl::Status NetworkLayer::SetState(std::string_view field, const Shape&, const LayerState&) {
+  return InvalidField(field, "a state of a layer that has none", "states of layers that have one");
+}
+
+absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Span<const float> values) {
+  if (ElementCount(input) != static_cast<int64_t>(values.size())) {
+    return InvalidField(field, absl::StrCat(values.size(), " elements"),
+                        absl::StrCat("as many as a step of ", ShapeString(input), " has"));
+  }
+  const auto nan = std::find_if(values.begin(), values.end(), [](float v) { return std::isnan(v); });
+  if (nan == values.end()) return absl::OkStatus();
+  return InvalidField(field, absl::StrCat("NaN at element ", nan - values.begin()), "numbers");
+}
 
 absl::StatusOr<std::unique_ptr<NetworkLayer>> MakeNetworkLayer(std::string_view field, LayerSpec spec,
-                                                               std::optional<int64_t>& features) {
+                                                               KnownShape& shape) {
   auto [kind, layer] = std::visit(LayerFactory{spec.name}, spec.kind);
   const std::string kind_field = absl::StrCat(absl::string_view(field.data(), field.size()), ".", kind);
-  if (absl::Status status = layer->Check(kind_field, features); !status.ok()) return status;
+  if (absl::Status status = layer->Check(kind_field, shape); !status.ok()) return status;
   return std::move(layer);
 }
 

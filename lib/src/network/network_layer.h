@@ -11,17 +11,64 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/layer_spec.h"
+#include "spikeserve/compute/network_state.h"
 #include "spikeserve/compute/shape.h"
 
 namespace spikeserve {
 
 class SpikingLayer;
+
+// What the layers before one fix of a step's shape behind the batch: nullopt where nothing; kAnyLength for a length
+// that is not known.
+using KnownShape = std::optional<Shape>;
+inline constexpr int64_t kAnyLength = -1;
+
+// "[3, *]".
+std::string KnownShapeString(const Shape& known);
+
+// A parameter that is learnt.
+struct Parameter {
+  // The name in requests, such as "weight".
+  const char* name;
+  absl::Span<float> values;
+  // The shape that others see, and whether the values are those of a matrix of it transposed.
+  Shape shape;
+  bool transposed = false;
+};
+
+// A block of steps that a layer runs. Values are row-major, of shape [steps, batch, features ...].
+struct ForwardBlock {
+  int64_t steps;
+  absl::Span<const float> input;
+  // Does not overlap the input.
+  absl::Span<float> output;
+  // What the layer keeps for Backward, KeptSize elements; empty where there is no trace.
+  absl::Span<float> kept;
+};
+
+// The same block, when the loss's gradient goes back through it.
+struct BackwardBlock {
+  int64_t steps;
+  // Empty where Needs says that they are not needed.
+  absl::Span<const float> input;
+  absl::Span<const float> output;
+  absl::Span<const float> kept;
+  absl::Span<const float> grad_output;
+  // To be filled in; empty where nobody wants it.
+  absl::Span<float> grad_input;
+  // Of a spiking layer, the gradients with respect to its voltages; empty: 0.
+  absl::Span<const float> grad_v_before_reset;
+  absl::Span<const float> grad_v_after_reset;
+  // One for each of the layer's parameters, to which its gradient is added.
+  absl::Span<const absl::Span<float>> gradients;
+};
 
 // What a layer was before a call that may have to be undone: its state since the last reset, and more that a step
 // changes.
@@ -31,10 +78,8 @@ class LayerMemory {
 };
 
 // A Network checks a layer once (Check); then, for each Forward, it checks the shapes of all layers (OutputShape), lets
-// all of them allocate what the call needs (Prepare), and only then runs them (Step). So a call that fails has changed
+// all of them allocate what the call needs (Prepare), and only then runs them. So a call that fails has changed
 // nothing, and a step allocates nothing.
-//
-// A step's values are row-major of shape [batch, features ...].
 class NetworkLayer {
  public:
   explicit NetworkLayer(std::string name) : name_(std::move(name)) {}
@@ -43,23 +88,43 @@ class NetworkLayer {
   const std::string& name() const { return name_; }
 
   // Refuses parameters out of their range; `field` is what a request calls this layer, such as "layers[2].linear".
-  // `features` is how many features the layers before give, where they fix it, and then how many this one gives.
-  virtual absl::Status Check(std::string_view field, std::optional<int64_t>& features) const = 0;
+  // `shape` is what is known of the input, and then of the output.
+  virtual absl::Status Check(std::string_view field, KnownShape& shape) const = 0;
 
   // The layer with its present parameters.
   virtual decltype(LayerSpec::kind) Kind() const = 0;
 
-  // The shape of a step's output for an input of shape `input`. Errors blame Forward's input.
+  // The shape of a step's output for an input of shape `input`, [batch, features ...]. Errors blame Forward's input.
   virtual absl::StatusOr<Shape> OutputShape(const Shape& input) const { return input; }
 
-  // Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with inputs of shape `input` need.
-  virtual void Prepare(const Shape& input, int64_t steps, bool training);
+  // Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with inputs of shape `input`, of
+  // which at most `block` at a time, need.
+  virtual void Prepare(const Shape& input, int64_t steps, int64_t block, bool training);
   // What Prepare would add to ByteSize; 2^63 - 1 where that is more.
-  virtual int64_t PrepareByteSize(const Shape& input, int64_t steps, bool training) const;
+  virtual int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const;
 
-  // Runs one step. `output` has the size that OutputShape says and does not overlap `input`. Each output is computed in
-  // an order of its own, so the bits depend neither on the executor nor on the batch.
-  virtual void Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) = 0;
+  // Runs a block of steps. Each output is computed in an order of its own, so the bits depend neither on the executor
+  // nor on the batch nor on how the steps are cut into blocks.
+  virtual void Forward(const ForwardBlock& block, Executor& executor) = 0;
+
+  // --- Back-propagation.
+
+  // What Backward needs of a block beside what the layer keeps itself.
+  struct Needs {
+    bool input = false;
+    bool output = false;
+  };
+  virtual Needs BackwardNeeds() const { return {}; }
+  // The elements that Forward keeps of `steps` steps with inputs of shape `input`.
+  virtual int64_t KeptSize(const Shape& /*input*/, int64_t /*steps*/) const { return 0; }
+
+  // The parameters that are learnt, always the same ones in the same order.
+  virtual std::vector<Parameter> Parameters() { return {}; }
+
+  // Goes back through the blocks of a trace, from the last one on; `is_last` for that.
+  virtual void Backward(const BackwardBlock& block, bool is_last, Executor& executor) = 0;
+
+  // --- State.
 
   // Returns the state to the initial one and frees it.
   virtual void Reset() {}
@@ -68,6 +133,12 @@ class NetworkLayer {
   virtual std::unique_ptr<LayerMemory> Take() { return nullptr; }
   // Puts back what Take gave.
   virtual void Put(std::unique_ptr<LayerMemory>) {}
+
+  // The state by the names of its parts; empty after a reset.
+  virtual LayerState State() const { return {}; }
+  // Sets the state for steps of shape `input`. INVALID_ARGUMENT, with nothing changed, for parts of other sizes;
+  // `field` is what a request calls the state.
+  virtual absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state);
 
   // The memory that parameters, state and monitor take.
   virtual int64_t ByteSize() const = 0;
@@ -81,7 +152,7 @@ class NetworkLayer {
 
 // Makes the layer that `spec` describes and checks it as Check does. `field` is such as "layers[2]".
 absl::StatusOr<std::unique_ptr<NetworkLayer>> MakeNetworkLayer(std::string_view field, LayerSpec spec,
-                                                               std::optional<int64_t>& features);
+                                                               KnownShape& shape);
 
 // The shortest range of elements that is worth a thread.
 inline constexpr int64_t kElementGrain = 1 << 14;
@@ -98,6 +169,9 @@ int64_t StepBytes(DataType dtype, int64_t steps, const Shape& step);
 
 // Refuses a time constant that is not finite, or 0, as the float32 it is computed with.
 absl::Status CheckTau(std::string_view field, double tau);
+
+// Refuses values that are not those of a step of shape `input`, or NaN.
+absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Span<const float> values);
 
 // Refuses a parameter that is not finite as float32.
 absl::Status CheckFinite(std::string_view field, double value);

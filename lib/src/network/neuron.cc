@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "network/neuron_rule.h"
+#include "simd/neuron_step.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -45,77 +47,37 @@ absl::Status CheckThreshold(const std::string& field, const ThresholdTensor& v_t
   return InvalidField(name, absl::StrCat("NaN at element ", nan - values.begin()), "numbers");
 }
 
-// w of a RifNode. In float32 throughout, and in this order, as the reference does it.
-float RifWeight(const RifNode& node) {
-  const float g = *node.g;
-  if (!node.bounds) return g;
-  const auto [lo, hi] = *node.bounds;
-  const float sigmoid = 1.0f / (1.0f + std::exp(-g));
-  if (lo == -hi) return (2.0f * sigmoid - 1.0f) * static_cast<float>(hi);
-  return sigmoid * static_cast<float>(hi - lo) + static_cast<float>(lo);
-}
-
-// For each neuron: Settle fills in the learnable parameter where the specification leaves it out, CheckOwn checks the
-// parameters that it alone has, and Charge makes the function that charges a voltage.
-
-void Settle(IfNode&) {}
-void Settle(LifNode&) {}
-void Settle(PlifNode& node) {
-  if (!node.p) node.p = static_cast<float>(1.0 / node.init_tau);
-}
-void Settle(RifNode& node) {
-  if (node.g) return;
-  double g = node.init_w;
-  if (node.bounds) g = std::log((node.init_w - node.bounds->first) / (node.bounds->second - node.init_w));
-  node.g = static_cast<float>(g);
-}
-
-absl::Status CheckOwn(const std::string&, const IfNode&) { return absl::OkStatus(); }
-absl::Status CheckOwn(const std::string& field, const LifNode& node) { return CheckTau(field + ".tau", node.tau); }
-absl::Status CheckOwn(const std::string& field, const PlifNode& node) {
-  if (absl::Status status = CheckTau(field + ".init_tau", node.init_tau); !status.ok()) return status;
-  return CheckFinite(field + ".p", *node.p);
-}
-absl::Status CheckOwn(const std::string& field, const RifNode& node) {
-  if (absl::Status status = CheckFinite(field + ".init_w", node.init_w); !status.ok()) return status;
-  if (node.bounds) {
-    const auto [lo, hi] = *node.bounds;
-    const bool finite = std::isfinite(static_cast<float>(lo)) && std::isfinite(static_cast<float>(hi)) &&
-                        std::isfinite(static_cast<float>(hi - lo));
-    const std::string range = absl::StrCat("(", lo, ", ", hi, ")");
-    if (!finite || !(lo < hi)) return InvalidField(field + ".amplitude_range", range, "finite numbers lo < hi");
-    if (!(lo < node.init_w && node.init_w < hi)) {
-      return InvalidField(field + ".init_w", absl::StrCat(node.init_w), absl::StrCat("a number inside of ", range));
+simd::SurrogateRule RuleOf(const Surrogate& surrogate) {
+  using Kind = simd::SurrogateRule::Kind;
+  struct Visitor {
+    simd::SurrogateRule operator()(const SigmoidSurrogate& s) {
+      return {.kind = Kind::kSigmoid, .a = static_cast<float>(s.alpha), .b = 0, .c = 0};
     }
-  }
-  return CheckFinite(field + ".g", *node.g);
+    simd::SurrogateRule operator()(const SignSwishSurrogate& s) {
+      return {.kind = Kind::kSignSwish, .a = static_cast<float>(s.beta), .b = 0, .c = 0};
+    }
+    simd::SurrogateRule operator()(const BilinearLeakyReluSurrogate& s) {
+      return {.kind = Kind::kBilinearLeakyRelu,
+              .a = static_cast<float>(s.a),
+              .b = static_cast<float>(s.b),
+              .c = static_cast<float>(s.c)};
+    }
+  };
+  return std::visit(Visitor(), surrogate);
 }
 
-auto Charge(const IfNode&) {
-  return [](float v, float dv, float) { return v + dv; };
-}
-auto Charge(const LifNode& node) {
-  return
-      [tau = static_cast<float>(node.tau)](float v, float dv, float v_reset) { return v + (dv - (v - v_reset)) / tau; };
-}
-auto Charge(const PlifNode& node) {
-  return [p = *node.p](float v, float dv, float v_reset) { return v + (dv - (v - v_reset)) * p; };
-}
-auto Charge(const RifNode& node) {
-  return [w = RifWeight(node), keeps_v = node.rule == RifNode::Rule::kDefinition](float v, float dv, float v_reset) {
-    const float residue = (v - v_reset) * w;
-    return (keeps_v ? v + residue : residue) + dv;
-  };
-}
+// The neurons that are computed together: their voltages stay in the cache from step to step. Sums over neurons are
+// those of the chunks, in their order, whatever the executor.
+constexpr int64_t kChunk = 2048;
 
 template <typename Node>
 class NeuronLayer final : public SpikingLayer {
  public:
   NeuronLayer(std::string name, Node node) : SpikingLayer(std::move(name)), node_(std::move(node)) { Settle(node_); }
 
-  absl::Status Check(std::string_view field, std::optional<int64_t>& features) const override {
+  absl::Status Check(std::string_view field, KnownShape& shape) const override {
     if (absl::Status status = CheckOwn(std::string(field), node_); !status.ok()) return status;
-    return SpikingLayer::Check(field, features);
+    return SpikingLayer::Check(field, shape);
   }
 
   decltype(LayerSpec::kind) Kind() const override { return node_; }
@@ -124,49 +86,134 @@ class NeuronLayer final : public SpikingLayer {
     node_.v_threshold = std::move(v_threshold);
   }
 
-  void Step(absl::Span<const float> input, absl::Span<float> output, Executor& executor) override {
-    const auto* thresholds = std::get_if<ThresholdTensor>(&node_.v_threshold);
-    if (thresholds != nullptr) {
-      Step(
-          input, output, [t = thresholds->values.data()](int64_t n) { return t[n]; }, executor);
-    } else {
-      Step(
-          input, output, [t = std::get<float>(node_.v_threshold)](int64_t) { return t; }, executor);
+  void Forward(const ForwardBlock& block, Executor& executor) override {
+    if constexpr (kLearns<Node>) {
+      // Behind the voltages: those that the block begins with.
+      if (!block.kept.empty()) std::copy(v_.begin(), v_.end(), block.kept.end() - static_cast<ptrdiff_t>(v_.size()));
     }
-    if (monitored()) Watch(output);
+    UseBlock(block);
+    Run(block, executor);
+    if (monitored()) Watch(block.output);
+  }
+
+  Needs BackwardNeeds() const override {
+    Node node = node_;
+    return {.input = Learnt(node).needs_input};
+  }
+  int64_t KeptSize(const Shape& input, int64_t steps) const override {
+    return (steps + (kLearns<Node> ? 1 : 0)) * ElementCount(input).value_or(0);
+  }
+
+  std::vector<Parameter> Parameters() override {
+    const LearntParameter learnt = Learnt(node_);
+    if (learnt.name == nullptr) return {};
+    return {{.name = learnt.name, .values = absl::MakeSpan(learnt.value, 1), .shape = {1}}};
+  }
+
+  void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override {
+    if (is_last) adjoint_.assign(block.grad_output.size() / block.steps, 0.0f);
+    RunBack(block, executor);
   }
 
  private:
-  template <typename Threshold>
-  void Step(absl::Span<const float> input, absl::Span<float> output, const Threshold& threshold, Executor& executor) {
-    const auto charge = Charge(node_);
-    const bool hard = node_.v_reset.has_value();
-    const float v_reset = node_.v_reset.value_or(0.0f);
-    executor.ParallelFor(static_cast<int64_t>(input.size()), kElementGrain, [&](int64_t begin, int64_t end) {
-      const float* dv = input.data();
-      float* v = v_.data();
-      float* v_before_reset = v_before_reset_.data();
-      float* spikes = output.data();
-      for (int64_t n = begin; n < end; ++n) {
-        const float charged = charge(v[n], dv[n], v_reset);
-        // The difference, not a comparison of the two: they disagree where both are infinite.
-        const float above = charged - threshold(n);
-        const bool spike = above >= 0;
-        v_before_reset[n] = charged;
-        v[n] = spike ? (hard ? v_reset : above) : charged;
-        spikes[n] = spike ? 1.0f : 0.0f;
+  // Of the neurons from `begin` on.
+  simd::NeuronRule Rule(int64_t begin) const {
+    const auto* thresholds = std::get_if<ThresholdTensor>(&node_.v_threshold);
+    return {.charge = Charge(node_),
+            .v_reset = node_.v_reset.value_or(0.0f),
+            .hard_reset = node_.v_reset.has_value(),
+            .thresholds = thresholds == nullptr ? nullptr : thresholds->values.data() + begin,
+            .threshold = thresholds == nullptr ? std::get<float>(node_.v_threshold) : 0};
+  }
+
+  void Run(const ForwardBlock& block, Executor& executor) {
+    const int64_t size = static_cast<int64_t>(v_.size());
+    executor.ParallelFor(size, std::max<int64_t>(64, kElementGrain / block.steps), [&](int64_t begin, int64_t end) {
+      const simd::NeuronRule rule = Rule(begin);
+      const auto at = [&](auto span, int64_t t) { return span.empty() ? nullptr : span.data() + t * size + begin; };
+      for (int64_t t = 0; t < block.steps; ++t) {
+        simd::StepForward(rule, {.count = end - begin,
+                                 .dv = at(block.input, t),
+                                 .v = v_.data() + begin,
+                                 .spikes = at(block.output, t),
+                                 .v_before_reset = at(v_before_reset_, t),
+                                 .v_after_reset = at(v_after_reset_, t)});
       }
     });
+  }
+
+  void RunBack(const BackwardBlock& block, Executor& executor) {
+    const int64_t size = static_cast<int64_t>(adjoint_.size());
+    const int64_t chunks = (size + kChunk - 1) / kChunk;
+    std::vector<double> sums(kLearns<Node> ? chunks : 0);
+    executor.ParallelFor(chunks, kElementGrain / (kChunk * block.steps) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t chunk = begin; chunk < end; ++chunk) {
+        const double sum = RunChunkBack(block, chunk * kChunk, std::min(size, (chunk + 1) * kChunk));
+        if constexpr (kLearns<Node>) sums[chunk] = sum;
+      }
+    });
+    if constexpr (kLearns<Node>) {
+      double sum = 0;
+      for (const double s : sums) sum += s;
+      block.gradients[0][0] += static_cast<float>(sum);
+    }
+  }
+
+  // Goes back through the steps of the neurons begin ... end - 1; returns the learnt parameter's gradient.
+  double RunChunkBack(const BackwardBlock& block, int64_t begin, int64_t end) {
+    const simd::NeuronRule rule = Rule(begin);
+    const simd::SurrogateRule surrogate = RuleOf(node_.surrogate);
+    const int64_t size = static_cast<int64_t>(adjoint_.size());
+    const auto at = [&](auto span, int64_t t) { return span.empty() ? nullptr : span.data() + t * size + begin; };
+    float grad_charged[kChunk];
+    double sum = 0;
+    for (int64_t t = block.steps - 1; t >= 0; --t) {
+      simd::StepBackward(rule, surrogate,
+                         {.count = end - begin,
+                          .v_before_reset = at(block.kept, t),
+                          .grad_spikes = at(block.grad_output, t),
+                          .grad_v_before_reset = at(block.grad_v_before_reset, t),
+                          .grad_v_after_reset = at(block.grad_v_after_reset, t),
+                          .grad_v = adjoint_.data() + begin,
+                          .grad_charged = kLearns<Node> ? grad_charged : nullptr,
+                          .grad_dv = at(block.grad_input, t)});
+      if constexpr (kLearns<Node>) {
+        const auto slope = ParameterSlope(node_);
+        const float* first = at(block.kept, block.steps);
+        const float* earlier = t == 0 ? nullptr : at(block.kept, t - 1);
+        const float* dv = at(block.input, t);
+        for (int64_t n = 0; n < end - begin; ++n) {
+          const float v = t == 0 ? first[n] : AfterReset(rule, n, earlier[n]);
+          sum += static_cast<double>(grad_charged[n]) * slope(v, dv == nullptr ? 0.0f : dv[n], rule.v_reset);
+        }
+      }
+    }
+    return sum;
+  }
+
+  // What a step leaves of neuron n's charged voltage v.
+  static float AfterReset(const simd::NeuronRule& rule, int64_t n, float v) {
+    const float above = v - (rule.thresholds == nullptr ? rule.threshold : rule.thresholds[n]);
+    return above >= 0 ? (rule.hard_reset ? rule.v_reset : above) : v;
   }
 
   const NeuronSpec& neuron() const override { return node_; }
 
   Node node_;
+  // The gradient with respect to the voltages after the steps that Backward has not gone through yet.
+  std::vector<float> adjoint_;
+};
+
+// What Take takes.
+struct SpikingMemory final : LayerMemory {
+  std::vector<float> v;
+  std::deque<MonitorPiece> monitor;
+  Shape monitor_shape;
 };
 
 }  // namespace
 
-absl::Status SpikingLayer::Check(std::string_view field, std::optional<int64_t>&) const {
+absl::Status SpikingLayer::Check(std::string_view field, KnownShape&) const {
   const std::string prefix(field);
   const NeuronSpec& spec = neuron();
   if (absl::Status status = std::visit([&](const auto& v) { return CheckThreshold(prefix, v); }, spec.v_threshold);
@@ -184,32 +231,48 @@ absl::StatusOr<Shape> SpikingLayer::OutputShape(const Shape& input) const {
                       absl::StrCat(ShapeString(thresholds->shape), ", the shape of the layer's thresholds"));
 }
 
-void SpikingLayer::Prepare(const Shape& input, int64_t steps, bool) {
+void SpikingLayer::Prepare(const Shape& input, int64_t steps, int64_t block, bool) {
   const size_t size = ElementCount(input).value_or(0);
   v_.resize(size, neuron().v_reset.value_or(0.0f));
-  v_before_reset_.resize(size);
+  block_v_before_reset_.resize(keeps_v_before_reset() ? block * size : 0);
+  block_v_after_reset_.resize(records_v_after_reset_ ? block * size : 0);
   if (!monitored()) return;
   if (monitor_shape_.size() == 1) monitor_shape_.insert(monitor_shape_.end(), input.begin(), input.end());
   monitor_shape_[0] += steps;
   if (size == 0) return;
-  Piece& piece = monitor_.emplace_back();
+  MonitorPiece& piece = monitor_.emplace_back();
   piece.spikes.reserve(steps * size);
   piece.v_before_reset.reserve(steps * size);
 }
 
-int64_t SpikingLayer::PrepareByteSize(const Shape& input, int64_t steps, bool) const {
-  int64_t bytes = v_.empty() ? StepBytes(DataType::kFloat32, 2, input) : 0;
+int64_t SpikingLayer::PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool) const {
+  int64_t bytes = v_.empty() ? StepBytes(DataType::kFloat32, 1, input) : 0;
   if (monitored()) {
+    bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, block, input));
     bytes = AddBytes(bytes, StepBytes(DataType::kBool, steps, input));
     bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, steps, input));
-    bytes = AddBytes(bytes, sizeof(Piece));
+    bytes = AddBytes(bytes, sizeof(MonitorPiece));
   }
   return bytes;
 }
 
+void SpikingLayer::UseBlock(const ForwardBlock& block) {
+  const size_t size = block.output.size();
+  v_before_reset_ = !block.kept.empty()
+                        ? block.kept.first(size)
+                        : absl::MakeSpan(block_v_before_reset_).first(keeps_v_before_reset() ? size : 0);
+  v_after_reset_ = absl::MakeSpan(block_v_after_reset_).first(records_v_after_reset_ ? size : 0);
+}
+
+void SpikingLayer::EndForward() {
+  records_v_before_reset_ = records_v_after_reset_ = false;
+  v_before_reset_ = v_after_reset_ = {};
+  block_v_before_reset_ = block_v_after_reset_ = ScratchFloats();
+}
+
 void SpikingLayer::Watch(absl::Span<const float> spikes) {
   if (spikes.empty()) return;
-  Piece& piece = monitor_.back();
+  MonitorPiece& piece = monitor_.back();
   piece.spikes.insert(piece.spikes.end(), spikes.begin(), spikes.end());
   piece.v_before_reset.insert(piece.v_before_reset.end(), v_before_reset_.begin(), v_before_reset_.end());
 }
@@ -221,50 +284,48 @@ LayerRecord SpikingLayer::Monitor() const {
   const int64_t size = ElementCount(monitor_shape_).value_or(0);
   record.spikes.reserve(size);
   record.v_before_reset.reserve(size);
-  for (const Piece& piece : monitor_) {
+  for (const MonitorPiece& piece : monitor_) {
     record.spikes.insert(record.spikes.end(), piece.spikes.begin(), piece.spikes.end());
     record.v_before_reset.insert(record.v_before_reset.end(), piece.v_before_reset.begin(), piece.v_before_reset.end());
   }
   return record;
 }
 
-struct SpikingLayer::Memory : LayerMemory {
-  std::vector<float> v;
-  std::vector<float> v_before_reset;
-  std::deque<Piece> monitor;
-  Shape monitor_shape;
-};
+void SpikingLayer::Reset() { Take(); }
 
 std::unique_ptr<LayerMemory> SpikingLayer::Take() {
-  auto memory = std::make_unique<Memory>();
+  auto memory = std::make_unique<SpikingMemory>();
   memory->v = std::exchange(v_, {});
-  memory->v_before_reset = std::exchange(v_before_reset_, {});
   memory->monitor = std::exchange(monitor_, {});
   memory->monitor_shape = std::exchange(monitor_shape_, {0});
   return memory;
 }
 
-void SpikingLayer::Put(std::unique_ptr<LayerMemory> memory) {
-  auto& mine = static_cast<Memory&>(*memory);
-  v_ = std::move(mine.v);
-  v_before_reset_ = std::move(mine.v_before_reset);
-  monitor_ = std::move(mine.monitor);
-  monitor_shape_ = std::move(mine.monitor_shape);
+void SpikingLayer::Put(std::unique_ptr<LayerMemory> taken) {
+  auto& memory = static_cast<SpikingMemory&>(*taken);
+  v_ = std::move(memory.v);
+  monitor_ = std::move(memory.monitor);
+  monitor_shape_ = std::move(memory.monitor_shape);
 }
 
-void SpikingLayer::Reset() {
-  v_ = std::vector<float>();
-  v_before_reset_ = std::vector<float>();
-  monitor_.clear();
-  monitor_shape_ = {0};
+LayerState SpikingLayer::State() const { return {.v = v_}; }
+
+absl::Status SpikingLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
+  if (absl::Status status = CheckStatePart(std::string(field) + ".v", input, state.v); !status.ok()) return status;
+  v_ = state.v;
+  if (monitored()) {
+    monitor_.clear();
+    monitor_shape_ = {0};
+  }
+  return absl::OkStatus();
 }
 
 int64_t SpikingLayer::ByteSize() const {
-  int64_t floats = v_.size() + v_before_reset_.size();
+  int64_t floats = v_.size();
   if (const auto* thresholds = std::get_if<ThresholdTensor>(&neuron().v_threshold)) floats += thresholds->values.size();
   const int64_t watched = ElementCount(monitor_shape_).value_or(0);
-  return sizeof(NeuronLayer<RifNode>) + name().size() + floats * sizeof(float) + monitor_.size() * sizeof(Piece) +
-         watched * (sizeof(uint8_t) + sizeof(float));
+  return sizeof(NeuronLayer<RifNode>) + name().size() + floats * sizeof(float) +
+         monitor_.size() * sizeof(MonitorPiece) + watched * (sizeof(uint8_t) + sizeof(float));
 }
 
 template <typename Node>

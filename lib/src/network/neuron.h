@@ -11,9 +11,17 @@
 #include <vector>
 
 #include "network/network_layer.h"
+#include "scratch.h"
 #include "spikeserve/compute/network.h"
 
 namespace spikeserve {
+
+// A monitor's record of one Forward. One piece for each, so that nothing recorded is ever moved, and each takes exactly
+// the memory it needs.
+struct MonitorPiece {
+  std::vector<uint8_t> spikes;
+  std::vector<float> v_before_reset;
+};
 
 // What the neurons share: thresholds, voltages, monitor.
 class SpikingLayer : public NetworkLayer {
@@ -21,44 +29,56 @@ class SpikingLayer : public NetworkLayer {
   using NetworkLayer::NetworkLayer;
 
   virtual void set_v_threshold(std::variant<float, ThresholdTensor> v_threshold) = 0;
+  const std::variant<float, ThresholdTensor>& v_threshold() const { return neuron().v_threshold; }
 
-  // The voltages of the last step, before and after the reset, of the step's shape.
+  // Asks for the voltages of the blocks of the next Forward, before Prepare; EndForward ends that.
+  void RecordVoltages(bool before_reset, bool after_reset) {
+    records_v_before_reset_ |= before_reset;
+    records_v_after_reset_ |= after_reset;
+  }
+  void EndForward();
+  // The voltages of the last block, if they were asked for.
   absl::Span<const float> v_before_reset() const { return v_before_reset_; }
-  absl::Span<const float> v_after_reset() const { return v_; }
+  absl::Span<const float> v_after_reset() const { return v_after_reset_; }
 
   // Whether there is a monitor, and its record of all steps since the last reset: spikes and v_before_reset.
   bool monitored() const { return neuron().monitor; }
   LayerRecord Monitor() const;
 
-  absl::Status Check(std::string_view field, std::optional<int64_t>& features) const override;
+  absl::Status Check(std::string_view field, KnownShape& shape) const override;
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
-  void Prepare(const Shape& input, int64_t steps, bool training) override;
-  int64_t PrepareByteSize(const Shape& input, int64_t steps, bool training) const override;
+  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
+  int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const override;
   void Reset() override;
   std::unique_ptr<LayerMemory> Take() override;
   void Put(std::unique_ptr<LayerMemory> memory) override;
+  LayerState State() const override;
+  absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state) override;
   int64_t ByteSize() const override;
   SpikingLayer* spiking() override { return this; }
 
  protected:
   virtual const NeuronSpec& neuron() const = 0;
 
-  // Adds a step to the monitor's record.
+  // Says where the block's voltages go: to what is kept of it for Backward, or to a buffer.
+  void UseBlock(const ForwardBlock& block);
+  // Adds a block to the monitor's record.
   void Watch(absl::Span<const float> spikes);
 
   // Of a step's shape; empty before the first step.
   std::vector<float> v_;
-  std::vector<float> v_before_reset_;
+  // Of a block's shape; empty where nobody wants them.
+  absl::Span<float> v_before_reset_;
+  absl::Span<float> v_after_reset_;
 
  private:
-  // The monitor's record of one Forward. One piece for each, so that nothing recorded is ever moved, and each takes
-  // exactly the memory it needs.
-  struct Piece {
-    std::vector<uint8_t> spikes;
-    std::vector<float> v_before_reset;
-  };
-  struct Memory;
-  std::deque<Piece> monitor_;
+  bool keeps_v_before_reset() const { return records_v_before_reset_ || monitored(); }
+
+  bool records_v_before_reset_ = false;
+  bool records_v_after_reset_ = false;
+  ScratchFloats block_v_before_reset_;
+  ScratchFloats block_v_after_reset_;
+  std::deque<MonitorPiece> monitor_;
   // [T, batch, features ...] of the monitor's record.
   Shape monitor_shape_ = {0};
 };

@@ -9,6 +9,9 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
+// After those.
+#include "simd/partial-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace spikeserve::simd {
 namespace HWY_NAMESPACE {
@@ -64,6 +67,23 @@ bool PackBytes(const uint8_t* elements, int64_t count, uint8_t* bits) { return P
 bool PackFloats(const float* elements, int64_t count, uint8_t* bits) { return PackRow(elements, count, bits); }
 bool PackDoubles(const double* elements, int64_t count, uint8_t* bits) { return PackRow(elements, count, bits); }
 
+void UnpackFloats(const uint8_t* bits, int64_t count, float* elements) {
+  using Float = hn::CappedTag<float, 16>;
+  const Float d;
+  const hn::RebindToUnsigned<Float> du;
+  constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(Float()));
+  const auto lane_bit = hn::Shl(hn::Set(du, 1), hn::Iota(du, 0));
+  const auto one = hn::Set(d, 1.0f);
+  const auto unpack = [&](int64_t i, int64_t bytes) HWY_ATTR {
+    uint16_t word = 0;
+    std::memcpy(&word, bits + i / 8, static_cast<size_t>(bytes));
+    return hn::IfThenElseZero(hn::RebindMask(d, hn::TestBit(hn::Set(du, word >> i % 8), lane_bit)), one);
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) hn::StoreU(unpack(i, (kLanes + 7) / 8), d, elements + i);
+  if (i < count) StoreSome(d, unpack(i, (count - i + 7) / 8), elements + i, count - i);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace spikeserve::simd
 HWY_AFTER_NAMESPACE();
@@ -74,6 +94,7 @@ namespace spikeserve::simd {
 HWY_EXPORT(PackBytes);
 HWY_EXPORT(PackFloats);
 HWY_EXPORT(PackDoubles);
+HWY_EXPORT(UnpackFloats);
 
 bool PackBits(const uint8_t* elements, int64_t count, uint8_t* bits) {
   return HWY_DYNAMIC_DISPATCH(PackBytes)(elements, count, bits);
@@ -83,6 +104,10 @@ bool PackBits(const float* elements, int64_t count, uint8_t* bits) {
 }
 bool PackBits(const double* elements, int64_t count, uint8_t* bits) {
   return HWY_DYNAMIC_DISPATCH(PackDoubles)(elements, count, bits);
+}
+
+void UnpackBits(const uint8_t* bits, int64_t count, float* elements) {
+  HWY_DYNAMIC_DISPATCH(UnpackFloats)(bits, count, elements);
 }
 
 }  // namespace spikeserve::simd

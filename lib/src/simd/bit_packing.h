@@ -13,6 +13,9 @@ bool PackBits(const uint8_t* elements, int64_t count, uint8_t* bits);
 bool PackBits(const float* elements, int64_t count, uint8_t* bits);
 bool PackBits(const double* elements, int64_t count, uint8_t* bits);
 
+// The other way, to 0.0f and 1.0f.
+void UnpackBits(const uint8_t* bits, int64_t count, float* elements);
+
 }  // namespace spikeserve::simd
 
 #endif  // SPIKESERVE_COMPUTE_SRC_SIMD_BIT_PACKING_H_

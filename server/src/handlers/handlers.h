@@ -12,6 +12,7 @@
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
 #include "spikeserve/v1/server.pb.h"
+#include "spikeserve/v1/training.pb.h"
 
 namespace spikeserve::server {
 
@@ -57,6 +58,14 @@ absl::StatusOr<Outgoing<v1::ForwardResponse>> Forward(Incoming<v1::ForwardReques
 absl::StatusOr<Outgoing<v1::SetThresholdMarginResponse>> SetThresholdMargin(Incoming<v1::SetThresholdMarginRequest>,
                                                                             HeldNetwork&, Context&);
 absl::StatusOr<Outgoing<v1::ResetNetResponse>> ResetNet(Incoming<v1::ResetNetRequest>, HeldNetwork&, Context&);
+
+// Training: calls on one network, as those above.
+absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardRequest>, HeldNetwork&, Context&);
+absl::StatusOr<Outgoing<v1::ZeroGradientsResponse>> ZeroGradients(Incoming<v1::ZeroGradientsRequest>, HeldNetwork&,
+                                                                  Context&);
+absl::StatusOr<Outgoing<v1::ApplyGradientsResponse>> ApplyGradients(Incoming<v1::ApplyGradientsRequest>, HeldNetwork&,
+                                                                    Context&);
+absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStepRequest>, HeldNetwork&, Context&);
 
 }  // namespace spikeserve::server
 

@@ -89,6 +89,10 @@ const MethodTable& Methods() {
       {"/spikeserve.v1.SpikeNetworkService/Forward", Change(Forward)},
       {"/spikeserve.v1.SpikeNetworkService/SetThresholdMargin", Change(SetThresholdMargin)},
       {"/spikeserve.v1.SpikeNetworkService/ResetNet", Change(ResetNet)},
+      {"/spikeserve.v1.SpikeTrainingService/Backward", Change(Backward)},
+      {"/spikeserve.v1.SpikeTrainingService/ZeroGradients", Change(ZeroGradients)},
+      {"/spikeserve.v1.SpikeTrainingService/ApplyGradients", Change(ApplyGradients)},
+      {"/spikeserve.v1.SpikeTrainingService/TrainStep", Change(TrainStep)},
   };
   return table;
 }

@@ -7,14 +7,35 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "codec/network_codec.h"
+#include "codec/network_state_codec.h"
 #include "handlers/handlers.h"
 #include "runtime/limits.h"
 #include "status_macros.h"
 
 namespace spikeserve::server {
+namespace {
+
+// What a network is besides its layers.
+absl::Status Restore(const v1::CreateNetworkRequest& request, int64_t max_bytes, Network& network) {
+  network.SetTraining(request.training());
+  SPIKESERVE_ASSIGN_OR_RETURN(const NetworkState state, codec::DecodeState(request.state(), "state", max_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(network.SetState(state));
+  SPIKESERVE_ASSIGN_OR_RETURN(const OptimizerState optimizer_state,
+                              codec::DecodeOptimizerState(request.optimizer_state(), "optimizer_state", max_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(network.SetOptimizerState(optimizer_state));
+  if (request.gradients_size() == 0) return absl::OkStatus();
+  SPIKESERVE_ASSIGN_OR_RETURN(const auto gradients,
+                              codec::DecodeParameters(request.gradients(), "gradients", max_bytes));
+  return network.SetGradients(gradients);
+}
+
+}  // namespace
 
 absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::CreateNetworkRequest> request,
                                                                   Context& context) {
+  if (request->has_format_version()) {
+    SPIKESERVE_RETURN_IF_ERROR(codec::CheckNetworkFormatVersion(request->format_version()));
+  }
   std::vector<LayerSpec> layers;
   for (int i = 0; i < request->layers_size(); ++i) {
     SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer, codec::DecodeLayer(request->layers(i), absl::StrCat("layers[", i, "]"),
@@ -22,6 +43,7 @@ absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::C
     layers.push_back(std::move(layer));
   }
   SPIKESERVE_ASSIGN_OR_RETURN(Network network, Network::Create(std::move(layers)));
+  SPIKESERVE_RETURN_IF_ERROR(Restore(*request, context.limits.max_decoded_bytes, network));
   SPIKESERVE_ASSIGN_OR_RETURN(const std::shared_ptr<HeldNetwork> held, context.networks.Add(std::move(network)));
   Outgoing<v1::CreateNetworkResponse> response(context.buffers);
   response->set_network(held->name);
@@ -53,8 +75,16 @@ absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetw
       codec::EncodeRecord(record, parts, DataType::kBool, /*single_step=*/false, response->add_monitors());
     }
   }
+  if (request->include_state()) codec::EncodeState(held.network.State(), response->mutable_state());
+  if (request->include_optimizer_state()) {
+    codec::EncodeOptimizerState(held.network.GetOptimizerState(), response->mutable_optimizer_state());
+  }
+  if (request->include_gradients()) {
+    codec::EncodeParameters(held.network.Gradients(), response->mutable_gradients());
+  }
+  response->set_format_version(codec::kNetworkFormatVersion);
   if (const int64_t bytes = static_cast<int64_t>(response->ByteSizeLong()); bytes > context.limits.max_message_bytes) {
-    return OverLimit("network", bytes, "bytes of layers and monitors", context.limits.max_message_bytes,
+    return OverLimit("network", bytes, "bytes of layers and what goes with them", context.limits.max_message_bytes,
                      "--max-message-bytes");
   }
   return response;

@@ -20,6 +20,7 @@
 #include "spikeserve/v1/networks.grpc.pb.h"
 #include "spikeserve/v1/server.grpc.pb.h"
 #include "spikeserve/v1/streams.grpc.pb.h"
+#include "spikeserve/v1/training.grpc.pb.h"
 #include "status_macros.h"
 
 namespace spikeserve::rpc {
@@ -166,6 +167,23 @@ class NetworkService final : public RawNetworks {
   const RegionStore* const shared_memory_;
 };
 
+using T = v1::SpikeTrainingService;
+using RawTraining = T::WithRawCallbackMethod_Backward<T::WithRawCallbackMethod_ZeroGradients<
+    T::WithRawCallbackMethod_ApplyGradients<T::WithRawCallbackMethod_TrainStep<T::Service>>>>;
+
+class TrainingService final : public RawTraining {
+ public:
+  TrainingService(Engine& engine, const RegionStore* shared_memory) : engine_(engine), shared_memory_(shared_memory) {}
+  SPIKESERVE_RPC(SpikeTrainingService, Backward)
+  SPIKESERVE_RPC(SpikeTrainingService, ZeroGradients)
+  SPIKESERVE_RPC(SpikeTrainingService, ApplyGradients)
+  SPIKESERVE_RPC(SpikeTrainingService, TrainStep)
+
+ private:
+  Engine& engine_;
+  const RegionStore* const shared_memory_;
+};
+
 using RawServer = v1::SpikeServerService::WithRawCallbackMethod_ServerStatistics<v1::SpikeServerService::Service>;
 
 class ServerService final : public RawServer {
@@ -204,6 +222,7 @@ std::vector<std::unique_ptr<grpc::Service>> MakeServices(Engine& engine, const R
   std::vector<std::unique_ptr<grpc::Service>> services;
   services.push_back(std::make_unique<FunctionService>(engine, shared_memory));
   services.push_back(std::make_unique<NetworkService>(engine, shared_memory));
+  services.push_back(std::make_unique<TrainingService>(engine, shared_memory));
   services.push_back(std::make_unique<StreamService>(engine));
   services.push_back(std::make_unique<ServerService>(engine));
   return services;

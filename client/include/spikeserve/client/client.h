@@ -26,6 +26,7 @@
 #include "spikeserve/client/networks.h"
 #include "spikeserve/client/options.h"
 #include "spikeserve/client/statistics.h"
+#include "spikeserve/client/training.h"
 #include "spikeserve/compute/data_type.h"
 #include "spikeserve/compute/shape.h"
 #include "spikeserve/compute/tensor.h"
@@ -95,6 +96,8 @@ class Client {
 
   // Makes a network that goes with its handle.
   absl::StatusOr<NetworkHandle> CreateNetwork(std::vector<LayerSpec> layers, const CallOptions& o = {}) const;
+  // Makes one that goes on where another was: see GetNetworkArgs and checkpoint.h.
+  absl::StatusOr<NetworkHandle> RestoreNetwork(const CreateNetworkArgs& args, const CallOptions& o = {}) const;
   // A handle of a network that was made before; it leaves the network behind. Does not call the server.
   NetworkHandle AttachNetwork(std::string network) const;
   ResultOr<ListNetworksArgs> ListNetworks(const CallOptions& o = {}) const;
@@ -132,10 +135,17 @@ class NetworkHandle {
   // stream.
   absl::StatusOr<NetworkRun> Run(RunArgs args = {}, const CallOptions& o = {}) const;
   Client::ResultOr<GetNetworkArgs> Get(bool include_monitors = false, const CallOptions& o = {}) const;
+  Client::ResultOr<GetNetworkArgs> Get(GetNetworkArgs args, const CallOptions& o = {}) const;
   Client::ResultOr<SetTrainingArgs> SetTraining(bool training, const CallOptions& o = {}) const;
   Client::ResultOr<SetThresholdMarginArgs> SetThresholdMargin(SetThresholdMarginArgs args,
                                                               const CallOptions& o = {}) const;
   Client::ResultOr<ResetNetArgs> Reset(const CallOptions& o = {}) const;
+
+  // Training.
+  Client::ResultOr<BackwardArgs> Backward(BackwardArgs args, const CallOptions& o = {}) const;
+  Client::ResultOr<ZeroGradientsArgs> ZeroGradients(const CallOptions& o = {}) const;
+  Client::ResultOr<ApplyGradientsArgs> ApplyGradients(const Optimizer& optimizer, const CallOptions& o = {}) const;
+  Client::ResultOr<TrainStepArgs> TrainStep(TrainStepArgs args, const CallOptions& o = {}) const;
 
   // Deletes the network now, and tells whether that went well.
   absl::Status Delete(const CallOptions& o = {});

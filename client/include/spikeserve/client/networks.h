@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "spikeserve/compute/layer_spec.h"
 #include "spikeserve/compute/network.h"
+#include "spikeserve/compute/network_state.h"
 #include "spikeserve/compute/tensor.h"
 #include "spikeserve/compute/threshold_margin.h"
 
@@ -21,6 +22,12 @@ struct CreateNetworkArgs {
     std::string network = {};
   };
   std::vector<LayerSpec> layers;
+  bool training = false;
+  // With these and `training` of a GetNetworkArgs::Result the network goes on bit for bit as the other would. The
+  // initial ones by default.
+  NetworkState state = {};
+  OptimizerState optimizer_state = {};
+  std::vector<ParameterTensor> gradients = {};
 };
 
 // What a spiking layer did. Tensors that were not asked for are nullopt.
@@ -44,9 +51,16 @@ struct GetNetworkArgs {
     uint64_t next_step;
     // With include_monitors, of each layer with a monitor.
     std::vector<RecordTensors> monitors;
+    // With include_state, include_optimizer_state, include_gradients.
+    NetworkState state;
+    OptimizerState optimizer_state;
+    std::vector<ParameterTensor> gradients;
   };
   std::string network = {};
   bool include_monitors = false;
+  bool include_state = false;
+  bool include_optimizer_state = false;
+  bool include_gradients = false;
 };
 
 struct ListNetworksArgs {
@@ -88,6 +102,8 @@ struct ForwardArgs {
   DataType mask_dtype = DataType::kBool;
   // The number of this change: with it the call is retried, and done once.
   std::optional<uint64_t> step = std::nullopt;
+  // Keep what Backward needs of these steps, after those that are kept already.
+  bool keep_trace = false;
 };
 
 // What holds for all messages of a NetworkRun.

@@ -94,10 +94,14 @@ struct LinearLayer {
   std::vector<float> bias = {};
 };
 
-// A synapse with an exponentially decaying current: i = i - (1 - s) i / tau + s; the output is i.
+// A synapse with an exponentially decaying current: i = i - (1 - s) i / tau + s, or if it is learnable
+// i = i - (1 - s) i p + s; the output is i.
 struct LowPassSynapse {
   // In steps, finite and not 0.
   double tau = 100.0;
+  bool learnable = false;
+  // The present p of a learnable one; nullopt: 1 / tau.
+  std::optional<float> p = std::nullopt;
 };
 
 // Dropout with one mask for all steps from one reset to the next; only in training. Kept values are scaled by 1/(1 -

@@ -10,18 +10,25 @@
 #include <variant>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/layer_spec.h"
+#include "spikeserve/compute/network_state.h"
+#include "spikeserve/compute/optimizer.h"
 #include "spikeserve/compute/shape.h"
 #include "spikeserve/compute/threshold_margin.h"
+#include "spikeserve/compute/training.h"
 
 namespace spikeserve {
 
-class LayerMemory;   // internal
-class NetworkLayer;  // internal
+// Internal.
+class NetworkLayer;
+struct ForwardPlan;
+struct Learning;
+struct Trace;
 
 // Which records of a spiking layer Forward makes.
 struct RecordRequest {
@@ -42,6 +49,13 @@ struct LayerRecord {
   std::vector<float> v_after_reset;
 };
 
+struct ForwardOptions {
+  absl::Span<const RecordRequest> records = {};
+  // Keep what Backward needs of these steps, after those that are kept already. A Forward that does not drops the
+  // trace.
+  bool keep_trace = false;
+};
+
 struct ForwardResult {
   // [T, batch, features ...].
   Shape shape;
@@ -53,14 +67,40 @@ struct ForwardResult {
   std::vector<LayerRecord> records;
 };
 
+// The gradients of a loss with respect to what a spiking layer did. Empty ones are 0; the others are row-major of
+// [T, batch, features ...], T the steps of the trace.
+struct LayerGradient {
+  std::string layer;
+  absl::Span<const float> spikes = {};
+  absl::Span<const float> v_before_reset = {};
+  absl::Span<const float> v_after_reset = {};
+};
+
+struct BackwardOptions {
+  // With respect to the output, as LayerGradient's are.
+  absl::Span<const float> grad_output = {};
+  absl::Span<const LayerGradient> layers = {};
+  // Whether the gradient with respect to the input is wanted.
+  bool compute_grad_input = false;
+};
+
+struct BackwardResult {
+  // With compute_grad_input: of the trace's input, [T, batch, features ...]. Otherwise empty.
+  Shape shape;
+  std::vector<float> grad_input;
+};
+
 // Thread rule: thread-compatible (calls that change the network need exclusion; its user serialises them).
 // Errors name the operand as the field of the request; a layer of the specification as "layers[2].linear.weight". A
 // call that fails leaves the network as it was. Forward called once with T steps, or T times with one, gives the same
-// bits.
+// bits; gradients then agree to rounding. No result depends on the executor's threads.
+//
+// The trace is what Backward needs of the steps since it began. It goes with Backward, a reset, a Forward that does not
+// keep it, and whatever changes thresholds, parameters or the mode.
 class Network {
  public:
   // A network in evaluation mode and initial state. INVALID_ARGUMENT for an empty list, two layers of one name, a
-  // parameter out of its range, or linear layers that do not fit each other (named by layer).
+  // parameter out of its range, or layers that do not fit each other (named by layer).
   static absl::StatusOr<Network> Create(std::vector<LayerSpec> layers);
 
   Network(Network&&) noexcept;
@@ -71,15 +111,14 @@ class Network {
   std::vector<LayerSpec> Spec() const;
 
   bool training() const { return training_; }
-  void SetTraining(bool training) { training_ = training; }
+  void SetTraining(bool training);
 
   // Runs T steps. `input` is row-major of `shape` [T, batch, features ...], T < 2^31; T and batch may be 0. The first
   // step after a reset (or at all) settles the batch and the features; INVALID_ARGUMENT for others before the next
   // reset, for a shape that a layer cannot take, for thresholds that do not have the shape of the layer's input, NaN in
   // input, and a record of a layer that is unknown or does not spike.
   absl::StatusOr<ForwardResult> Forward(absl::Span<const float> input, const Shape& shape,
-                                        absl::Span<const RecordRequest> records = {},
-                                        Executor& executor = InlineExecutor());
+                                        const ForwardOptions& options = {}, Executor& executor = InlineExecutor());
 
   // Sets the thresholds of a spiking layer: in training one for each neuron (of `shape`, that of label_one_hot), in
   // evaluation eval_threshold for all. Returns what was set. INVALID_ARGUMENT for a layer that is unknown or does not
@@ -93,36 +132,87 @@ class Network {
   // and the mode stay.
   void Reset();
 
-  // The state that TakeState took out of a network, to be put back or dropped.
-  struct State {
-    State();
-    State(State&&) noexcept;
-    ~State();
-    std::vector<std::unique_ptr<LayerMemory>> layers;
-    Shape sample_shape;
+  // --- Learning.
+
+  // Back-propagation through the trace's steps, from the last one to the first, with the layers' surrogates for the
+  // derivatives of spikes, and through resets. The voltages that the trace began with count as constants. Adds the
+  // gradients of the parameters to those that are there, and drops the trace.
+  // Errors: FAILED_PRECONDITION without a trace; INVALID_ARGUMENT for gradients of another size than the trace's steps
+  // have, NaN in them, no gradient at all, and a layer that is unknown or does not spike.
+  absl::StatusOr<BackwardResult> Backward(const BackwardOptions& args, Executor& executor = InlineExecutor());
+
+  // What its result takes, in bytes.
+  int64_t BackwardResultByteSize(const BackwardOptions& options) const;
+
+  // The steps in the trace.
+  int64_t trace_steps() const;
+
+  // The gradients that Backward has added up.
+  std::vector<ParameterTensor> Gradients() const;
+  void ZeroGradients();
+  // INVALID_ARGUMENT, with nothing changed, for ones that do not fit the parameters.
+  absl::Status SetGradients(absl::Span<const ParameterTensor> gradients);
+
+  // Moves the parameters by one step of the optimiser along the gradients, which stay. The optimiser's memory begins
+  // anew where the kind of optimiser is another than that of the last step.
+  // Errors: those of CheckOptimizer; FAILED_PRECONDITION for a gradient that is not finite, and a step after which a
+  // parameter would not be.
+  absl::Status ApplyGradients(const Optimizer& optimizer, Executor& executor = InlineExecutor());
+
+  // Resets the network, runs it in training mode, and learns from the result: see training.h.
+  absl::StatusOr<TrainStepResult> TrainStep(absl::Span<const float> input, const Shape& shape,
+                                            absl::Span<const int64_t> labels, const TrainStepOptions& options,
+                                            Executor& executor = InlineExecutor(),
+                                            absl::FunctionRef<absl::Status()> wanted = AlwaysWanted);
+
+  // About the most memory that TrainStep takes in passing and leaves behind, and the part of it that is its trace's;
+  // for deciding whether to allow it. Errors: those of TrainStep that do not depend on the labels.
+  struct TrainStepMemory {
+    int64_t bytes;
+    int64_t trace_bytes;
   };
-  // Reset that can be undone: PutState on the same network makes it what it was, whatever ran in between.
-  State TakeState();
-  void PutState(State state);
+  absl::StatusOr<TrainStepMemory> TrainStepByteSize(const Shape& shape, const TrainStepOptions& options) const;
+
+  // --- What is beside the layers. With these of another network, its gradients and mode, one of the same layers
+  // continues bit for bit.
+
+  NetworkState State() const;
+  // INVALID_ARGUMENT, with nothing changed, for a state that does not fit the layers. Monitors begin anew.
+  absl::Status SetState(const NetworkState& state);
+
+  OptimizerState GetOptimizerState() const;
+  // INVALID_ARGUMENT, with nothing changed, for one that does not fit the parameters.
+  absl::Status SetOptimizerState(const OptimizerState& state);
 
   // The records of the layers with a monitor: spikes and v_before_reset of all steps since the last reset, of
   // shape [0] before the first.
   std::vector<LayerRecord> Monitors() const;
 
-  // The memory that parameters, state and monitors take, in bytes.
+  // The memory that parameters, state, monitors, trace, gradients and optimiser take, in bytes.
   int64_t ByteSize() const;
 
-  // The most that one Forward on an input of `shape` adds to ByteSize, plus what its result takes; for deciding whether
-  // to allow it. INVALID_ARGUMENT as for Forward.
+  // The most that one Forward on an input of `shape` adds to ByteSize but for the trace, plus what its result takes;
+  // for deciding whether to allow it. INVALID_ARGUMENT as for Forward.
   absl::StatusOr<int64_t> ForwardByteSize(const Shape& shape, absl::Span<const RecordRequest> records) const;
+  // The most that it adds to the trace if it keeps one, and what the trace takes now.
+  absl::StatusOr<int64_t> TraceByteSize(const Shape& shape) const;
+  int64_t trace_bytes() const;
+  // The memory of one number for each parameter: gradients take one, optimisers up to two.
+  int64_t ParameterByteSize() const;
 
  private:
   explicit Network(std::vector<std::unique_ptr<NetworkLayer>> layers);
+
+  // Forward, when nothing can fail any more. `spike_counts`, one for each layer, may be null.
+  ForwardResult RunForward(absl::Span<const float> input, const ForwardPlan& plan,
+                           absl::Span<const RecordRequest> records, Trace* trace, std::vector<double>* spike_counts,
+                           Executor& executor);
 
   std::vector<std::unique_ptr<NetworkLayer>> layers_;
   bool training_ = false;
   // [batch, features ...] since the first step after a reset; empty before.
   Shape sample_shape_;
+  std::unique_ptr<Learning> learning_;
 };
 
 }  // namespace spikeserve

@@ -1,7 +1,7 @@
 // Whole files in and out, with errors that name the file.
 
-#ifndef SPIKESERVE_NPZ_FILE_H_
-#define SPIKESERVE_NPZ_FILE_H_
+#ifndef SPIKESERVE_FILE_FILE_H_
+#define SPIKESERVE_FILE_FILE_H_
 
 #include <string>
 #include <string_view>
@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-namespace spikeserve::npz {
+namespace spikeserve::file {
 
 // The bytes of a file or pipe. Errors: NOT_FOUND, PERMISSION_DENIED and the like, as errno says.
 absl::StatusOr<std::string> ReadFile(const std::string& path);
@@ -21,6 +21,6 @@ absl::Status WriteFile(const std::string& path, std::string_view bytes);
 // `status` with "PATH: " in front of its message.
 absl::Status AtPath(std::string_view path, const absl::Status& status);
 
-}  // namespace spikeserve::npz
+}  // namespace spikeserve::file
 
-#endif  // SPIKESERVE_NPZ_FILE_H_
+#endif  // SPIKESERVE_FILE_FILE_H_

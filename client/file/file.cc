@@ -1,4 +1,4 @@
-#include "npz/file.h"
+#include "file/file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 
-namespace spikeserve::npz {
+namespace spikeserve::file {
 namespace {
 
 absl::Status FileError(const std::string& path, std::string_view action) {
@@ -89,4 +89,4 @@ absl::Status WriteFile(const std::string& path, std::string_view bytes) {
   return absl::OkStatus();
 }
 
-}  // namespace spikeserve::npz
+}  // namespace spikeserve::file

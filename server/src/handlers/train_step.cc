@@ -1,0 +1,61 @@
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "codec/tensor_codec.h"
+#include "codec/training_codec.h"
+#include "handlers/handlers.h"
+#include "runtime/limits.h"
+#include "status_macros.h"
+
+namespace spikeserve::server {
+namespace {
+
+// The steps of an input that is one of them, shown `times` times.
+absl::StatusOr<codec::Array<float>> Repeat(const codec::Array<float>& step, int64_t times, int64_t max_bytes) {
+  if (times < 1) return InvalidField("repeat_input", absl::StrCat(times), ">= 1");
+  const auto bytes = static_cast<int64_t>(step.values().size() * sizeof(float));
+  if (bytes > 0 && times > max_bytes / bytes) {
+    return OverLimit("repeat_input", times, absl::StrCat("steps of ", bytes, " bytes"), max_bytes,
+                     "--max-decoded-bytes");
+  }
+  Shape shape = step.shape();
+  shape.insert(shape.begin(), times);
+  std::vector<float> steps;
+  steps.reserve(step.values().size() * static_cast<size_t>(times));
+  for (int64_t t = 0; t < times; ++t) steps.insert(steps.end(), step.values().begin(), step.values().end());
+  return codec::Array<float>(std::move(shape), std::move(steps));
+}
+
+}  // namespace
+
+absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStepRequest> request, HeldNetwork& held,
+                                                          Context& context) {
+  const Limits& limits = context.limits;
+  SPIKESERVE_ASSIGN_OR_RETURN(const TrainStepOptions options, codec::DecodeTrainStepOptions(*request));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto input,
+                              codec::Decode<float>(request.tensor(v1::TrainStepRequest::kInputFieldNumber), "input",
+                                                   codec::Accept::kNumber, limits.max_decoded_bytes));
+  if (request->has_repeat_input()) {
+    SPIKESERVE_ASSIGN_OR_RETURN(input, Repeat(input, request->repeat_input(), limits.max_decoded_bytes));
+  }
+  SPIKESERVE_ASSIGN_OR_RETURN(auto labels,
+                              codec::Decode<int64_t>(request.tensor(v1::TrainStepRequest::kLabelsFieldNumber), "labels",
+                                                     codec::Accept::kInteger, limits.max_decoded_bytes));
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(labels.shape(), 1, "labels", "[B]"));
+
+  SPIKESERVE_ASSIGN_OR_RETURN(const auto memory, held.network.TrainStepByteSize(input.shape(), options));
+  if (memory.trace_bytes > limits.max_trace_bytes) {
+    return OverLimit("input", memory.trace_bytes, "bytes of trace", limits.max_trace_bytes, "--max-trace-bytes");
+  }
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + memory.bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(const TrainStepResult result,
+                              held.network.TrainStep(input.values(), input.shape(), labels.values(), options,
+                                                     context.executor, [&] { return context.wanted(); }));
+  Outgoing<v1::TrainStepResponse> response(context.buffers);
+  codec::EncodeTrainStepResult(result, &*response);
+  return response;
+}
+
+}  // namespace spikeserve::server
