@@ -37,9 +37,19 @@ absl::StatusOr<codec::Outgoing<Response>> RunSteps(const codec::WireTensor& wire
     return OverLimit("input", more, "bytes of state and results", context.limits.max_message_bytes,
                      "--max-message-bytes");
   }
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + more));
-  SPIKESERVE_ASSIGN_OR_RETURN(const ForwardResult result,
-                              held.network.Forward(input.values(), shape, options.records, context.executor));
+  int64_t trace = 0;
+  if (options.keep_trace) {
+    SPIKESERVE_ASSIGN_OR_RETURN(trace, held.network.TraceByteSize(shape));
+    const int64_t in_all = held.network.trace_bytes() + trace;
+    if (in_all > context.limits.max_trace_bytes) {
+      return OverLimit("keep_trace", in_all, "bytes of trace", context.limits.max_trace_bytes, "--max-trace-bytes");
+    }
+  }
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + more + trace));
+  SPIKESERVE_ASSIGN_OR_RETURN(
+      const ForwardResult result,
+      held.network.Forward(input.values(), shape, {.records = options.records, .keep_trace = options.keep_trace},
+                           context.executor));
 
   codec::Outgoing<Response> response(context.buffers);
   const Shape output_shape = options.single_step ? Shape(result.shape.begin() + 1, result.shape.end()) : result.shape;

@@ -22,6 +22,7 @@ struct StepOptions {
   bool single_step = false;
   std::vector<RecordRequest> records;
   DataType mask_dtype = DataType::kBool;
+  bool keep_trace = false;
 };
 
 // The options that ForwardRequest and RunRequest.Open have alike. Errors: INVALID_ARGUMENT for mask_dtype.

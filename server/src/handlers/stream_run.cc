@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "handlers/change.h"
 #include "handlers/run_steps.h"
 #include "handlers/stream_handlers.h"
@@ -73,10 +72,11 @@ class Run : public StreamHandler {
     const codec::WireTensor input = request.tensor(Request::kInputFieldNumber);
     if (!request->reset()) return RunSteps<Response>(input, options_, held, context);
     // Where the input turns out to be wrong, there is no reset either.
-    Network::State state = network.TakeState();
-    absl::Cleanup put_back = [&] { network.PutState(std::move(state)); };
-    absl::StatusOr<Outgoing<Response>> response = RunSteps<Response>(input, options_, held, context);
-    if (response.ok()) std::move(put_back).Cancel();
+    absl::StatusOr<Outgoing<Response>> response;
+    SPIKESERVE_RETURN_IF_ERROR(network.ResetAndRun([&] {
+      response = RunSteps<Response>(input, options_, held, context);
+      return response.status();
+    }));
     return response;
   }
 
