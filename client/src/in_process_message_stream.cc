@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "runtime/at_once.h"
 #include "runtime/stream.h"
 
 namespace spikeserve {
@@ -46,9 +47,11 @@ class InProcessMessageStream final : public MessageStream,
 
  private:
   void StartSend(codec::Envelope message) override {
+    const bool is_small = message.ElementBytes() <= server::kSmallRequest;
     auto sent = std::make_shared<codec::Envelope>(std::move(message));
     stream_->OnRead(server::Stream::Message{[sent = std::move(sent)](const google::protobuf::Message&)
-                                                -> absl::StatusOr<codec::Envelope> { return std::move(*sent); }});
+                                                -> absl::StatusOr<codec::Envelope> { return std::move(*sent); },
+                                            /*may_compute_at_once=*/is_small});
   }
   void StartCloseSend() override { stream_->OnRead(std::nullopt); }
   void StartReceive() override { stream_->OnWritten(true); }
