@@ -18,6 +18,9 @@ class Scripted : public Connection {
   void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
     done(statuses_.at(attempts_++));
   }
+  absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc&) override {
+    return absl::UnimplementedError("not streamed here");
+  }
   BufferPool& buffers() override { return buffers_; }
   size_t attempts() const { return attempts_; }
 

@@ -34,6 +34,7 @@ const std::vector<std::string> kCommands = {
     "network get",
     "network list",
     "network forward",
+    "network run",
     "network reset",
     "network delete",
     "network set-training",

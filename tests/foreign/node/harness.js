@@ -39,7 +39,8 @@ async function startServer(binary) {
 }
 
 // The RPCs of all services as functions `request => promise of the response`, streams as functions
-// `requests => promise of the responses`; `called` has the names of those called.
+// `requests => promise of the responses`, with `open()`, which gives the stream itself; `called` has the names of those
+// called.
 function connect(address) {
   const call = {};
   const called = new Set();
@@ -48,9 +49,12 @@ function connect(address) {
     const client = new Service(address, grpc.credentials.createInsecure());
     clients.push(client);
     for (const [rpc, {requestStream}] of Object.entries(Service.service)) {
-      call[rpc] = requestStream ? (requests) => new Promise((resolve, reject) => {
+      const open = () => {
         called.add(rpc);
-        const stream = client[rpc]({deadline: Date.now() + 60000});
+        return client[rpc]({deadline: Date.now() + 60000});
+      };
+      call[rpc] = requestStream ? (requests) => new Promise((resolve, reject) => {
+        const stream = open();
         const responses = [];
         stream.on('data', (response) => responses.push(response));
         stream.on('error', reject);
@@ -61,6 +65,7 @@ function connect(address) {
         called.add(rpc);
         client[rpc](request, {deadline: Date.now() + 60000}, (error, response) => error ? reject(error) : resolve(response));
       });
+      if (requestStream) call[rpc].open = open;
     }
   }
   return {call, called, close: () => clients.forEach((client) => client.close())};

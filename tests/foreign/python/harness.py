@@ -68,6 +68,12 @@ class Calls:
                 return lambda request: method(request, timeout=60)
         raise AttributeError(rpc)
 
+    def open(self, rpc, requests):
+        """A stream whose requests are made while its responses come: takes an iterator, and gives one."""
+        self.called.add(rpc)
+        method, = (getattr(stub, rpc) for stub in self._stubs if hasattr(stub, rpc))
+        return method(requests, timeout=60)
+
 
 def set_up(address, stub_folder, server_binary=None):
     global functions, networks, rich_error, server, shared_memory, streams, tensor_pb, channel, call, binary

@@ -133,6 +133,10 @@ class Network {
   // and the mode stay.
   void Reset();
 
+  // Resets the network and calls `run`, which may do with it what Forward does. Where that fails, its error, and the
+  // network is what it was before the reset.
+  absl::Status ResetAndRun(absl::FunctionRef<absl::Status()> run);
+
   // --- Learning.
 
   // Back-propagation through the trace's steps, from the last one to the first, with the layers' surrogates for the
