@@ -46,6 +46,11 @@ Client::ResultOr<KernelDotProductArgs> Client::KernelDotProduct(const KernelDotP
   return Call(a, o);
 }
 
+Client::ResultOr<KernelDotProductVjpArgs> Client::KernelDotProductVjp(const KernelDotProductVjpArgs& a,
+                                                                      const CallOptions& o) const {
+  return Call(a, o);
+}
+
 Client::ResultOr<SpikeSimilarLossArgs> Client::SpikeSimilarLoss(const SpikeSimilarLossArgs& a,
                                                                 const CallOptions& o) const {
   return Call(a, o);

@@ -206,8 +206,8 @@ TEST_F(SpikectlOnServer, CreateSaysWhatIsWrongWithTheFile) {
 }
 
 TEST_F(SpikectlOnServer, LoadCallsEachFunctionAndNoCallFails) {
-  for (const char* method : {"spike-cluster", "kernel-dot-product", "spike-similar-loss", "redundant-one-hot",
-                             "first-spike-index", "threshold-margin", "stca-loss"}) {
+  for (const char* method : {"spike-cluster", "kernel-dot-product", "kernel-dot-product-vjp", "spike-similar-loss",
+                             "redundant-one-hot", "first-spike-index", "threshold-margin", "stca-loss"}) {
     for (const char* size : {"1", "4KB"}) {
       const json load = Json(absl::StrCat("load --calls 50 --concurrency 4 --method ", method, " --size ", size));
       EXPECT_EQ(load.at("method"), method);

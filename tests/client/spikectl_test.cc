@@ -25,6 +25,7 @@ using ::testing::StartsWith;
 const std::vector<std::string> kCommands = {
     "spike-cluster",
     "kernel-dot-product",
+    "kernel-dot-product-vjp",
     "spike-similar-loss",
     "redundant-one-hot",
     "first-spike-index",
@@ -116,6 +117,28 @@ TEST_F(Spikectl, KernelDotProductKnowsEveryKernel) {
               HasSubstr("--d is for --kernel polynomial"));
   EXPECT_THAT(Error("kernel-dot-product --x x.npy --kernel cubic", 2),
               HasSubstr("got cubic; need linear|polynomial|sigmoid|gaussian"));
+}
+
+TEST_F(Spikectl, KernelDotProductVjpReturnsTheGradients) {
+  const RowMatrix<float> x = RowMatrix<float>::Random(7, 5), y = RowMatrix<float>::Random(3, 5);
+  const RowMatrix<float> grad = RowMatrix<float>::Random(7, 3), grad_self = RowMatrix<float>::Random(7, 7);
+  Save("x.npy", x);
+  Save("y.npy", y);
+  Save("grad.npy", grad);
+  Save("grad_self.npy", grad_self);
+  const Kernel kernel = GaussianKernel{2};
+  const std::string command = "kernel-dot-product-vjp --x x.npy --kernel gaussian --sigma 2 ";
+  Output(command + "--y y.npy --grad-output grad.npy -o both.npz");
+  const auto both = Value(client_.KernelDotProductVjp({.x = x, .y = y, .kernel = kernel, .grad_output = grad}));
+  ExpectSame(Read(Path("both.npz:grad_x")), both.grad_x);
+  ExpectSame(Read(Path("both.npz:grad_y")), *both.grad_y);
+  Output(command + "--grad-output grad_self.npy -o grad_x.npy");
+  ExpectSame(Read(Path("grad_x.npy")),
+             Value(client_.KernelDotProductVjp({.x = x, .kernel = kernel, .grad_output = grad_self})).grad_x);
+  EXPECT_FALSE(Json(command + "--grad-output grad_self.npy").contains("grad_y"));
+  EXPECT_THAT(Error(command + "--grad-output grad.npy", 1),
+              StartsWith("spikectl: INVALID_ARGUMENT: grad_output: [7, 3]; need [7, 7]"));
+  EXPECT_THAT(Error(command, 2), HasSubstr("--grad-output is required"));
 }
 
 TEST_F(Spikectl, SpikeSimilarLossReturnsTheLossAndItsGradient) {

@@ -69,6 +69,7 @@ constexpr auto kNotFound = absl::StatusCode::kNotFound;
 #define GOOD_V "v { dtype: DATA_TYPE_FLOAT32 shape: [2, 1] values: [0, 2] } "
 #define GOOD_THRESHOLD "v_threshold { dtype: DATA_TYPE_FLOAT32 values: 1 } "
 #define X "x { dtype: DATA_TYPE_FLOAT32 shape: [2, 2] values: [1, 0, 0, 3] } "
+#define GRAD_OUTPUT "grad_output { dtype: DATA_TYPE_FLOAT32 shape: [2, 2] values: [1, 1, 1, 1] } "
 #define LABELS "labels { dtype: DATA_TYPE_UINT8 shape: [2, 1] values: [1, 1] } "
 #define SPIKES "spikes { dtype: DATA_TYPE_FLOAT32 shape: [2, 2] values: [1, 1, 1, 1] } "
 
@@ -253,6 +254,34 @@ const std::vector<BadCase>& Cases() {
        kExhausted,
        "ret",
        {"--max-message-bytes"}},
+      {"SpikeFunctionService/KernelDotProductVjp", X GRAD_OUTPUT, kInvalid, "kernel", {"absent"}},
+      {"SpikeFunctionService/KernelDotProductVjp", GRAD_OUTPUT "kernel { linear {} }", kInvalid, "x", {"absent"}},
+      {"SpikeFunctionService/KernelDotProductVjp", X "kernel { linear {} }", kInvalid, "grad_output", {"absent"}},
+      {"SpikeFunctionService/KernelDotProductVjp",
+       X GRAD_OUTPUT "kernel { sigmoid { alpha: nan } }",
+       kInvalid,
+       "kernel.sigmoid.alpha",
+       {"nan"}},
+      {"SpikeFunctionService/KernelDotProductVjp",
+       X "grad_output { dtype: DATA_TYPE_FLOAT32 shape: 4 values: [1, 1, 1, 1] } kernel { linear {} }",
+       kInvalid,
+       "grad_output.shape",
+       {"[4]", "[N, K]"}},
+      {"SpikeFunctionService/KernelDotProductVjp",
+       X GRAD_OUTPUT "y { dtype: DATA_TYPE_FLOAT32 shape: [1, 2] values: [1, 2] } kernel { linear {} }",
+       kInvalid,
+       "grad_output",
+       {"[2, 2]", "[2, 1]"}},
+      {"SpikeFunctionService/KernelDotProductVjp",
+       X GRAD_OUTPUT "y { dtype: DATA_TYPE_FLOAT32 shape: [2, 1] values: [1, 2] } kernel { linear {} }",
+       kInvalid,
+       "y",
+       {"[2, 1]", "2 columns"}},
+      {"SpikeFunctionService/KernelDotProductVjp",
+       X "grad_output { dtype: DATA_TYPE_BIT shape: [1099511627776, 1] } kernel { linear {} }",
+       kExhausted,
+       "grad_output.shape",
+       {"--max-decoded-bytes"}},
       {"SpikeFunctionService/SpikeSimilarLoss",
        SPIKES LABELS "kernel { linear {} }",
        kInvalid,

@@ -17,6 +17,7 @@ inline constexpr char kServer[] = "Server";
 
 CommandInfo SpikeCluster();
 CommandInfo KernelDotProduct();
+CommandInfo KernelDotProductVjp();
 CommandInfo SpikeSimilarLoss();
 CommandInfo RedundantOneHot();
 CommandInfo FirstSpikeIndex();

@@ -6,6 +6,7 @@ std::vector<CommandInfo> Commands() {
   CommandInfo (*const kTable[])() = {
       SpikeCluster,
       KernelDotProduct,
+      KernelDotProductVjp,
       SpikeSimilarLoss,
       RedundantOneHot,
       FirstSpikeIndex,

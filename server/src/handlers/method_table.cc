@@ -70,6 +70,7 @@ const MethodTable& Methods() {
        InPlace(Plain(SpikeCluster, SpikeClusterWork), v1::SpikeClusterRequest::kVFieldNumber,
                {v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64})},
       {"/spikeserve.v1.SpikeFunctionService/KernelDotProduct", Plain(KernelDotProduct, KernelDotProductWork)},
+      {"/spikeserve.v1.SpikeFunctionService/KernelDotProductVjp", Plain(KernelDotProductVjp, KernelDotProductVjpWork)},
       {"/spikeserve.v1.SpikeFunctionService/SpikeSimilarLoss", Plain(SpikeSimilarLoss, SpikeSimilarLossWork)},
       {"/spikeserve.v1.SpikeFunctionService/RedundantOneHot", Plain(RedundantOneHot, RedundantOneHotWork)},
       // Any bits are spikes.

@@ -122,16 +122,17 @@ class UnaryCall {
   }
 
 using F = v1::SpikeFunctionService;
-using RawFunctions = F::WithRawCallbackMethod_SpikeCluster<
-    F::WithRawCallbackMethod_KernelDotProduct<F::WithRawCallbackMethod_SpikeSimilarLoss<
+using RawFunctions = F::WithRawCallbackMethod_SpikeCluster<F::WithRawCallbackMethod_KernelDotProduct<
+    F::WithRawCallbackMethod_KernelDotProductVjp<F::WithRawCallbackMethod_SpikeSimilarLoss<
         F::WithRawCallbackMethod_RedundantOneHot<F::WithRawCallbackMethod_FirstSpikeIndex<
-            F::WithRawCallbackMethod_ThresholdMargin<F::WithRawCallbackMethod_StcaLoss<F::Service>>>>>>>;
+            F::WithRawCallbackMethod_ThresholdMargin<F::WithRawCallbackMethod_StcaLoss<F::Service>>>>>>>>;
 
 class FunctionService final : public RawFunctions {
  public:
   FunctionService(Engine& engine, const RegionStore* shared_memory) : engine_(engine), shared_memory_(shared_memory) {}
   SPIKESERVE_RPC(SpikeFunctionService, SpikeCluster)
   SPIKESERVE_RPC(SpikeFunctionService, KernelDotProduct)
+  SPIKESERVE_RPC(SpikeFunctionService, KernelDotProductVjp)
   SPIKESERVE_RPC(SpikeFunctionService, SpikeSimilarLoss)
   SPIKESERVE_RPC(SpikeFunctionService, RedundantOneHot)
   SPIKESERVE_RPC(SpikeFunctionService, FirstSpikeIndex)

@@ -39,6 +39,22 @@ module.exports = {
     });
   },
 
+  async 'KernelDotProductVjp'(call) {
+    await eachCase('kernel_dot_product', async ({params, inputs, outputs}) => {
+      if (!outputs.grad_x) return;
+      const request = {
+        x: tensor(inputs.x), y: tensor(inputs.y), kernel: kernel(params.kernel, params),
+        grad_output: tensor(inputs.grad_output),
+      };
+      const {grad_x, grad_y} = await call.KernelDotProductVjp(request);
+      assert.deepStrictEqual([grad_x.shape, grad_y.shape], [outputs.grad_x.shape, outputs.grad_y.shape]);
+      assertClose(elements(grad_x), numbers(outputs.grad_x));
+      assertClose(elements(grad_y), numbers(outputs.grad_y));
+      const {y, ...ofX} = request;
+      assert.strictEqual((await call.KernelDotProductVjp(ofX)).grad_y, null);
+    });
+  },
+
   async 'SpikeSimilarLoss and its gradient'(call) {
     await eachCase('spike_similar_loss', async ({params, inputs, outputs}) => {
       const reply = call.SpikeSimilarLoss({

@@ -184,6 +184,20 @@ def kernel_in_float64(name, params, x, y):
     return product
 
 
+def kernel_vjp_in_float64(name, params, x, y, grad_output):
+    """The gradients of x and y that the kernel's definition has, for the same."""
+    x, y, weights = (array.astype(np.float64) for array in (x, y, grad_output))
+    values = kernel_in_float64(name, params, x, y)
+    if name == "gaussian":
+        weights = weights * values / params["sigma"] ** 2
+        return weights @ y - weights.sum(1)[:, None] * x, weights.T @ x - weights.sum(0)[:, None] * y
+    if name == "polynomial":
+        weights = weights * params["d"] * (x @ y.T) ** (params["d"] - 1)
+    if name == "sigmoid":
+        weights = weights * params["alpha"] * values * (1 - values)
+    return weights @ y, weights.T @ x
+
+
 def assert_as_accurate(got, reference, exact):
     """The error of `got` is at most twice the reference's own, or 1e-6 relative."""
     assert got.shape == exact.shape, f"shape {got.shape}, not {exact.shape}"

@@ -83,6 +83,8 @@ class Client {
   // Functions.
   ResultOr<SpikeClusterArgs> SpikeCluster(const SpikeClusterArgs& a, const CallOptions& o = {}) const;
   ResultOr<KernelDotProductArgs> KernelDotProduct(const KernelDotProductArgs& a, const CallOptions& o = {}) const;
+  ResultOr<KernelDotProductVjpArgs> KernelDotProductVjp(const KernelDotProductVjpArgs& a,
+                                                        const CallOptions& o = {}) const;
   ResultOr<SpikeSimilarLossArgs> SpikeSimilarLoss(const SpikeSimilarLossArgs& a, const CallOptions& o = {}) const;
   ResultOr<RedundantOneHotArgs> RedundantOneHot(const RedundantOneHotArgs& a, const CallOptions& o = {}) const;
   ResultOr<FirstSpikeIndexArgs> FirstSpikeIndex(const FirstSpikeIndexArgs& a, const CallOptions& o = {}) const;
