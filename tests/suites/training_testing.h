@@ -91,6 +91,41 @@ inline int64_t BytesHeld(const Client& client) {
   return bytes;
 }
 
+// A training step that takes milliseconds, so that it can be given up in the middle.
+class LongStep {
+ public:
+  static std::vector<LayerSpec> Layers() {
+    return {{.name = "first", .kind = RandomLinear(60, 300, 21)},
+            {.name = "hidden", .kind = LifNode{{}, 2}},
+            {.name = "mask", .kind = Dropout{0.25, 5}},
+            {.name = "second", .kind = RandomLinear(300, 20, 22)},
+            {.name = "out", .kind = PlifNode()}};
+  }
+
+  TrainStepArgs Args() const {
+    return {.input = input_,
+            .labels = labels_,
+            .options = {.optimizer = Adam{.learning_rate = 0.01},
+                        .num_classes = 2,
+                        .losses = {{.kind = RateLoss{}}, {.layer = "hidden", .kind = SimilarityLoss{}}},
+                        .margin = TrainingMargin{}}};
+  }
+
+  // The same step of a network of the library.
+  void Make(Network& network) const {
+    const auto result = network.TrainStep(input_.values, input_.shape, labels_, Args().options);
+    EXPECT_TRUE(result.ok()) << result.status();
+  }
+
+ private:
+  const Numbers input_{{12, 32, 60}, 31};
+  const std::vector<int64_t> labels_ = [] {
+    std::vector<int64_t> labels(32);
+    for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<int64_t>(i % 3 == 0);
+    return labels;
+  }();
+};
+
 }  // namespace spikeserve::testing
 
 #endif  // SPIKESERVE_TESTS_SUITES_TRAINING_TESTING_H_

@@ -69,7 +69,7 @@ absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape
   if (options.margin.has_value()) {
     const ThresholdMarginOptions margin{.threshold0 = options.margin->threshold0,
                                         .threshold1 = options.margin->threshold1};
-    if (absl::Status status = CheckThresholdMargin(margin); !status.ok()) return status;
+    if (absl::Status status = CheckThresholdMargin(margin); !status.ok()) return WithinField("margin", status);
   }
 
   if (options.losses.empty()) return InvalidField("losses", "none", "at least one");

@@ -13,9 +13,9 @@ const REPOSITORY = path.resolve(__dirname, '../../..');
 const GOLDEN = path.join(REPOSITORY, 'tests/golden');
 
 const definitions = protoLoader.loadSync(
-    ['functions', 'networks', 'rich_error', 'server', 'streams'].map((name) => `spikeserve/v1/${name}.proto`),
+    ['functions', 'networks', 'rich_error', 'server', 'streams', 'training'].map((name) => `spikeserve/v1/${name}.proto`),
     {includeDirs: [path.join(REPOSITORY, 'proto')], enums: String, longs: Number, keepCase: true, defaults: true});
-const {SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService} =
+const {SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService, SpikeTrainingService} =
     grpc.loadPackageDefinition(definitions).spikeserve.v1;
 
 // Starts the server on a free port: its address, and how to end it as an orchestrator would.
@@ -45,7 +45,9 @@ function connect(address) {
   const call = {};
   const called = new Set();
   const clients = [];
-  for (const Service of [SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService]) {
+  const services =
+      [SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService, SpikeTrainingService];
+  for (const Service of services) {
     const client = new Service(address, grpc.credentials.createInsecure());
     clients.push(client);
     for (const [rpc, {requestStream}] of Object.entries(Service.service)) {

@@ -2,29 +2,10 @@
 'use strict';
 const assert = require('node:assert');
 const grpc = require('@grpc/grpc-js');
+const {neuron, withNetwork} = require('./network_testing.js');
 const {assertClose, assertRefused, assertSame, eachCase, elements, numbers, scalar, tensor} = require('./harness.js');
 
 const zeros = (...shape) => tensor({dtype: 'f4', shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1))});
-
-// The layer of a golden case of neurons.
-function neuron({type, v_reset, surrogate, alpha, beta, a, b, c, ...params}) {
-  const node = {
-    ...params, soft_reset: v_reset === null, monitor: true,
-    surrogate: {[surrogate]: {sigmoid: {alpha}, sign_swish: {beta}, bilinear_leaky_relu: {a, b, c}}[surrogate]},
-  };
-  if (v_reset !== null) node.v_reset = v_reset;
-  return {name: 'neuron', [`${type}_node`]: node};
-}
-
-// Runs the check on a new network of the layers, which is deleted afterwards.
-async function withNetwork(call, layers, check) {
-  const {network} = await call.CreateNetwork({layers});
-  try {
-    await check(network);
-  } finally {
-    await call.DeleteNetwork({network});
-  }
-}
 
 module.exports = {
   async 'neurons spike as the reference does, and again after a reset'(call) {
