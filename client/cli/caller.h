@@ -6,6 +6,7 @@
 #include <chrono>
 #include <future>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
@@ -38,13 +39,19 @@ class Caller {
   // Errors are ServiceErrors.
   template <typename Args>
   Client::ResultOr<Args> Call(const Args& args) const {
-    absl::StatusOr<Client> client = server_.empty() ? Client::InProcess() : Client::Connect(server_);
+    // A call that waits: only such calls are sent in pieces, and their arguments not copied.
+    return Await([&](const Client& client, const CallOptions& options) { return client.Call(args, options); });
+  }
+
+  // The same for `calls(client, options)`, which makes calls that wait, and is itself called in a thread of its own. It
+  // returns an absl::StatusOr.
+  template <typename Calls>
+  std::invoke_result_t<Calls, const Client&, const CallOptions&> Await(const Calls& calls) const {
+    const absl::StatusOr<Client> client = server_.empty() ? Client::InProcess() : Client::Connect(server_);
     if (!client.ok()) return ServiceError(client.status());
-    // A call that waits, in a thread of its own: only such calls are sent in pieces, and their arguments not copied.
-    std::future<Client::ResultOr<Args>> future =
-        std::async(std::launch::async, [&] { return client->Call(args, {.timeout = timeout_}); });
+    auto future = std::async(std::launch::async, [&] { return calls(*client, CallOptions{.timeout = timeout_}); });
     ShowProgress([&](std::chrono::milliseconds wait) { return future.wait_for(wait) == std::future_status::ready; });
-    Client::ResultOr<Args> result = future.get();
+    auto result = future.get();
     if (!result.ok()) return ServiceError(result.status());
     return result;
   }

@@ -35,6 +35,7 @@ const std::vector<std::string> kCommands = {
     "network get",
     "network list",
     "network forward",
+    "network run",
     "network reset",
     "network delete",
     "network set-training",

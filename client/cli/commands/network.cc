@@ -8,11 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "cli/commands/commands.h"
 #include "cli/flags.h"
 #include "cli/layers_file.h"
+#include "cli/records.h"
 #include "status_macros.h"
 
 namespace spikeserve::cli {
@@ -106,17 +106,6 @@ std::string ParameterText(const Json& parameters, std::string_view separator) {
                        });
 }
 
-void AddRecords(std::vector<RecordTensors> records, Report& report) {
-  for (RecordTensors& record : records) {
-    const auto add = [&](const char* name, std::optional<Tensor>& tensor) {
-      if (tensor) report.AddArray(absl::StrCat(record.layer, "/", name), *std::move(tensor));
-    };
-    add("spikes", record.spikes);
-    add("v_before_reset", record.v_before_reset);
-    add("v_after_reset", record.v_after_reset);
-  }
-}
-
 class GetCommand final : public OneNetworkCommand {
  public:
   void AddOptions(CLI::App& app) override {
@@ -186,47 +175,18 @@ class ResetCommand final : public ChangeCommand {
   }
 };
 
-// Parses "LAYER:PART,PART"; a layer's name may hold colons.
-absl::StatusOr<RecordRequest> ParseRecord(const std::string& text) {
-  const auto error = [&] {
-    return UsageError(
-        absl::StrCat("--record: got ", text, "; need LAYER:PART,..., PART spikes, v_before_reset or v_after_reset"));
-  };
-  const size_t colon = text.rfind(':');
-  if (colon == text.npos || colon == 0) return error();
-  RecordRequest request{text.substr(0, colon)};
-  const std::pair<absl::string_view, bool&> parts[] = {
-      {"spikes", request.spikes}, {"v_before_reset", request.v_before_reset}, {"v_after_reset", request.v_after_reset}};
-  for (const absl::string_view word : absl::StrSplit(absl::string_view(text).substr(colon + 1), ',')) {
-    bool known = false;
-    for (const auto& [part, wanted] : parts) {
-      if (part == word) known = wanted = true;
-    }
-    if (!known) return error();
-  }
-  return request;
-}
-
 class ForwardCommand final : public ChangeCommand {
  public:
   void AddOptions(CLI::App& app) override {
     ChangeCommand::AddOptions(app);
     input_.AddTo(app, "--input", "[T, batch, features ...]; the state stays for the next call")->required();
     app.add_flag("--single-step", single_step_, "The input is one step, without the dimension of time");
-    app.add_option("--record", records_,
-                   "Return of a spiking layer its spikes, v_before_reset, v_after_reset;\nmay be repeated")
-        ->type_name("LAYER:PART,...")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    records_.AddTo(app);
     AddMaskDtype(app, mask_dtype_);
   }
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
-    std::vector<RecordRequest> records;
-    for (const std::string& text : records_) {
-      SPIKESERVE_ASSIGN_OR_RETURN(RecordRequest record, ParseRecord(text));
-      records.push_back(std::move(record));
-    }
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<RecordRequest> records, records_.Get());
     SPIKESERVE_ASSIGN_OR_RETURN(const Tensor input, input_.Read());
     SPIKESERVE_ASSIGN_OR_RETURN(
         ForwardArgs::Result result,
@@ -241,7 +201,7 @@ class ForwardCommand final : public ChangeCommand {
  private:
   ArrayFlag input_;
   bool single_step_ = false;
-  std::vector<std::string> records_;
+  RecordFlag records_;
   DataType mask_dtype_ = DataType::kBool;
 };
 

@@ -4,17 +4,28 @@ namespace spikeserve::cli {
 
 std::vector<CommandInfo> Commands() {
   CommandInfo (*const kTable[])() = {
-      SpikeCluster,     KernelDotProduct,   KernelDotProductVjp,
-      SpikeSimilarLoss, RedundantOneHot,    FirstSpikeIndex,
+      SpikeCluster,
+      KernelDotProduct,
+      KernelDotProductVjp,
+      SpikeSimilarLoss,
+      RedundantOneHot,
+      FirstSpikeIndex,
       ThresholdMargin,
       StcaLoss,  //
-      NetworkCreate,    NetworkGet,         NetworkList,
-      NetworkForward,   NetworkSetTraining, NetworkSetThresholdMargin,
+      NetworkCreate,
+      NetworkGet,
+      NetworkList,
+      NetworkForward,
+      NetworkRunBlocks,
+      NetworkSetTraining,
+      NetworkSetThresholdMargin,
       NetworkReset,
       NetworkDelete,  //
       Raster,
       Heatmap,  //
-      Health,           Statistics,         Load,
+      Health,
+      Statistics,
+      Load,
   };
   std::vector<CommandInfo> commands;
   for (const auto& command : kTable) commands.push_back(command());

@@ -166,6 +166,18 @@ int64_t Network::BackwardResultByteSize(const BackwardOptions& options) const {
 
 int64_t Network::trace_steps() const { return learning_->trace.steps(); }
 
+std::optional<Shape> Network::TracedShape(std::string_view layer) const {
+  if (trace_steps() == 0) return std::nullopt;
+  const auto plan = PlanForward(layers_, sample_shape_, WithSteps(trace_steps(), sample_shape_), {});
+  if (!plan.ok()) return std::nullopt;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layer.empty() ? i + 1 == layers_.size() : layers_[i]->name() == layer) {
+      return WithSteps(plan->steps, plan->step_shapes[i]);
+    }
+  }
+  return std::nullopt;
+}
+
 int64_t Network::trace_bytes() const { return learning_->trace.ByteSize(); }
 
 absl::StatusOr<int64_t> Network::TraceByteSize(const Shape& shape) const {

@@ -4,11 +4,13 @@
 #include <optional>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "network/forward_plan.h"
 #include "network/learning.h"
 #include "network/network_layer.h"
 #include "network/neuron.h"
+#include "network/taken_state.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -183,6 +185,18 @@ void Network::Reset() {
   for (const auto& layer : layers_) layer->Reset();
   sample_shape_.clear();
   learning_->trace = {};
+}
+
+absl::Status Network::ResetAndRun(absl::FunctionRef<absl::Status()> run) {
+  TakenState before(layers_, sample_shape_);
+  Trace trace_before = std::exchange(learning_->trace, {});
+  absl::Cleanup undo = [&] {
+    before.PutBack();
+    learning_->trace = std::move(trace_before);
+  };
+  absl::Status status = run();
+  if (status.ok()) std::move(undo).Cancel();
+  return status;
 }
 
 std::vector<LayerRecord> Network::Monitors() const {

@@ -107,7 +107,7 @@ class NeuronLayer final : public SpikingLayer {
   std::vector<Parameter> Parameters() override {
     const LearntParameter learnt = Learnt(node_);
     if (learnt.name == nullptr) return {};
-    return {{.name = learnt.name, .values = absl::MakeSpan(learnt.value, 1), .shape = {1}}};
+    return {{.name = learnt.name, .values = absl::MakeSpan(learnt.value, 1), .shape = {}}};
   }
 
   void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override {

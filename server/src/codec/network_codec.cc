@@ -186,13 +186,24 @@ void EncodeKind(const RifNode& spec, v1::Layer* layer) {
   out->set_rule(spec.rule == RifNode::Rule::kReference ? v1::RifNode::RULE_REFERENCE : v1::RifNode::RULE_DEFINITION);
 }
 
-absl::StatusOr<LowPassSynapse> DecodeKind(const v1::LowPassSynapse& in, const std::string&, int64_t) {
+absl::StatusOr<LowPassSynapse> DecodeKind(const v1::LowPassSynapse& in, const std::string& path, int64_t) {
   LowPassSynapse out;
   if (in.has_tau()) out.tau = in.tau();
+  out.learnable = in.learnable();
+  if (in.has_p()) {
+    if (!in.learnable()) return InvalidField(path + ".p", absl::StrCat(in.p()), "none, or learnable: true beside it");
+    out.p = in.p();
+  }
   return out;
 }
 
-void EncodeKind(const LowPassSynapse& spec, v1::Layer* layer) { layer->mutable_low_pass_synapse()->set_tau(spec.tau); }
+void EncodeKind(const LowPassSynapse& spec, v1::Layer* layer) {
+  v1::LowPassSynapse* out = layer->mutable_low_pass_synapse();
+  out->set_tau(spec.tau);
+  if (!spec.learnable) return;
+  out->set_learnable(true);
+  if (spec.p) out->set_p(*spec.p);
+}
 
 absl::StatusOr<Dropout> DecodeKind(const v1::Dropout& in, const std::string&, int64_t) {
   Dropout out;

@@ -13,9 +13,9 @@ const REPOSITORY = path.resolve(__dirname, '../../..');
 const GOLDEN = path.join(REPOSITORY, 'tests/golden');
 
 const definitions = protoLoader.loadSync(
-    ['functions', 'networks', 'rich_error', 'server', 'streams'].map((name) => `spikeserve/v1/${name}.proto`),
+    ['functions', 'networks', 'rich_error', 'server', 'streams', 'training'].map((name) => `spikeserve/v1/${name}.proto`),
     {includeDirs: [path.join(REPOSITORY, 'proto')], enums: String, longs: Number, keepCase: true, defaults: true});
-const {SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService} =
+const {SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService, SpikeTrainingService} =
     grpc.loadPackageDefinition(definitions).spikeserve.v1;
 
 // Starts the server on a free port: its address, and how to end it as an orchestrator would.
@@ -39,18 +39,24 @@ async function startServer(binary) {
 }
 
 // The RPCs of all services as functions `request => promise of the response`, streams as functions
-// `requests => promise of the responses`; `called` has the names of those called.
+// `requests => promise of the responses`, with `open()`, which gives the stream itself; `called` has the names of those
+// called.
 function connect(address) {
   const call = {};
   const called = new Set();
   const clients = [];
-  for (const Service of [SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService]) {
+  const services =
+      [SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService, SpikeTrainingService];
+  for (const Service of services) {
     const client = new Service(address, grpc.credentials.createInsecure());
     clients.push(client);
     for (const [rpc, {requestStream}] of Object.entries(Service.service)) {
-      call[rpc] = requestStream ? (requests) => new Promise((resolve, reject) => {
+      const open = () => {
         called.add(rpc);
-        const stream = client[rpc]({deadline: Date.now() + 60000});
+        return client[rpc]({deadline: Date.now() + 60000});
+      };
+      call[rpc] = requestStream ? (requests) => new Promise((resolve, reject) => {
+        const stream = open();
         const responses = [];
         stream.on('data', (response) => responses.push(response));
         stream.on('error', reject);
@@ -61,6 +67,7 @@ function connect(address) {
         called.add(rpc);
         client[rpc](request, {deadline: Date.now() + 60000}, (error, response) => error ? reject(error) : resolve(response));
       });
+      if (requestStream) call[rpc].open = open;
     }
   }
   return {call, called, close: () => clients.forEach((client) => client.close())};
