@@ -29,15 +29,15 @@ class Run : public StreamHandler {
 
   int64_t Work(const codec::Envelope& message, const HeldNetwork& held) const override {
     const codec::WireTensor input = Incoming<Request>(message).tensor(Request::kInputFieldNumber);
-    const int sample_dimension = options_.single_step ? 1 : 2;
-    double samples = 1, elements = 1;
+    const int channels = options_.single_step ? 1 : 2;
+    double positions = 1, elements = 1;
     for (int d = 0; d < input.header.shape_size(); ++d) {
       const auto length = static_cast<double>(std::max<int64_t>(input.header.shape(d), 0));
       elements *= length;
-      if (d < sample_dimension) samples *= length;
+      if (d != channels) positions *= length;
     }
-    // In each step each sample meets every parameter.
-    const double work = elements + samples * static_cast<double>(held.parameter_bytes) / sizeof(float);
+    // Every parameter is met in each step of each sample, those of a convolution at about each position of a plane.
+    const double work = elements + positions * static_cast<double>(held.parameter_bytes) / sizeof(float);
     return work < 1e18 ? static_cast<int64_t>(work) : std::numeric_limits<int64_t>::max();
   }
 
