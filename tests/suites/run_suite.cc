@@ -289,10 +289,10 @@ TEST_P(RunSuite, AResetWhoseInputIsRefusedIsNone) {
   Tensor nan = Random({3, 2, 5});
   nan.values<float>()[17] = std::numeric_limits<float>::quiet_NaN();
   const Tensor narrow = Random({3, 2, 4});
-  for (const Tensor* bad : {&nan, &narrow}) {
+  for (const TensorView bad : {TensorView(nan), TensorView(narrow)}) {
     auto run = network.Run();
     ASSERT_TRUE(run.ok()) << run.status();
-    const absl::Status status = run->Step(*bad, {.reset = true}).status();
+    const absl::Status status = run->Step(bad, {.reset = true}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
     EXPECT_EQ(FieldOf(status), "input");
     const auto after = network.Get({.include_monitors = true, .include_state = true});
