@@ -99,7 +99,7 @@ TEST_P(BadNetworkSuite, WhatGoesOnWhereAnotherNetworkWasHasToFit) {
       {kCreate, with("state { sample_shape: [-1, 2] }"), kInvalid, "state.sample_shape", {"[-1, 2]"}},
       {kCreate, with(STATE("layer: 'nobody'")), kInvalid, "state.layers[0].layer", {"nobody"}},
       {kCreate,
-       with(STATE("layer: 'n' v " FLOATS("1", "0")) "state { layers { layer: 'n' } }"),
+       with(STATE("layer: 'n' v " FLOATS("1", "0") "} layers { layer: 'n'")),
        kInvalid,
        "state.layers[1].layer",
        {"n", "once"}},

@@ -325,7 +325,7 @@ TEST_P(BadTrainingSuite, ALossOfAKindThatIsNotKnownIsRefused) {
 }
 
 TEST_P(BadTrainingSuite, WhatIsNotFiniteStopsTheStepBeforeTheUpdate) {
-  const std::string infinite = "input " FLOATS("2, 1, 3", "inf, 1, 1, 1, 1, 1") LABELS;
+  const std::string infinite = "input " FLOATS("2, 1, 3", "1, 1, 1, inf, 1, 1") LABELS;
   const std::string both = "input " FLOATS("2, 1, 3", "inf, -inf, 1, 1, 1, 1") LABELS;
   ExpectRefusedAndUnchanged({
       {"TrainStep",

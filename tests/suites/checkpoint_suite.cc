@@ -162,7 +162,7 @@ TEST_P(CheckpointSuite, ANetworkOfACheckpointGoesOn) {
     const NetworkHandle network = Create();
     Work(network, optimizer);
     ExpectGoesOn(network, optimizer,
-                 [](CreateNetworkArgs checkpoint) { return absl::StatusOr(std::move(checkpoint)); });
+                 [](CreateNetworkArgs checkpoint) { return absl::StatusOr<CreateNetworkArgs>(std::move(checkpoint)); });
   }
 }
 
