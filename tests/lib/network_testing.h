@@ -66,8 +66,8 @@ inline LinearLayer TamedLinear(int64_t in, int64_t out, uint32_t seed) {
   return linear;
 }
 
-// Of every kind of layer that learns or has a state. Takes steps of [batch, 6]; "hidden" has 20 neurons, "rif" 12, "out"
-// 8, all with `surrogate`.
+// Of every kind of layer that learns or has a state. Takes steps of [batch, 6]; "hidden" has 20 neurons, "rif" 12,
+// "out" 8, all with `surrogate`.
 inline std::vector<LayerSpec> LearningLayers(const Surrogate& surrogate = SigmoidSurrogate{2}) {
   LifNode hidden;
   hidden.tau = 2;
@@ -78,8 +78,8 @@ inline std::vector<LayerSpec> LearningLayers(const Surrogate& surrogate = Sigmoi
   rif.bounds = {-0.5, 0.75};
   PlifNode out;
   out.v_threshold = 0.75f;
-  for (NeuronSpec* neuron : {static_cast<NeuronSpec*>(&hidden), static_cast<NeuronSpec*>(&rif),
-                             static_cast<NeuronSpec*>(&out)}) {
+  for (NeuronSpec* neuron :
+       {static_cast<NeuronSpec*>(&hidden), static_cast<NeuronSpec*>(&rif), static_cast<NeuronSpec*>(&out)}) {
     neuron->surrogate = surrogate;
   }
   return {{.name = "synapse", .kind = LowPassSynapse{.tau = 3, .learnable = true}},
@@ -121,7 +121,8 @@ inline std::vector<ParameterTensor> ParametersOf(const Network& network) {
   return parameters;
 }
 
-// All that can be seen of a network, by name and as bits: networks of equal layers and snapshots do the same ever after.
+// All that can be seen of a network, by name and as bits: networks of equal layers and snapshots do the same ever
+// after.
 using Snapshot = std::map<std::string, std::vector<uint32_t>>;
 
 class SnapshotWriter {

@@ -234,7 +234,8 @@ TEST(Optimizer, TheEdgesOfTheRangesAreTaken) {
 
 // Two layers; the step of the second one fails.
 Network TwoLinears() {
-  return MakeNetwork({{.name = "first", .kind = RandomLinear(6, 4, 1)}, {.name = "second", .kind = RandomLinear(4, 2, 2)}});
+  return MakeNetwork(
+      {{.name = "first", .kind = RandomLinear(6, 4, 1)}, {.name = "second", .kind = RandomLinear(4, 2, 2)}});
 }
 
 // The message of a failed step that has changed nothing.
@@ -269,7 +270,8 @@ TEST(Optimizer, AParameterThatWouldNotBeFiniteEndsTheStepBeforeIt) {
   ASSERT_TRUE(network.SetGradients(gradients).ok());
   ASSERT_TRUE(network.ApplyGradients(Sgd{.learning_rate = 1e-3, .momentum = 0.5}).ok());
   EXPECT_THAT(Failure(network, Sgd{.learning_rate = 3e38}, "optimizer"), HasSubstr("second.bias"));
-  EXPECT_THAT(Failure(network, Sgd{.learning_rate = 1e-3, .weight_decay = 3e38}, "optimizer"), HasSubstr("first.weight"));
+  EXPECT_THAT(Failure(network, Sgd{.learning_rate = 1e-3, .weight_decay = 3e38}, "optimizer"),
+              HasSubstr("first.weight"));
   // An optimiser of another kind, which has not begun after that.
   EXPECT_THAT(Failure(network, Adam{.learning_rate = 1e38}, "optimizer"), HasSubstr("not finite"));
   EXPECT_TRUE(std::holds_alternative<Sgd>(*network.GetOptimizerState().optimizer));
