@@ -163,8 +163,8 @@ class Network {
 
   // Moves the parameters by one step of the optimiser along the gradients, which stay. The optimiser's memory begins
   // anew where the kind of optimiser is another than that of the last step.
-  // Errors: those of CheckOptimizer; FAILED_PRECONDITION for a gradient that is not finite, and a step after which a
-  // parameter would not be.
+  // Errors, with nothing changed: those of CheckOptimizer; FAILED_PRECONDITION for a gradient that is not finite, and a
+  // step after which a parameter, or what the optimiser remembers of it, would not be.
   absl::Status ApplyGradients(const Optimizer& optimizer, Executor& executor = InlineExecutor());
 
   // Resets the network, runs it in training mode, and learns from the result: see training.h.
