@@ -91,6 +91,12 @@ inline int64_t BytesHeld(const Client& client) {
   return bytes;
 }
 
+// Training steps of a batch of 8, of which each has other numbers.
+struct Batches {
+  Numbers Input(int step) const { return Numbers({5, 8, 6}, static_cast<uint32_t>(100 + step)); }
+  const std::vector<int64_t> labels = {0, 1, 1, 0, 1, 0, 0, 1};
+};
+
 // A training step that takes milliseconds, so that it can be given up in the middle.
 class LongStep {
  public:
