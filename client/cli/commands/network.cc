@@ -282,8 +282,9 @@ CommandInfo NetworkCreate() {
   spikectl network create net.json --server 127.0.0.1:50051
 
 The file holds a CreateNetworkRequest as JSON; its layers and their parameters are those of spikeserve/v1/networks.proto:
-linear, if_node, lif_node, plif_node, rif_node, low_pass_synapse, dropout. Where it needs a tensor, name an array, relative
-to its folder: "FILE.npy", "FILE.npz:NAME", or "FILE.npz" of one array. The network stays until it is deleted or expires.)");
+linear, if_node, lif_node, plif_node, rif_node, low_pass_synapse, dropout, conv2d, avg_pool2d, max_pool2d, flatten,
+batch_norm2d. Where it needs a tensor, name an array, relative to its folder: "FILE.npy", "FILE.npz:NAME", or "FILE.npz" of
+one array. The network stays until it is deleted or expires.)");
 }
 
 CommandInfo NetworkGet() {

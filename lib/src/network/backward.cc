@@ -119,7 +119,8 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     return FieldError(absl::StatusCode::kFailedPrecondition, "network", "no trace",
                       "a Forward that keeps its trace since the last reset or change of the network");
   }
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, WithSteps(steps, sample_shape_), {});
+  const absl::StatusOr<ForwardPlan> plan =
+      PlanForward(layers_, training_, sample_shape_, WithSteps(steps, sample_shape_), {});
   if (!plan.ok()) return plan.status();
 
   const auto check = [&](const std::string& field, absl::Span<const float> values, const Shape& step) {

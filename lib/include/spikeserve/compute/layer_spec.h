@@ -114,13 +114,13 @@ struct Dropout {
 
 // Lengths in the two dimensions of a plane.
 struct Extent {
-  int64_t height;
-  int64_t width;
+  int64_t height = 0;
+  int64_t width = 0;
 };
 
 // A convolution of planes, as PyTorch's Conv2d: y[o] = bias[o] + the sum over the channels c of o's group of the
-// cross-correlation of x[c] with weight[o][c]. Needs inputs of shape [batch, channels, height, width]; lengths below are
-// at most 2^31 - 1. A plane's length L becomes floor((L + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
+// cross-correlation of x[c] with weight[o][c]. Needs inputs of shape [batch, channels, height, width]; lengths below
+// are at most 2^31 - 1. A plane's length L becomes floor((L + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
 struct Conv2d {
   // [out, channels / groups, kernel height, kernel width], row-major; finite.
   Shape weight_shape;
