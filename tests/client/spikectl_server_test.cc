@@ -98,6 +98,34 @@ TEST_F(SpikectlOnServer, ForwardReturnsTheOutputAndTheRecordsThatWereAskedFor) {
               HasSubstr("--record: got out:volts; need LAYER:PART"));
 }
 
+TEST_F(SpikectlOnServer, RunIsForwardInBlocks) {
+  const std::string name = Create();
+  const std::string records = " --record out:spikes,v_before_reset --input input.npy ";
+  Output("network forward " + name + records + "-o whole.npz");
+  for (const char* block : {"1", "3", "4", "100"}) {
+    EXPECT_THAT(Output(absl::StrCat("network run ", name, records, "--reset -o blocks.npz --block ", block)),
+                HasSubstr("next_step"));
+    for (const char* array : {":output", ":out/spikes", ":out/v_before_reset"}) {
+      ExpectSame(Read(Path("blocks.npz") + array), Read(Path("whole.npz") + array));
+    }
+  }
+  // One change for each of 4, 2, 1 and 1 messages.
+  EXPECT_EQ(Json("network get " + name).at("next_step"), 9);
+  // Without --reset it goes on.
+  Output("network forward " + name + " --input input.npy -o next.npy");
+  Output("network reset " + name);
+  Output("network run " + name + " --input input.npy --block 2");
+  Output("network run " + name + " --input input.npy --block 2 -o out.npy");
+  ExpectSame(Read(Path("out.npy")), Read(Path("next.npy")));
+
+  Save("none.npy", TensorView(absl::MakeConstSpan(input_).subspan(0, 0), {0, 2, 5}));
+  EXPECT_EQ(Json("network run " + name + " --input none.npy").at("output").at("shape"), json::parse("[0, 2, 3]"));
+  Save("step.npy", TensorView(absl::MakeConstSpan(input_).subspan(0, 10), {2, 5}));
+  EXPECT_THAT(Error("network run " + name + " --input step.npy", 1), StartsWith("spikectl: INVALID_ARGUMENT: input"));
+  EXPECT_THAT(Error("network run absent --input input.npy --block 1", 1), StartsWith("spikectl: NOT_FOUND: network: "));
+  EXPECT_THAT(Error("network run " + name + " --input input.npy --block 0", 2), HasSubstr("--block"));
+}
+
 TEST_F(SpikectlOnServer, GetShowsLayersAndSavesThemForCreate) {
   const std::string name = Create();
   Output("network forward " + name + " --input input.npy");

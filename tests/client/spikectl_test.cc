@@ -33,6 +33,7 @@ const std::vector<std::string> kCommands = {
     "network load",
     "network delete",
     "network forward",
+    "network run",
     "network set-training",
     "network set-threshold-margin",
     "network reset",

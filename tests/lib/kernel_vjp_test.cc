@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "lib/compute_test_util.h"
+#include "lib/naive_kernel_vjp.h"
 #include "lib/simd_targets.h"
 
 namespace spikeserve {
@@ -21,12 +22,7 @@ const Kernel kKernels[] = {LinearKernel{},      PolynomialKernel{2}, PolynomialK
                            PolynomialKernel{4}, SigmoidKernel{0.1},  GaussianKernel{3}};
 
 template <typename Scalar>
-struct Gradients {
-  RowMatrix<Scalar> x;
-  RowMatrix<Scalar> y;
-
-  bool operator==(const Gradients&) const = default;
-};
+using Gradients = testing::KernelGradients<Scalar>;
 
 template <typename Scalar>
 Gradients<Scalar> Compute(const RowMatrix<Scalar>& x, const RowMatrix<Scalar>& y, const Kernel& kernel,
@@ -45,36 +41,6 @@ RowMatrix<Scalar> ComputeSelf(const RowMatrix<Scalar>& x, const Kernel& kernel, 
   RowMatrix<Scalar> grad = RowMatrix<Scalar>::Constant(x.rows(), x.cols(), -7);
   const absl::Status status = KernelDotProductVjp<Scalar>(x, kernel, grad_output, grad, executor);
   EXPECT_TRUE(status.ok()) << status;
-  return grad;
-}
-
-// The definition, in double.
-template <typename Scalar>
-Gradients<double> Naive(const RowMatrix<Scalar>& x_, const RowMatrix<Scalar>& y_, const Kernel& kernel,
-                        const RowMatrix<Scalar>& grad_output) {
-  const RowMatrix<double> x = x_.template cast<double>();
-  const RowMatrix<double> y = y_.template cast<double>();
-  Gradients<double> grad{RowMatrix<double>::Zero(x.rows(), x.cols()), RowMatrix<double>::Zero(y.rows(), y.cols())};
-  for (Eigen::Index i = 0; i < x.rows(); ++i) {
-    for (Eigen::Index j = 0; j < y.rows(); ++j) {
-      const auto g = static_cast<double>(grad_output(i, j));
-      const double k = testing::NaiveKernel(kernel, x.row(i), y.row(j));
-      if (const auto* gaussian = std::get_if<GaussianKernel>(&kernel)) {
-        const Eigen::RowVectorXd pull = -g * k / (gaussian->sigma * gaussian->sigma) * (x.row(i) - y.row(j));
-        grad.x.row(i) += pull;
-        grad.y.row(j) -= pull;
-        continue;
-      }
-      double weight = g;
-      if (const auto* polynomial = std::get_if<PolynomialKernel>(&kernel)) {
-        weight *= polynomial->d * std::pow(x.row(i).dot(y.row(j)), polynomial->d - 1);
-      } else if (const auto* sigmoid = std::get_if<SigmoidKernel>(&kernel)) {
-        weight *= sigmoid->alpha * k * (1 - k);
-      }
-      grad.x.row(i) += weight * y.row(j);
-      grad.y.row(j) += weight * x.row(i);
-    }
-  }
   return grad;
 }
 
@@ -134,7 +100,7 @@ TEST(KernelDotProductVjp, AgreesWithTheReference) {
     const RowMatrix<float> y = golden.inputs.at("y").matrix<float>();
     const RowMatrix<float> grad_output = golden.inputs.at("grad_output").matrix<float>();
     const Gradients<float> grad = Compute<float>(x, y, kernel, grad_output);
-    const Gradients<double> exact = Naive<float>(x, y, kernel, grad_output);
+    const Gradients<double> exact = testing::NaiveKernelVjp<float>(x, y, kernel, grad_output);
     const auto expect = [&](const RowMatrix<float>& got, const char* name, const RowMatrix<double>& exact) {
       const RowMatrix<float> expected = golden.outputs.at(name).matrix<float>();
       for (Eigen::Index i = 0; i < got.size(); ++i) {
@@ -161,7 +127,7 @@ TEST(KernelDotProductVjp, IsThatOfTheDefinitionForAnyShapeAndThreads) {
       const auto y = testing::RandomNormal<float>(cols, depth, ++seed);
       const auto grad_output = testing::RandomNormal<float>(rows, cols, ++seed);
       const Gradients<float> grad = Compute<float>(x, y, kernel, grad_output);
-      const Gradients<double> exact = Naive<float>(x, y, kernel, grad_output);
+      const Gradients<double> exact = testing::NaiveKernelVjp<float>(x, y, kernel, grad_output);
       // Few products are summed in double.
       if (rows * cols * depth <= 1 << 20) {
         ExpectRounded<float>(grad.x, exact.x);
@@ -191,7 +157,7 @@ TEST(KernelDotProductVjp, WithoutYIsTheGradientOfBothPlacesForAnyShapeAndThreads
       const auto x = testing::RandomNormal<float>(rows, depth, ++seed);
       const auto grad_output = testing::RandomNormal<float>(rows, rows, ++seed);
       const RowMatrix<float> grad = ComputeSelf<float>(x, kernel, grad_output);
-      const Gradients<double> exact = Naive<float>(x, x, kernel, grad_output);
+      const Gradients<double> exact = testing::NaiveKernelVjp<float>(x, x, kernel, grad_output);
       if (rows * rows * depth <= 1 << 20) {
         ExpectRounded<float>(grad, exact.x + exact.y);
       } else {
@@ -252,7 +218,7 @@ TEST(KernelDotProductVjp, OfManyFloatsIsAsAccurateAsFloatsOnEveryTarget) {
   for (const Kernel& kernel : kKernels) {
     SCOPED_TRACE(absl::StrCat("kernel ", kernel.index()));
     for (const RowMatrix<float>& left : {x, spikes}) {
-      const Gradients<double> exact = Naive<float>(left, y, kernel, grad_output);
+      const Gradients<double> exact = testing::NaiveKernelVjp<float>(left, y, kernel, grad_output);
       const Gradients<float> in_floats = InFloats(left, y, kernel, grad_output);
       testing::ForEachTarget([&] {
         const Gradients<float> grad = Compute<float>(left, y, kernel, grad_output);
@@ -267,7 +233,7 @@ TEST(KernelDotProductVjp, OfAGaussianFarFromTheOriginIsAccurate) {
   const RowMatrix<double> x = testing::RandomNormal<double>(130, 50, 5).array() + 1e6;
   const RowMatrix<double> y = testing::RandomNormal<double>(67, 50, 6).array() + 1e6;
   const RowMatrix<double> grad_output = testing::RandomNormal<double>(130, 67, 7);
-  const Gradients<double> exact = Naive<double>(x, y, GaussianKernel{5}, grad_output);
+  const Gradients<double> exact = testing::NaiveKernelVjp<double>(x, y, GaussianKernel{5}, grad_output);
   const Gradients<double> grad = Compute<double>(x, y, GaussianKernel{5}, grad_output);
   EXPECT_LE((grad.x - exact.x).cwiseAbs().maxCoeff(), 1e-9 * exact.x.cwiseAbs().maxCoeff());
   EXPECT_LE((grad.y - exact.y).cwiseAbs().maxCoeff(), 1e-9 * exact.y.cwiseAbs().maxCoeff());

@@ -28,6 +28,7 @@ CommandInfo NetworkCreate();
 CommandInfo NetworkGet();
 CommandInfo NetworkList();
 CommandInfo NetworkForward();
+CommandInfo NetworkRunBlocks();
 CommandInfo NetworkSetTraining();
 CommandInfo NetworkSetThresholdMargin();
 CommandInfo NetworkReset();

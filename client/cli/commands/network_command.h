@@ -6,12 +6,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "cli/command.h"
 #include "cli/commands/commands.h"
-#include "cli/report.h"
-#include "spikeserve/client/networks.h"
 
 namespace spikeserve::cli {
 
@@ -38,9 +35,6 @@ class ChangeCommand : public OneNetworkCommand {
  protected:
   std::optional<uint64_t> step_;
 };
-
-// Adds what spiking layers did, as arrays "LAYER/spikes" and so on.
-void AddRecords(std::vector<RecordTensors> records, Report& report);
 
 }  // namespace spikeserve::cli
 

@@ -1,161 +1,158 @@
-// The commands that run networks, and what goes with it: mode, thresholds, reset.
+// network run: a network on one stream, a block of steps at a time.
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "cli/commands/network_command.h"
+#include "absl/cleanup/cleanup.h"
+#include "cli/commands/commands.h"
 #include "cli/flags.h"
+#include "cli/records.h"
 #include "status_macros.h"
 
 namespace spikeserve::cli {
 namespace {
 
-class SetTrainingCommand final : public ChangeCommand {
- public:
-  void AddOptions(CLI::App& app) override {
-    ChangeCommand::AddOptions(app);
-    AddChoice<std::optional<bool>>(app, "MODE", training_, {{"on", true}, {"off", false}},
-                                   "on: training; off: evaluation")
-        ->required();
-  }
-
-  absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const NextStep result, caller.Call(SetTrainingArgs{network_, *training_, step_}));
-    Report report;
-    report.AddValue("training", *training_);
-    report.AddValue("next_step", result.next_step);
-    return report;
-  }
-
- private:
-  std::optional<bool> training_;
-};
-
-class ResetCommand final : public ChangeCommand {
- public:
-  absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const NextStep result, caller.Call(ResetNetArgs{network_, step_}));
-    Report report;
-    report.AddValue("next_step", result.next_step);
-    return report;
-  }
-};
-
-// Parses "LAYER:PART,PART"; a layer's name may hold colons.
-absl::StatusOr<RecordRequest> ParseRecord(const std::string& text) {
-  const auto error = [&] {
-    return UsageError(
-        absl::StrCat("--record: got ", text, "; need LAYER:PART,..., PART spikes, v_before_reset or v_after_reset"));
-  };
-  const size_t colon = text.rfind(':');
-  if (colon == text.npos || colon == 0) return error();
-  RecordRequest request{text.substr(0, colon)};
-  const std::pair<absl::string_view, bool&> parts[] = {
-      {"spikes", request.spikes}, {"v_before_reset", request.v_before_reset}, {"v_after_reset", request.v_after_reset}};
-  for (const absl::string_view word : absl::StrSplit(absl::string_view(text).substr(colon + 1), ',')) {
-    bool known = false;
-    for (const auto& [part, wanted] : parts) {
-      if (part == word) known = wanted = true;
-    }
-    if (!known) return error();
-  }
-  return request;
+// The steps [begin, end) of a tensor whose first dimension is time.
+TensorView Steps(const TensorView& whole, int64_t begin, int64_t end) {
+  Shape shape = whole.shape();
+  shape[0] = 1;
+  const int64_t step_bytes = *ByteCount(whole.dtype(), shape);
+  shape[0] = end - begin;
+  return {whole.dtype(), std::move(shape), static_cast<const std::byte*>(whole.data()) + begin * step_bytes};
 }
 
-class ForwardCommand final : public ChangeCommand {
+// Steps that come in blocks.
+class JoinedSteps {
  public:
-  void AddOptions(CLI::App& app) override {
-    ChangeCommand::AddOptions(app);
-    input_.AddTo(app, "--input", "[T, batch, features ...]; the state stays for the next call")->required();
-    app.add_flag("--single-step", single_step_, "The input is one step, without the dimension of time");
-    app.add_option("--record", records_,
-                   "Return of a spiking layer its spikes, v_before_reset, v_after_reset;\nmay be repeated")
-        ->type_name("LAYER:PART,...")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    AddMaskDtype(app, mask_dtype_);
-    app.add_flag("--keep-trace", keep_trace_, "Keep what network backward needs, after that of earlier such calls");
-  }
+  void Add(Tensor block) { blocks_.push_back(std::move(block)); }
 
-  absl::StatusOr<Report> Run(const Caller& caller) override {
-    std::vector<RecordRequest> records;
-    for (const std::string& text : records_) {
-      SPIKESERVE_ASSIGN_OR_RETURN(RecordRequest record, ParseRecord(text));
-      records.push_back(std::move(record));
+  // All of them as one tensor; nullopt where none came.
+  std::optional<Tensor> Release() {
+    if (blocks_.empty()) return std::nullopt;
+    Shape shape = blocks_[0].shape();
+    shape[0] = 0;
+    for (const Tensor& block : blocks_) shape[0] += block.shape()[0];
+    Tensor joined(blocks_[0].dtype(), std::move(shape));
+    auto* to = static_cast<std::byte*>(joined.data());
+    for (const Tensor& block : blocks_) {
+      const auto* from = static_cast<const std::byte*>(block.data());
+      to = std::copy(from, from + block.byte_size(), to);
     }
-    SPIKESERVE_ASSIGN_OR_RETURN(const Tensor input, input_.Read());
-    SPIKESERVE_ASSIGN_OR_RETURN(
-        ForwardArgs::Result result,
-        caller.Call(ForwardArgs{network_, input, single_step_, std::move(records), mask_dtype_, step_, keep_trace_}));
-    Report report;
-    report.AddArray("output", std::move(result.output));
-    AddRecords(std::move(result.records), report);
-    report.AddValue("next_step", result.next_step);
-    return report;
+    blocks_.clear();
+    return joined;
   }
 
  private:
-  ArrayFlag input_;
-  bool single_step_ = false;
-  std::vector<std::string> records_;
-  DataType mask_dtype_ = DataType::kBool;
-  bool keep_trace_ = false;
+  std::vector<Tensor> blocks_;
 };
 
-class SetThresholdMarginCommand final : public ChangeCommand {
+// What all messages came to.
+struct Joined {
+  void Add(ForwardArgs::Result result) {
+    output.Add(std::move(result.output));
+    records.resize(result.records.size());
+    for (size_t r = 0; r < records.size(); ++r) {
+      RecordTensors& in = result.records[r];
+      Record& record = records[r];
+      record.layer = in.layer;
+      if (in.spikes) record.spikes.Add(*std::move(in.spikes));
+      if (in.v_before_reset) record.v_before_reset.Add(*std::move(in.v_before_reset));
+      if (in.v_after_reset) record.v_after_reset.Add(*std::move(in.v_after_reset));
+    }
+    next_step = result.next_step;
+  }
+
+  struct Record {
+    RecordTensors Release() { return {layer, spikes.Release(), v_before_reset.Release(), v_after_reset.Release()}; }
+    std::string layer;
+    JoinedSteps spikes;
+    JoinedSteps v_before_reset;
+    JoinedSteps v_after_reset;
+  };
+  JoinedSteps output;
+  std::vector<Record> records;
+  uint64_t next_step = 0;
+};
+
+class RunCommand final : public Command {
  public:
   void AddOptions(CLI::App& app) override {
-    ChangeCommand::AddOptions(app);
-    app.add_option("LAYER", layer_, "The name of a spiking layer")->required();
-    margin_.AddTo(app);
+    app.add_option("NETWORK", network_, "The network's name, as network create printed it")->required();
+    input_.AddTo(app, "--input", "[T, batch, features ...]; the state stays for the next call")->required();
+    app.add_option("--block", block_, "The steps of each message")
+        ->type_name("INT")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_flag("--reset", reset_, "Return the network to its initial state first");
+    records_.AddTo(app);
+    AddMaskDtype(app, args_.mask_dtype);
   }
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const Tensor label_one_hot, margin_.label_one_hot.Read());
-    SPIKESERVE_ASSIGN_OR_RETURN(
-        SetThresholdMarginArgs::Result result,
-        caller.Call(SetThresholdMarginArgs{network_, layer_, label_one_hot, margin_.options, step_}));
+    SPIKESERVE_ASSIGN_OR_RETURN(args_.records, records_.Get());
+    SPIKESERVE_ASSIGN_OR_RETURN(const Tensor input, input_.Read());
+    if (input.shape().empty()) return UsageError("--input: got one number; need [T, batch, features ...]");
+    SPIKESERVE_ASSIGN_OR_RETURN(Joined joined, caller.Await([&](const Client& client, const CallOptions& options) {
+      return RunBlocks(client.AttachNetwork(network_), input, options);
+    }));
     Report report;
-    report.AddArray("v_threshold", std::move(result.v_threshold));
-    report.AddValue("next_step", result.next_step);
+    report.AddArray("output", *joined.output.Release());
+    std::vector<RecordTensors> records;
+    for (Joined::Record& record : joined.records) records.push_back(record.Release());
+    AddRecords(std::move(records), report);
+    report.AddValue("next_step", joined.next_step);
     return report;
   }
 
  private:
-  std::string layer_;
-  ThresholdMarginFlags margin_;
+  // Sends the blocks while it receives what they come to.
+  absl::StatusOr<Joined> RunBlocks(const NetworkHandle& network, const TensorView& input,
+                                   const CallOptions& options) const {
+    SPIKESERVE_ASSIGN_OR_RETURN(NetworkRun run, network.Run(args_, options));
+    const int64_t steps = input.shape()[0];
+    std::thread sender([&] {
+      // No steps are one block too: it has the shape of the output.
+      int64_t begin = 0;
+      do {
+        const int64_t end = begin + std::min(block_, steps - begin);
+        // Where the stream has ended, Receive tells why.
+        if (!run.Send(Steps(input, begin, end), {.reset = reset_ && begin == 0}).ok()) return;
+        begin = end;
+      } while (begin < steps);
+    });
+    const absl::Cleanup join = [&] {
+      run.Cancel();
+      sender.join();
+    };
+    Joined joined;
+    for (int64_t block = 0; block == 0 || block * block_ < steps; ++block) {
+      SPIKESERVE_ASSIGN_OR_RETURN(ForwardArgs::Result result, run.Receive());
+      joined.Add(std::move(result));
+    }
+    SPIKESERVE_RETURN_IF_ERROR(run.Finish());
+    return joined;
+  }
+
+  std::string network_;
+  ArrayFlag input_;
+  int64_t block_ = 32;
+  bool reset_ = false;
+  RecordFlag records_;
+  RunArgs args_;
 };
 
 }  // namespace
 
-CommandInfo NetworkForward() {
-  return DescribeNetwork<ForwardCommand>(
-      "forward", "Run a network one or more steps",
-      "spikectl network forward $NET --input x.npy --record out:spikes,v_before_reset -o run.npz \\\n"
-      "    --server 127.0.0.1:50051",
-      /*has_arrays=*/true);
-}
-
-CommandInfo NetworkSetTraining() {
-  return DescribeNetwork<SetTrainingCommand>("set-training", "Switch between training and evaluation",
-                                             "spikectl network set-training $NET on --server 127.0.0.1:50051");
-}
-
-CommandInfo NetworkSetThresholdMargin() {
-  return DescribeNetwork<SetThresholdMarginCommand>(
-      "set-threshold-margin", "Set the thresholds of a spiking layer with a margin",
-      "spikectl network set-threshold-margin $NET out --label-one-hot labels.npz:one_hot \\\n"
-      "    --server 127.0.0.1:50051",
-      /*has_arrays=*/true);
-}
-
-CommandInfo NetworkReset() {
-  return DescribeNetwork<ResetCommand>("reset", "Return every layer's state to its initial one",
-                                       "spikectl network reset $NET --server 127.0.0.1:50051");
+CommandInfo NetworkRunBlocks() {
+  return Describe<RunCommand>(
+      kNetworks, "network run", "Run a network on one stream, a block of steps a message",
+      "spikectl network run $NET --input x.npy --block 10 --reset -o out.npy --server 127.0.0.1:50051", Where::kServer);
 }
 
 }  // namespace spikeserve::cli

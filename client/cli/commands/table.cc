@@ -19,6 +19,7 @@ std::vector<CommandInfo> Commands() {
       NetworkLoad,
       NetworkDelete,
       NetworkForward,
+      NetworkRunBlocks,
       NetworkSetTraining,
       NetworkSetThresholdMargin,
       NetworkReset,

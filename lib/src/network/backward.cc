@@ -119,7 +119,8 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     return FieldError(absl::StatusCode::kFailedPrecondition, "network", "no trace",
                       "a Forward that keeps its trace since the last reset or change of the network");
   }
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, WithSteps(steps, sample_shape_), {});
+  const absl::StatusOr<ForwardPlan> plan =
+      PlanForward(layers_, training_, sample_shape_, WithSteps(steps, sample_shape_), {});
   if (!plan.ok()) return plan.status();
 
   const auto check = [&](const std::string& field, absl::Span<const float> values, const Shape& step) {
@@ -166,10 +167,22 @@ int64_t Network::BackwardResultByteSize(const BackwardOptions& options) const {
 
 int64_t Network::trace_steps() const { return learning_->trace.steps(); }
 
+std::optional<Shape> Network::TracedShape(std::string_view layer) const {
+  if (trace_steps() == 0) return std::nullopt;
+  const auto plan = PlanForward(layers_, training_, sample_shape_, WithSteps(trace_steps(), sample_shape_), {});
+  if (!plan.ok()) return std::nullopt;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layer.empty() ? i + 1 == layers_.size() : layers_[i]->name() == layer) {
+      return WithSteps(plan->steps, plan->step_shapes[i]);
+    }
+  }
+  return std::nullopt;
+}
+
 int64_t Network::trace_bytes() const { return learning_->trace.ByteSize(); }
 
 absl::StatusOr<int64_t> Network::TraceByteSize(const Shape& shape) const {
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, {});
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, {});
   if (!plan.ok()) return plan.status();
   return TraceBytesOf(layers_, *plan);
 }

@@ -36,7 +36,7 @@ int64_t SynapseLayer::KeptSize(const Shape& input, int64_t) const { return Eleme
 
 std::vector<Parameter> SynapseLayer::Parameters() {
   if (!spec_.learnable) return {};
-  return {{.name = "p", .values = absl::MakeSpan(&*spec_.p, 1), .shape = {1}}};
+  return {{.name = "p", .values = absl::MakeSpan(&*spec_.p, 1), .shape = {}}};
 }
 
 void SynapseLayer::Forward(const ForwardBlock& block, Executor& executor) {

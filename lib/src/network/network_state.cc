@@ -17,6 +17,12 @@
 namespace spikeserve {
 namespace {
 
+constexpr int64_t kMaxOptimizerSteps = int64_t{1} << 53;
+
+bool SameParts(const LayerState& a, const LayerState& b) {
+  return a.v == b.v && a.current == b.current && a.mask == b.mask && a.masks_drawn == b.masks_drawn;
+}
+
 bool HasVectors(const LayerState& state) { return !state.v.empty() || !state.current.empty() || !state.mask.empty(); }
 
 }  // namespace
@@ -36,7 +42,7 @@ absl::Status Network::SetState(const NetworkState& state) {
   const bool settled = !state.sample_shape.empty();
   std::vector<Shape> inputs(layers_.size());
   if (settled) {
-    const auto plan = PlanForward(layers_, {}, WithSteps(1, state.sample_shape), {});
+    const auto plan = PlanForward(layers_, /*training=*/false, {}, WithSteps(1, state.sample_shape), {});
     if (!plan.ok()) {
       return InvalidField("state.sample_shape", ShapeString(state.sample_shape),
                           absl::StrCat("a shape that the layers take (", plan.status().message(), ")"));
@@ -61,8 +67,19 @@ absl::Status Network::SetState(const NetworkState& state) {
         return InvalidField(field, "elements without a sample_shape", "a sample_shape");
       }
       if (!settled && of_layer.masks_drawn == 0) continue;
-      absl::Status status = layers_[found->second]->SetState(field, inputs[found->second], of_layer);
+      NetworkLayer& layer = *layers_[found->second];
+      absl::Status status = layer.SetState(field, inputs[found->second], of_layer);
       if (!status.ok()) return status;
+      if (!SameParts(layer.State(), of_layer)) {
+        return InvalidField(field,
+                            absl::StrCat("parts of a state that layer ", Quoted(of_layer.layer), " does not have"),
+                            "the state of a layer of its kind");
+      }
+    }
+    // What a reset leaves, but a state without it sets back.
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      if (seen[i] || layers_[i]->State().masks_drawn == 0) continue;
+      if (absl::Status status = layers_[i]->SetState("state", inputs[i], {}); !status.ok()) return status;
     }
     return absl::OkStatus();
   };
@@ -88,8 +105,14 @@ OptimizerState Network::GetOptimizerState() const {
 absl::Status Network::SetOptimizerState(const OptimizerState& state) {
   OptimizerMemory memory;
   if (state.optimizer.has_value()) {
-    if (absl::Status status = CheckOptimizer(*state.optimizer); !status.ok()) return status;
-    if (state.steps < 0) return InvalidField("optimizer_state.steps", absl::StrCat(state.steps), ">= 0");
+    if (absl::Status status = CheckOptimizer(*state.optimizer); !status.ok()) {
+      return WithinField("optimizer_state", status);
+    }
+    // Adam's corrections take the number as a double.
+    if (state.steps < 0 || state.steps > kMaxOptimizerSteps) {
+      return InvalidField("optimizer_state.steps", absl::StrCat(state.steps),
+                          absl::StrCat("a number in [0, ", kMaxOptimizerSteps, "]"));
+    }
     memory.optimizer = state.optimizer;
     memory.steps = state.steps;
     auto first = Import("optimizer_state.first_moments", layers_, state.first_moments);
@@ -107,6 +130,9 @@ absl::Status Network::SetOptimizerState(const OptimizerState& state) {
           }
         }
       }
+    } else if (!state.second_moments.empty()) {
+      return InvalidField("optimizer_state.second_moments", absl::StrCat(state.second_moments.size(), " tensors"),
+                          "none beside SGD, which has no such");
     }
   }
   learning_->optimizer = std::move(memory);

@@ -16,12 +16,12 @@ namespace spikeserve {
 namespace {
 
 absl::Status CheckRange(const char* field, double value, double below, const char* needed) {
-  if (value >= 0 && value < below && std::isfinite(value)) return absl::OkStatus();
+  if (value >= 0 && value < below && std::isfinite(static_cast<float>(value))) return absl::OkStatus();
   return InvalidField(field, absl::StrCat(value), needed);
 }
 
 constexpr double kNoBound = std::numeric_limits<double>::infinity();
-constexpr const char* kNotNegative = "a finite number >= 0";
+constexpr const char* kNotNegative = "a finite float32 >= 0";
 constexpr const char* kFraction = "a number in [0, 1)";
 
 absl::Status Check(const Sgd& sgd) {
@@ -39,8 +39,9 @@ absl::Status Check(const Adam& adam) {
   }
   if (absl::Status s = CheckRange("optimizer.adam.beta1", adam.beta1, 1, kFraction); !s.ok()) return s;
   if (absl::Status s = CheckRange("optimizer.adam.beta2", adam.beta2, 1, kFraction); !s.ok()) return s;
-  if (!(adam.epsilon > 0) || !std::isfinite(adam.epsilon)) {
-    return InvalidField("optimizer.adam.epsilon", absl::StrCat(adam.epsilon), "a finite number > 0");
+  const float epsilon = static_cast<float>(adam.epsilon);
+  if (!(epsilon > 0) || !std::isfinite(epsilon)) {
+    return InvalidField("optimizer.adam.epsilon", absl::StrCat(adam.epsilon), "a finite float32 > 0");
   }
   return CheckRange("optimizer.adam.weight_decay", adam.weight_decay, kNoBound, kNotNegative);
 }
@@ -142,7 +143,7 @@ absl::Status Update(const Layers& layers, const ParameterNumbers& gradients, con
                         memory.second.empty() ? nullptr : &memory.second[i][p], step, executor));
       if (all.back().finite_gradient && all.back().finite_result) continue;
       const std::string name = absl::StrCat(layers[i]->name(), ".", parameters[p].name);
-      return all.back().finite_gradient ? NotFinite("optimizer", name, "a smaller learning rate: nothing was changed")
+      return all.back().finite_gradient ? NotFinite("optimizer", name, "a smaller step: nothing was changed")
                                         : NotFinite("gradients", name, "finite ones: nothing was changed");
     }
   }

@@ -52,7 +52,7 @@ absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::C
 absl::StatusOr<Outgoing<v1::ListNetworksResponse>> ListNetworks(Incoming<v1::ListNetworksRequest>, Context&);
 
 // Networks: calls on one. They run one at a time for each network. Those whose response has a `next_step` field leave
-// it to the method table, which also refuses a wrong `step` and repeats the last reply.
+// it and the request's `step` to the method table (see change.h).
 absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetworkRequest>, HeldNetwork&, Context&);
 absl::StatusOr<Outgoing<v1::DeleteNetworkResponse>> DeleteNetwork(Incoming<v1::DeleteNetworkRequest>, HeldNetwork&,
                                                                   Context&);

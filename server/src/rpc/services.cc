@@ -115,6 +115,12 @@ class UnaryCall {
                             response);                                                                         \
   }
 
+// The same of a streaming RPC.
+#define SPIKESERVE_STREAM(service, method)                                          \
+  StreamReactor* method(CallbackServerContext* context) override {                  \
+    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context); \
+  }
+
 using F = v1::SpikeFunctionService;
 using RawFunctions = F::WithRawCallbackMethod_SpikeCluster<F::WithRawCallbackMethod_KernelDotProduct<
     F::WithRawCallbackMethod_KernelDotProductVjp<F::WithRawCallbackMethod_SpikeSimilarLoss<
@@ -139,10 +145,10 @@ class FunctionService final : public RawFunctions {
 };
 
 using N = v1::SpikeNetworkService;
-using RawNetworks =
-    N::WithRawCallbackMethod_CreateNetwork<N::WithRawCallbackMethod_GetNetwork<N::WithRawCallbackMethod_ListNetworks<
-        N::WithRawCallbackMethod_DeleteNetwork<N::WithRawCallbackMethod_SetTraining<N::WithRawCallbackMethod_Forward<
-            N::WithRawCallbackMethod_SetThresholdMargin<N::WithRawCallbackMethod_ResetNet<N::Service>>>>>>>>;
+using RawNetworks = N::WithRawCallbackMethod_CreateNetwork<
+    N::WithRawCallbackMethod_GetNetwork<N::WithRawCallbackMethod_ListNetworks<N::WithRawCallbackMethod_DeleteNetwork<
+        N::WithRawCallbackMethod_SetTraining<N::WithRawCallbackMethod_Forward<N::WithRawCallbackMethod_Run<
+            N::WithRawCallbackMethod_SetThresholdMargin<N::WithRawCallbackMethod_ResetNet<N::Service>>>>>>>>>;
 
 class NetworkService final : public RawNetworks {
  public:
@@ -155,6 +161,7 @@ class NetworkService final : public RawNetworks {
   SPIKESERVE_RPC(SpikeNetworkService, Forward)
   SPIKESERVE_RPC(SpikeNetworkService, SetThresholdMargin)
   SPIKESERVE_RPC(SpikeNetworkService, ResetNet)
+  SPIKESERVE_STREAM(SpikeNetworkService, Run)
 
  private:
   Engine& engine_;
@@ -191,13 +198,6 @@ class ServerService final : public RawServer {
   const RegionStore* const shared_memory_ = nullptr;
 };
 
-#undef SPIKESERVE_RPC
-
-#define SPIKESERVE_STREAM(service, method)                                          \
-  StreamReactor* method(CallbackServerContext* context) override {                  \
-    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context); \
-  }
-
 using S = v1::SpikeStreamService;
 using RawStreams = S::WithRawCallbackMethod_StreamSpikeCluster<S::WithRawCallbackMethod_StreamFirstSpikeIndex<
     S::WithRawCallbackMethod_StreamKernelDotProduct<S::WithRawCallbackMethod_StreamSpikeSimilarLoss<S::Service>>>>;
@@ -214,6 +214,7 @@ class StreamService final : public RawStreams {
   Engine& engine_;
 };
 
+#undef SPIKESERVE_RPC
 #undef SPIKESERVE_STREAM
 
 }  // namespace

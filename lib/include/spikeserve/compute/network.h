@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -132,6 +133,10 @@ class Network {
   // and the mode stay.
   void Reset();
 
+  // Resets the network and calls `run`, which may do with it what Forward does. Where that fails, its error, and the
+  // network is what it was before the reset.
+  absl::Status ResetAndRun(absl::FunctionRef<absl::Status()> run);
+
   // --- Learning.
 
   // Back-propagation through the trace's steps, from the last one to the first, with the layers' surrogates for the
@@ -146,6 +151,9 @@ class Network {
 
   // The steps in the trace.
   int64_t trace_steps() const;
+  // The shape of the gradients that Backward takes of a layer's spikes and voltages, of an empty name of the output:
+  // [T, batch, features ...]. nullopt without a trace, and where no layer has that name.
+  std::optional<Shape> TracedShape(std::string_view layer = {}) const;
 
   // The gradients that Backward has added up.
   std::vector<ParameterTensor> Gradients() const;
@@ -155,8 +163,8 @@ class Network {
 
   // Moves the parameters by one step of the optimiser along the gradients, which stay. The optimiser's memory begins
   // anew where the kind of optimiser is another than that of the last step.
-  // Errors: those of CheckOptimizer; FAILED_PRECONDITION for a gradient that is not finite, and a step after which a
-  // parameter would not be.
+  // Errors, with nothing changed: those of CheckOptimizer; FAILED_PRECONDITION for a gradient that is not finite, and a
+  // step after which a parameter, or what the optimiser remembers of it, would not be.
   absl::Status ApplyGradients(const Optimizer& optimizer, Executor& executor = InlineExecutor());
 
   // Resets the network, runs it in training mode, and learns from the result: see training.h.

@@ -1,4 +1,6 @@
 // How a network's parameters follow their gradients.
+//
+// The numbers of an optimiser are float32 when computed with: ranges are those of float32, too.
 
 #ifndef SPIKESERVE_COMPUTE_OPTIMIZER_H_
 #define SPIKESERVE_COMPUTE_OPTIMIZER_H_
