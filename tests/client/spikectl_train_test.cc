@@ -240,6 +240,7 @@ TEST_F(SpikectlTrain, SaysWhatIsWrongWithTheCommandLine) {
   for (const char* flag : {"--hidden 0", "--epochs -1", "--batch 0", "--steps 0", "--num-classes 0"}) {
     Error(absl::StrCat("train data.npz ", flag), 2);
   }
+  EXPECT_THAT(Error("train data.npz --hidden 16777216,16777216", 1), HasSubstr("weights; need at most 2^29"));
   // Before the training, not after it.
   EXPECT_THAT(Error(std::string(kTrain) + "--epochs 1000000000 --save absent/net.ckpt", 1),
               StartsWith("spikectl: absent/net.ckpt: cannot be written there"));
