@@ -12,6 +12,7 @@ namespace spikeserve::cli {
 // The headings of spikectl --help.
 inline constexpr char kFunctions[] = "Functions";
 inline constexpr char kNetworks[] = "Networks";
+inline constexpr char kTraining[] = "Training";
 inline constexpr char kDrawing[] = "Drawing";
 inline constexpr char kServer[] = "Server";
 
@@ -32,6 +33,13 @@ CommandInfo NetworkSetTraining();
 CommandInfo NetworkSetThresholdMargin();
 CommandInfo NetworkReset();
 CommandInfo NetworkDelete();
+CommandInfo NetworkSave();
+CommandInfo NetworkLoad();
+CommandInfo NetworkBackward();
+CommandInfo NetworkZeroGradients();
+CommandInfo NetworkApplyGradients();
+CommandInfo NetworkTrainStep();
+CommandInfo Train();
 CommandInfo Raster();
 CommandInfo Heatmap();
 CommandInfo Health();

@@ -15,12 +15,19 @@ std::vector<CommandInfo> Commands() {
       NetworkCreate,
       NetworkGet,
       NetworkList,
+      NetworkSave,
+      NetworkLoad,
+      NetworkDelete,
       NetworkForward,
       NetworkRunBlocks,
       NetworkSetTraining,
       NetworkSetThresholdMargin,
       NetworkReset,
-      NetworkDelete,  //
+      NetworkTrainStep,
+      NetworkBackward,
+      NetworkZeroGradients,
+      NetworkApplyGradients,  //
+      Train,                  //
       Raster,
       Heatmap,  //
       Health,

@@ -1,0 +1,67 @@
+// Networks learn the handwritten digits of examples/data. The full runs are told in docs/training.md; these are
+// shorter, and their bars lower.
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "npz/npz.h"
+#include "spikeserve/client/client.h"
+#include "train/data_set.h"
+#include "train/parameters.h"
+#include "train/trainer.h"
+
+namespace spikeserve::train {
+namespace {
+
+class Accuracy : public ::testing::Test {
+ protected:
+  static DataSplit Digits(Shape features) {
+    Tensor images = *npz::ReadArray(SPIKESERVE_DIGITS ":images");
+    const Tensor labels = *npz::ReadArray(SPIKESERVE_DIGITS ":labels");
+    const DataSet all = *MakeDataSet(std::move(images), labels, {.scale = 1.0 / 16, .features = std::move(features)});
+    return *SplitByClass(all, 360, /*seed=*/1);
+  }
+
+  static LifNode Neuron() {
+    LifNode neuron;
+    neuron.tau = 2;
+    neuron.surrogate = SigmoidSurrogate{4};
+    return neuron;
+  }
+
+  // Of the 360 digits that were held out.
+  double Train(std::vector<LayerSpec> layers, const DataSplit& digits, TrainerOptions options) {
+    const NetworkHandle network = *client_.CreateNetwork(std::move(layers));
+    options.step.num_classes = 10;
+    options.seed = 1;
+    Trainer trainer = *Trainer::Create(client_, network, digits.training, &digits.test, options);
+    std::optional<double> accuracy;
+    EXPECT_EQ(trainer.Run([&](const Progress& progress) {
+      accuracy = progress.test_accuracy;
+      return true;
+    }),
+              absl::OkStatus());
+    return accuracy.value_or(0);
+  }
+
+  const Client client_ = *Client::InProcess();
+};
+
+TEST_F(Accuracy, AFullyConnectedNetworkLearnsTheDigits) {
+  const DataSplit digits = Digits({64});
+  ASSERT_EQ(digits.training.size(), 1437);
+  ASSERT_EQ(digits.test.size(), 360);
+  TrainerOptions options;
+  options.step.optimizer = Adam{};
+  options.step.losses = {{.kind = CountLoss{}}};
+  options.steps = 8;
+  options.epochs = 10;
+  EXPECT_GE(Train(FullyConnected({.inputs = 64, .hidden = {256}, .outputs = 10, .neuron = Neuron(), .seed = 1}), digits,
+                  options),
+            0.94);
+}
+
+}  // namespace
+}  // namespace spikeserve::train
