@@ -151,7 +151,8 @@ class RunCommand final : public OneNetworkCommand {
 CommandInfo NetworkRunBlocks() {
   return DescribeNetwork<RunCommand>(
       "run", "Run a network on one stream, a block of steps a message",
-      "spikectl network run $NET --input x.npy --block 10 --reset -o out.npy --server 127.0.0.1:50051");
+      "spikectl network run $NET --input x.npy --block 10 --reset -o out.npy --server 127.0.0.1:50051",
+      /*has_arrays=*/true);
 }
 
 }  // namespace spikeserve::cli
