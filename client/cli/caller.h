@@ -44,17 +44,16 @@ class Caller {
   // Makes a call.
   template <typename Args>
   Client::ResultOr<Args> Call(const Args& args) const {
-    // A call that waits: only such calls are sent in pieces, and their arguments not copied.
-    return Await([&](const Client& client, const CallOptions& options) { return client.Call(args, options); });
+    return Do([&](const Client& client) { return client.Call(args, call_options()); });
   }
 
-  // The same for `calls(client, options)`, which makes calls that wait, and is itself called in a thread of its own. It
-  // returns an absl::StatusOr.
-  template <typename Calls>
-  std::invoke_result_t<Calls, const Client&, const CallOptions&> Await(const Calls& calls) const {
+  // Makes calls: `work` gets a client, and returns an absl::StatusOr.
+  template <typename Work>
+  auto Do(const Work& work) const -> decltype(work(std::declval<const Client&>())) {
     const absl::StatusOr<Client> client = Connect();
     if (!client.ok()) return client.status();
-    auto future = std::async(std::launch::async, [&] { return calls(*client, call_options()); });
+    // A call that waits, in a thread of its own: only such calls are sent in pieces, and their arguments not copied.
+    auto future = std::async(std::launch::async, [&] { return work(*client); });
     ShowProgress([&](std::chrono::milliseconds wait) { return future.wait_for(wait) == std::future_status::ready; });
     auto result = future.get();
     if (!result.ok()) return ServiceError(result.status());

@@ -126,10 +126,9 @@ class SaveCommand final : public OneNetworkCommand {
   }
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const CreateNetworkArgs checkpoint,
-                                caller.Await([&](const Client& client, const CallOptions& options) {
-                                  return TakeCheckpoint(client.AttachNetwork(network_), options);
-                                }));
+    SPIKESERVE_ASSIGN_OR_RETURN(const CreateNetworkArgs checkpoint, caller.Do([&](const Client& client) {
+      return TakeCheckpoint(client.AttachNetwork(network_), caller.call_options());
+    }));
     SPIKESERVE_RETURN_IF_ERROR(WriteCheckpoint(checkpoint, path_));
     Report report;
     report.AddText("written", path_, "wrote " + path_);
@@ -173,8 +172,8 @@ CommandInfo NetworkCreate() {
 The file holds a CreateNetworkRequest as JSON; its layers and their parameters are those of spikeserve/v1/networks.proto:
 linear, if_node, lif_node, plif_node, rif_node, low_pass_synapse, dropout, conv2d, avg_pool2d, max_pool2d, flatten,
 batch_norm2d. Where it needs a tensor, name an array, relative to its folder: "FILE.npy", "FILE.npz:NAME", or "FILE.npz" of
-one array; or give only the shape of a weight or bias, such as [10, 64], to have it drawn: uniform in +-1 / sqrt(inputs of
-a neuron). The network stays until it is deleted or expires.)");
+one array; or give only the shape of a weight or bias, such as [10, 64], to have it drawn: uniform in
++-1 / sqrt(inputs of a neuron). The network stays until it is deleted or expires.)");
 }
 
 CommandInfo NetworkGet() {

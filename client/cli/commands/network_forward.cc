@@ -1,4 +1,4 @@
-// network forward, and what goes with it: mode, thresholds, reset.
+// The commands that run networks, and what goes with it: mode, thresholds, reset.
 
 #include <optional>
 #include <string>

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
-#include "cli/commands/commands.h"
+#include "cli/commands/network_command.h"
 #include "cli/flags.h"
 #include "cli/records.h"
 #include "status_macros.h"
@@ -80,10 +80,10 @@ struct Joined {
   uint64_t next_step = 0;
 };
 
-class RunCommand final : public Command {
+class RunCommand final : public OneNetworkCommand {
  public:
   void AddOptions(CLI::App& app) override {
-    app.add_option("NETWORK", network_, "The network's name, as network create printed it")->required();
+    OneNetworkCommand::AddOptions(app);
     input_.AddTo(app, "--input", "[T, batch, features ...]; the state stays for the next call")->required();
     app.add_option("--block", block_, "The steps of each message")
         ->type_name("INT")
@@ -98,8 +98,8 @@ class RunCommand final : public Command {
     SPIKESERVE_ASSIGN_OR_RETURN(args_.records, records_.Get());
     SPIKESERVE_ASSIGN_OR_RETURN(const Tensor input, input_.Read());
     if (input.shape().empty()) return UsageError("--input: got one number; need [T, batch, features ...]");
-    SPIKESERVE_ASSIGN_OR_RETURN(Joined joined, caller.Await([&](const Client& client, const CallOptions& options) {
-      return RunBlocks(client.AttachNetwork(network_), input, options);
+    SPIKESERVE_ASSIGN_OR_RETURN(Joined joined, caller.Do([&](const Client& client) {
+      return RunBlocks(client.AttachNetwork(network_), input, caller.call_options());
     }));
     Report report;
     report.AddArray("output", *joined.output.Release());
@@ -139,7 +139,6 @@ class RunCommand final : public Command {
     return joined;
   }
 
-  std::string network_;
   ArrayFlag input_;
   int64_t block_ = 32;
   bool reset_ = false;
@@ -150,9 +149,10 @@ class RunCommand final : public Command {
 }  // namespace
 
 CommandInfo NetworkRunBlocks() {
-  return Describe<RunCommand>(
-      kNetworks, "network run", "Run a network on one stream, a block of steps a message",
-      "spikectl network run $NET --input x.npy --block 10 --reset -o out.npy --server 127.0.0.1:50051", Where::kServer);
+  return DescribeNetwork<RunCommand>(
+      "run", "Run a network on one stream, a block of steps a message",
+      "spikectl network run $NET --input x.npy --block 10 --reset -o out.npy --server 127.0.0.1:50051",
+      /*has_arrays=*/true);
 }
 
 }  // namespace spikeserve::cli
