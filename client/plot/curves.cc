@@ -86,7 +86,7 @@ absl::Status PlotCurves(const std::vector<Curve>& curves, const PlotOptions& opt
                   Range("y2", curves, true));
   absl::StrAppend(&commands,
                   "set ytics out nomirror\nset grid linecolor rgb '#dddddd' linetype 1\n"
-                  "set key outside top center horizontal samplen 2\n");
+                  "set key inside right center vertical samplen 2 opaque\n");
   if (std::any_of(curves.begin(), curves.end(), [](const Curve& curve) { return curve.right_axis; })) {
     absl::StrAppendFormat(&commands, "set y2tics out nomirror\nset y2label %s\n", Quoted(options.value_label));
   }
