@@ -5,7 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "aligned_buffer.h"
+#include "network/constant_input.h"
 #include "network/plane_sums.h"
+#include "scratch.h"
 #include "simd/transpose.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/matrix.h"
@@ -97,9 +99,10 @@ int64_t Conv2dLayer::Samples(size_t input_elements) const {
 }
 
 void Conv2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
+  const bool constant = IsConstant(block.input, block.steps);
   PlaneProducts{.window = window_,
                 .direction = Direction::kForward,
-                .samples = Samples(block.input.size()),
+                .samples = Samples(block.input.size()) / (constant ? block.steps : 1),
                 .groups = spec_.groups,
                 .source_channels = group_in(),
                 .target_channels = group_out(),
@@ -107,10 +110,10 @@ void Conv2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
                 .target = output_,
                 .table = spec_.weight.data(),
                 .group_step = group_out(),
-                .channel_step = window_.kernel_size() * out(),
-                .kernel_step = out(),
+                .row_step = out(),
                 .start = spec_.bias.empty() ? nullptr : spec_.bias.data()}
       .Run(block.input.data(), block.output.data(), executor);
+  if (constant) RepeatFirstStep(block.output, block.steps, executor);
 }
 
 std::vector<Parameter> Conv2dLayer::Parameters() {
@@ -123,22 +126,29 @@ std::vector<Parameter> Conv2dLayer::Parameters() {
 }
 
 void Conv2dLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
-  AddWeightGradient(block, block.gradients[0], executor);
-  if (!spec_.bias.empty()) AddBiasGradient(block, block.gradients[1], executor);
   if (!block.grad_input.empty()) SetInputGradient(block, executor);
+  absl::Span<const float> grad_output = block.grad_output;
+  ScratchFloats sums;
+  if (IsConstant(block.input, block.steps)) {
+    sums = SumOfSteps(grad_output, block.steps, executor);
+    grad_output = sums;
+  }
+  AddWeightGradient(block.input, grad_output, block.gradients[0], executor);
+  if (!spec_.bias.empty()) AddBiasGradient(grad_output, block.gradients[1], executor);
 }
 
-void Conv2dLayer::AddWeightGradient(const BackwardBlock& block, absl::Span<float> gradient, Executor& executor) const {
-  const int64_t samples = Samples(block.input.size());
+void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<const float> grad_output,
+                                    absl::Span<float> gradient, Executor& executor) const {
   const int64_t out_plane = output_.height * output_.width;
+  const int64_t samples = static_cast<int64_t>(grad_output.size()) / (out() * out_plane);
   const int64_t in_plane = input_.height * input_.width;
   const int64_t kernel = window_.kernel_size();
 
   // The gradients of the outputs, those of a position behind one another.
-  AlignedBuffer<float> grads(samples * out_plane * out());
+  ScratchFloats grads(grad_output.size());
   executor.ParallelFor(samples, kElementGrain / (out_plane * out()) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      simd::Transpose(block.grad_output.data() + s * out_plane * out(), out_plane, out(), out_plane, nullptr,
+      simd::Transpose(grad_output.data() + s * out_plane * out(), out_plane, out(), out_plane, nullptr,
                       grads.data() + s * out_plane * out(), out());
     }
   });
@@ -168,8 +178,8 @@ void Conv2dLayer::AddWeightGradient(const BackwardBlock& block, absl::Span<float
           float* channel_sums = (parts == 1 ? gradient.data() : part_sums.data() + part * gradient.size()) +
                                 channel % group_in() * kernel * out() + group * group_out();
           for (int64_t s = samples * part / parts; s < samples * (part + 1) / parts; ++s) {
-            const float* plane = block.input.data() + (s * in() + channel) * in_plane +
-                                 rows.source_begin * input_.width + columns.source_begin;
+            const float* plane = input.data() + (s * in() + channel) * in_plane + rows.source_begin * input_.width +
+                                 columns.source_begin;
             for (int64_t n = 0; n < group_out(); n += tile) {
               const int64_t outputs = std::min(tile, group_out() - n);
               const float* from = grads.data() + s * out_plane * out() + group * group_out() + n;
@@ -197,25 +207,26 @@ void Conv2dLayer::AddWeightGradient(const BackwardBlock& block, absl::Span<float
   });
 }
 
-void Conv2dLayer::AddBiasGradient(const BackwardBlock& block, absl::Span<float> gradient, Executor& executor) const {
-  const int64_t samples = Samples(block.input.size());
+void Conv2dLayer::AddBiasGradient(absl::Span<const float> grad_output, absl::Span<float> gradient,
+                                  Executor& executor) const {
   const int64_t plane = output_.height * output_.width;
+  const int64_t samples = static_cast<int64_t>(grad_output.size()) / (out() * plane);
   executor.ParallelFor(out(), kElementGrain / (samples * plane) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
       double sum = 0;
-      for (int64_t s = 0; s < samples; ++s) sum += Sum(block.grad_output.data() + (s * out() + o) * plane, plane);
+      for (int64_t s = 0; s < samples; ++s) sum += Sum(grad_output.data() + (s * out() + o) * plane, plane);
       gradient[o] += static_cast<float>(sum);
     }
   });
 }
 
 void Conv2dLayer::SetInputGradient(const BackwardBlock& block, Executor& executor) const {
-  // The weight as [out, kernel height, kernel width, in / groups].
+  // The weight as [out, kernel height, kernel width, in / groups], the kernel in reverse.
   const int64_t kernel = window_.kernel_size();
-  AlignedBuffer<float> table(static_cast<int64_t>(spec_.weight.size()));
+  ScratchFloats table(spec_.weight.size());
   for (int64_t k = 0; k < kernel; ++k) {
     simd::Transpose(spec_.weight.data() + k * out(), kernel * out(), group_in(), out(), nullptr,
-                    table.data() + k * group_in(), kernel * group_in());
+                    table.data() + (kernel - 1 - k) * group_in(), kernel * group_in());
   }
   PlaneProducts{.window = window_,
                 .direction = Direction::kBack,
@@ -227,8 +238,7 @@ void Conv2dLayer::SetInputGradient(const BackwardBlock& block, Executor& executo
                 .target = input_,
                 .table = table.data(),
                 .group_step = group_out() * kernel * group_in(),
-                .channel_step = kernel * group_in(),
-                .kernel_step = group_in(),
+                .row_step = group_in(),
                 .start = nullptr}
       .Run(block.grad_output.data(), block.grad_input.data(), executor);
 }

@@ -37,8 +37,10 @@ class Conv2dLayer final : public NetworkLayer {
   // The samples of all steps in so many elements of the input.
   int64_t Samples(size_t input_elements) const;
 
-  void AddWeightGradient(const BackwardBlock& block, absl::Span<float> gradient, Executor& executor) const;
-  void AddBiasGradient(const BackwardBlock& block, absl::Span<float> gradient, Executor& executor) const;
+  // The samples are those of the output's gradient; the input may have more.
+  void AddWeightGradient(absl::Span<const float> input, absl::Span<const float> grad_output, absl::Span<float> gradient,
+                         Executor& executor) const;
+  void AddBiasGradient(absl::Span<const float> grad_output, absl::Span<float> gradient, Executor& executor) const;
   void SetInputGradient(const BackwardBlock& block, Executor& executor) const;
 
   // With the weight transposed, [in / groups, kernel height, kernel width, out], once it is known to be of its shape.

@@ -60,6 +60,9 @@ class TapAxis {
 // target[s, g, n] = start[g, n] + the sum over the channels c of group g of what the elements of source[s, g, c] send
 // to it through the window, each times the row of the table for its channel and the kernel's element. A sum's terms are
 // added in the order of channels, and in a channel in that of its elements, whatever the executor.
+//
+// Where most elements are 0, the others add their rows to the sums; else the elements of each target are laid out for a
+// product of matrices, to the same sums.
 struct PlaneProducts {
   const Window& window;
   Direction direction;
@@ -71,12 +74,11 @@ struct PlaneProducts {
   // Of a plane.
   Extent source;
   Extent target;
-  // The row of group g, channel c and the kernel's element k begins at table[g * group_step + c * channel_step +
-  // k * kernel_step], and is of target_channels.
+  // The row of group g, channel c and the kernel's element k begins at table[g * group_step + (c * kernel_size + k) *
+  // row_step], and is of target_channels. Back, the kernel's elements are in reverse.
   const float* table;
   int64_t group_step;
-  int64_t channel_step;
-  int64_t kernel_step;
+  int64_t row_step;
   // [groups, target_channels]; null: 0.
   const float* start;
 
