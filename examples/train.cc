@@ -1,4 +1,4 @@
-// Trains a spiking network on handwritten digits: train_demo [--server HOST:PORT] [--epochs 30]. Without a server it
+// Trains a spiking network on handwritten digits: train_demo [--server HOST:PORT] [--epochs 60]. Without a server it
 // computes in this process.
 //
 // This is what the service does, call by call. (client/train has all of it ready: spikectl train, train/trainer.h.)
@@ -76,8 +76,9 @@ void Run(const spikeserve::Client& client, const std::string& data_path, int epo
                                                    {"lif1", Lif()},
                                                    {"fc2", Linear(kHidden, kClasses, random)},
                                                    {"lif2", Lif()}}));
-  spikeserve::TrainStepOptions options{.optimizer = spikeserve::Adam{.learning_rate = 1e-3}, .num_classes = kClasses};
-  options.losses = {{.kind = spikeserve::CountLoss{}}};
+  const spikeserve::TrainStepOptions options{.optimizer = spikeserve::Adam{.learning_rate = 1e-3},
+                                             .num_classes = kClasses,
+                                             .losses = {{.kind = spikeserve::CountLoss{}}}};
   const RowMatrix<float> test_image = pixels(test, Eigen::all);
   const RowMatrix<float> test_currents = test_image.replicate(kStepsShown, 1);
   // Each change carries its number, and is safely made again where its answer is lost.
@@ -126,7 +127,7 @@ void Run(const spikeserve::Client& client, const std::string& data_path, int epo
 int main(int argc, char** argv) {
   CLI::App app("Trains a spiking network on handwritten digits");
   std::string server, data = "examples/data/digits.npz";
-  int epochs = 30;
+  int epochs = 60;
   app.add_option("--server", server, "HOST:PORT or unix:PATH of a server; without it the work is done in this process");
   app.add_option("--data", data, "The digits: images uint8 [N, 64], labels uint8 [N]")->capture_default_str();
   app.add_option("--epochs", epochs, "How often all training digits are shown")->capture_default_str();

@@ -131,7 +131,7 @@ async function main(address, epochs) {
   clients.forEach((client) => client.close());
 }
 
-main(process.argv[2], Number(process.argv[3] || 30)).catch((error) => {
+main(process.argv[2], Number(process.argv[3] || 60)).catch((error) => {
   console.error(error.message);
   process.exit(1);
 });

@@ -77,7 +77,7 @@ class Network:
 
 
 def main():
-    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 30
+    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 60
     digits = np.load(pathlib.Path(__file__).resolve().parent / "data" / "digits.npz")
     images = digits["images"].astype(np.float32) / 16
     labels = digits["labels"].astype(np.int64)

@@ -13,7 +13,7 @@
 namespace spikeserve::plot {
 namespace {
 
-constexpr int kWidth = 800, kHeight = 500;
+constexpr int kWidth = 800, kHeight = 500, kTicsApart = 70;
 // With more points than this, their marks would hide the line.
 constexpr size_t kMarked = 60;
 // Told apart by all eyes (Okabe, Ito).
@@ -56,6 +56,16 @@ std::string Range(const char* axis, const std::vector<Curve>& curves, bool right
   return absl::StrFormat("set %srange [%.17g:%.17g]\n", axis, low - room, high + room);
 }
 
+// None between whole numbers, such as epochs.
+std::string XTics(const std::vector<Curve>& curves, double range, int width) {
+  const auto whole = [](double x) { return x == std::floor(x); };
+  const bool all_whole = std::all_of(curves.begin(), curves.end(), [&](const Curve& curve) {
+    return std::all_of(curve.x.begin(), curve.x.end(), whole);
+  });
+  const double step = TicStep(range, width, kTicsApart);
+  return absl::StrFormat("set xtics out nomirror %.17g\n", all_whole ? std::max(step, 1.0) : step);
+}
+
 }  // namespace
 
 absl::Status PlotCurves(const std::vector<Curve>& curves, const PlotOptions& options, const std::string& path) {
@@ -72,9 +82,10 @@ absl::Status PlotCurves(const std::vector<Curve>& curves, const PlotOptions& opt
   }
   const double room = last > first ? 0.02 * (last - first) : 1;
   absl::StrAppendFormat(&commands, "set xrange [%.17g:%.17g]\n", first - room, last + room);
-  absl::StrAppend(&commands, Range("y", curves, false), Range("y2", curves, true));
+  absl::StrAppend(&commands, XTics(curves, last - first + 2 * room, width), Range("y", curves, false),
+                  Range("y2", curves, true));
   absl::StrAppend(&commands,
-                  "set xtics out nomirror\nset ytics out nomirror\nset grid linecolor rgb '#dddddd' linetype 1\n"
+                  "set ytics out nomirror\nset grid linecolor rgb '#dddddd' linetype 1\n"
                   "set key outside top center horizontal samplen 2\n");
   if (std::any_of(curves.begin(), curves.end(), [](const Curve& curve) { return curve.right_axis; })) {
     absl::StrAppendFormat(&commands, "set y2tics out nomirror\nset y2label %s\n", Quoted(options.value_label));

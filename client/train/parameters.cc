@@ -21,6 +21,11 @@ Drawn DrawnParameters(LinearLayer& layer) {
   return {absl::MakeSpan(layer.weight.data(), layer.weight.size()), absl::MakeSpan(layer.bias), layer.weight.cols()};
 }
 
+Drawn DrawnParameters(Conv2d& layer) {
+  const Shape& shape = layer.weight_shape;
+  return {absl::MakeSpan(layer.weight), absl::MakeSpan(layer.bias), shape[1] * shape[2] * shape[3]};
+}
+
 template <typename Kind>
 Drawn DrawnParameters(Kind&) {
   return {{}, {}, 0};
@@ -34,7 +39,7 @@ absl::Status DrawParameter(absl::Span<LayerSpec> layers, size_t index, std::stri
   const absl::Span<float> values = is_bias ? drawn.bias : parameter == "weight" ? drawn.weight : absl::Span<float>();
   if (values.empty()) {
     return absl::InvalidArgumentError(
-        "only a shape; need an array, as only weights and biases of linear layers are drawn");
+        "only a shape; need an array, as only weights and biases of linear and convolutional layers are drawn");
   }
   const double bound = 1 / std::sqrt(static_cast<double>(drawn.fan_in));
   Random random(seed, Purpose::kParameters, 2 * index + (is_bias ? 1 : 0));

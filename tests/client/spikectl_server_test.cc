@@ -1,15 +1,10 @@
 // What spikectl does on a server, which is the built program.
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <fstream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/strip.h"
-#include "client/spikectl_testing.h"
+#include "client/spikectl_server_testing.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -20,44 +15,19 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
-// With a server of its own.
-class SpikectlOnServer : public Spikectl {
+// With networks to make on it.
+class SpikectlOnServer : public SpikectlWithServer {
  protected:
-  explicit SpikectlOnServer(const char* extra_flag = nullptr) : extra_flag_(extra_flag) {}
+  using SpikectlWithServer::SpikectlWithServer;
 
   void SetUp() override {
-    int ends[2];
-    ASSERT_EQ(pipe(ends), 0);
-    server_process_ = fork();
-    ASSERT_GE(server_process_, 0);
-    if (server_process_ == 0) {
-      dup2(ends[1], STDOUT_FILENO);
-      close(ends[0]);
-      close(ends[1]);
-      execl(SPIKESERVE, "spikeserve", "--listen=127.0.0.1:0", extra_flag_, nullptr);
-      _exit(127);
-    }
-    close(ends[1]);
-    std::string line;
-    for (char c; read(ends[0], &c, 1) == 1 && c != '\n';) line += c;
-    close(ends[0]);
-    ASSERT_THAT(line, StartsWith("spikeserve listening on "));
-    server_ = std::string(absl::StripPrefix(line, "spikeserve listening on "));
-
+    SpikectlWithServer::SetUp();
     ASSERT_TRUE(npz::WriteNpz(Path("weights.npz"), {{"fc", weight_}, {"bias", bias_}}).ok());
     std::ofstream(Path("net.json")) << R"([{"name": "fc", "linear": {"weight": "weights.npz:fc",
                                                                      "bias": "weights.npz:bias"}},
                                            {"name": "out", "lifNode": {"tau": 2, "vThreshold": 0.5, "monitor": true}},
                                            {"dropout": {"p": 0.25, "seed": 7}}])";
     Save("input.npy", TensorView(absl::MakeConstSpan(input_), {4, 2, 5}));
-  }
-
-  void TearDown() override {
-    if (server_process_ < 0) return;
-    kill(server_process_, SIGTERM);
-    int status;
-    waitpid(server_process_, &status, 0);
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   }
 
   std::string Create() const {
@@ -69,8 +39,6 @@ class SpikectlOnServer : public Spikectl {
   const RowMatrix<float> weight_ = RowMatrix<float>::Random(3, 5);
   const std::vector<float> bias_ = {0.5, 0, 0.25};
   const std::vector<float> input_ = std::vector<float>(40, 0.75f);
-  const char* const extra_flag_;
-  pid_t server_process_ = -1;
 };
 
 class SpikectlOnSmallServer : public SpikectlOnServer {

@@ -1,10 +1,5 @@
 // What spikectl does by itself.
 
-#include <pty.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -34,12 +29,19 @@ const std::vector<std::string> kCommands = {
     "network create",
     "network get",
     "network list",
+    "network save",
+    "network load",
+    "network delete",
     "network forward",
     "network run",
-    "network reset",
-    "network delete",
     "network set-training",
     "network set-threshold-margin",
+    "network reset",
+    "network train-step",
+    "network backward",
+    "network zero-gradients",
+    "network apply-gradients",
+    "train",
     "raster",
     "heatmap",
     "health",
@@ -50,7 +52,8 @@ TEST_F(Spikectl, PrintsItsVersion) { EXPECT_EQ(Output("--version"), "spikectl 0.
 
 TEST_F(Spikectl, HelpListsEveryCommandAndTheHelpOfEachHasAnExample) {
   const std::string help = Output("--help");
-  for (const char* group : {"Functions:", "Networks:", "Drawing:", "Server:"}) EXPECT_THAT(help, HasSubstr(group));
+  for (const char* group : {"Functions:", "Networks:", "Training:", "Drawing:", "Server:"})
+    EXPECT_THAT(help, HasSubstr(group));
   for (const std::string& command : kCommands) {
     EXPECT_THAT(help, HasSubstr("\n  " + command + " "));
     const std::string own = Output(command + " --help");
@@ -263,26 +266,6 @@ TEST_F(Spikectl, AServerThatCannotBeReachedIsUnavailable) {
   for (const char* command : {"health", "network list", "redundant-one-hot --labels labels.npy --num-classes 3"}) {
     EXPECT_THAT(Error(absl::StrCat("--server unix:absent.sock ", command), 1), StartsWith("spikectl: UNAVAILABLE: "));
   }
-}
-
-// What spikectl shows on a terminal; nullopt where there are no pseudo-terminals.
-std::optional<std::string> ShownOnTerminal(std::vector<const char*> arguments) {
-  arguments.insert(arguments.begin(), "spikectl");
-  arguments.push_back(nullptr);
-  int terminal;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
-  if (child < 0) return std::nullopt;
-  if (child == 0) {
-    setenv("TERM", "xterm", 1);
-    execv(SPIKECTL, const_cast<char* const*>(arguments.data()));
-    _exit(127);
-  }
-  std::string shown;
-  char buffer[1024];
-  for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) shown.append(buffer, n);
-  waitpid(child, nullptr, 0);
-  close(terminal);
-  return shown;
 }
 
 TEST_F(Spikectl, ShowsProgressOfLongWorkOnATerminalAndErasesIt) {

@@ -200,7 +200,7 @@ TEST_F(TrainerTest, EvaluatesWhateverTheBatchAndLeavesTheNetworkAsItWas) {
 TEST_F(TrainerTest, CountsSpikesAsTrainStepDoes) {
   // With a learning rate of 0 a step changes nothing: what it counts as correct is what Evaluate counts.
   const NetworkHandle network = *client_.CreateNetwork(Layers(/*per_class=*/2));
-  ASSERT_EQ(Trainer::Create(client_, network, training_, nullptr, Options(2))->Run(GoOn), absl::OkStatus());
+  ASSERT_EQ(Trainer::Create(client_, network, training_, nullptr, Options(6))->Run(GoOn), absl::OkStatus());
   TrainerOptions options = Options(100);
   options.step.optimizer = Sgd{.learning_rate = 0};
   Trainer trainer = *Trainer::Create(client_, network, training_, nullptr, options);

@@ -100,9 +100,11 @@ class StartFlags {
       SPIKESERVE_ASSIGN_OR_RETURN(network.layers, ReadLayers(layers_, seed));
       return network;
     }
-    train::FullyConnectedOptions options{
-        .hidden = hidden_, .outputs = num_classes * per_class_.value_or(1), .seed = seed};
-    options.inputs = *ElementCount(data.features());
+    train::FullyConnectedOptions options{.inputs = *ElementCount(data.features()),
+                                         .hidden = hidden_,
+                                         .outputs = num_classes * per_class_.value_or(1),
+                                         .seed = seed};
+    SPIKESERVE_RETURN_IF_ERROR(CheckSize(options));
     options.neuron.tau = tau_.value_or(2);
     options.neuron.surrogate = SigmoidSurrogate{alpha_.value_or(4)};
     network.layers = train::FullyConnected(options);
@@ -110,6 +112,20 @@ class StartFlags {
   }
 
  private:
+  static absl::Status CheckSize(const train::FullyConnectedOptions& options) {
+    constexpr double kMaxWeights = 1 << 29;
+    std::vector<int64_t> widths = options.hidden;
+    widths.push_back(options.outputs);
+    double weights = 0;
+    int64_t inputs = options.inputs;
+    for (const int64_t width : widths) {
+      weights += static_cast<double>(inputs) * static_cast<double>(width);
+      inputs = width;
+    }
+    if (weights <= kMaxWeights) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat("--hidden: got ", weights, " weights; need at most 2^29"));
+  }
+
   std::string layers_;
   std::vector<int64_t> hidden_;
   std::string checkpoint_;
