@@ -126,17 +126,17 @@ TEST_F(SpikectlTrain, SpikeTrainsHaveTheirTimeInTheSecondDimension) {
 }
 
 TEST_F(SpikectlTrain, TakesLayersLossesMarginAndAnotherOptimizer) {
-  std::ofstream(Path("net.json")) << R"([{"name": "fc1", "linear": {"weight": [12, 6], "bias": [12]}},
-                                         {"name": "hidden", "lif_node": {"tau": 2,
-                                                                         "surrogate": {"sigmoid": {"alpha": 4}}}},
-                                         {"name": "fc2", "linear": {"weight": [6, 12], "bias": [6]}},
-                                         {"name": "out", "if_node": {"surrogate": {"sigmoid": {"alpha": 4}}}}])";
+  std::ofstream(Path("net.json")) << R"([
+      {"name": "fc1", "linear": {"weight": [12, 6], "bias": [12]}},
+      {"name": "hidden", "lif_node": {"tau": 2, "v_threshold": 0.2, "surrogate": {"sigmoid": {"alpha": 4}}}},
+      {"name": "fc2", "linear": {"weight": [6, 12], "bias": [6]}},
+      {"name": "out", "if_node": {"v_threshold": 0.5, "surrogate": {"sigmoid": {"alpha": 4}}}}])";
   const std::string train =
-      "train data.npz --input-scale 0.0625 --layers net.json --quiet --epochs 30 --batch 16 --steps 6 --test 30 "
-      "--optimizer sgd --learning-rate 0.1 --momentum 0.9 --weight-decay 0.0001 --loss count "
-      "--loss similarity,layer=hidden,weight=0.1 --margin";
-  EXPECT_GT(Json(train).at("test_accuracy"), 0.8);
-  EXPECT_NE(Checkpoint(train), Checkpoint(train + " --loss rate"));
+      "train data.npz --input-scale 0.0625 --layers net.json --quiet --batch 16 --steps 6 --test 30 "
+      "--optimizer sgd --learning-rate 0.05 --momentum 0.9 --weight-decay 0.0001 --loss count "
+      "--loss similarity,layer=hidden,weight=0.1 --margin --threshold0 0.4 --threshold1 0.6";
+  EXPECT_GT(Json(train + " --epochs 30").at("test_accuracy"), 0.9);
+  EXPECT_NE(Checkpoint(train + " --epochs 2"), Checkpoint(train + " --epochs 2 --loss rate"));
   const json checkpoint = [&] {
     Output(train + " --epochs 1 --save net.ckpt.json");
     return json::parse(Bytes("net.ckpt.json"));

@@ -81,7 +81,6 @@ class StartFlags {
   }
 
   bool fully_connected() const { return !hidden_.empty(); }
-  const std::string& checkpoint() const { return checkpoint_; }
 
   absl::Status Check() const {
     if (!hidden_.empty() + !layers_.empty() + !checkpoint_.empty() != 1) {
@@ -304,11 +303,10 @@ CommandInfo Train() {
       "  spikectl train digits.npz --layers net.json --loss count --loss similarity,layer=hidden,weight=0.1 \\\n"
       "    --test test.npz --server 127.0.0.1:50051\n"
       "  spikectl train examples/data/digits.npz --input-scale 0.0625 --resume net.ckpt --epochs 40 --test 360\n\n"
-      "The same command gives the same network each time. Ctrl-C ends the training after its step: the checkpoint is\n"
-      "written, the report shown, and the exit code 130; --resume with the same data and options goes on as if "
-      "nothing\n"
-      "had been. Accuracies in the report are those of the trained network; while it trains, that on the training set\n"
-      "is of each batch before its step.",
+      "The same command gives the same network each time. Ctrl-C ends the training after its step: the checkpoint\n"
+      "is written, the report shown, and the exit code 130; --resume with the same data and options goes on as if\n"
+      "nothing had been. Accuracies in the report are those of the trained network; while it trains, that on the\n"
+      "training set is of each batch before its step.",
       Where::kAnywhere, /*has_arrays=*/false);
 }
 
