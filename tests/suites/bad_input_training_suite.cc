@@ -343,12 +343,12 @@ TEST_P(BadTrainingSuite, WhatIsNotFiniteStopsTheStepBeforeTheUpdate) {
        INPUT LABELS RATE "optimizer { sgd { learning_rate: 3e38 weight_decay: 3e38 } }",
        kPrecondition,
        "optimizer",
-       {"learning rate", "nothing was changed"}},
+       {"fc.weight", "a smaller step", "nothing was changed"}},
       {"ApplyGradients",
        "optimizer { sgd { learning_rate: 3e38 weight_decay: 3e38 } }",
        kPrecondition,
        "optimizer",
-       {"learning rate", "nothing was changed"}},
+       {"fc.weight", "a smaller step", "nothing was changed"}},
   });
   // A gradient that is not finite is added up as it is, and refused by the optimiser.
   ASSERT_TRUE(Call("SpikeTrainingService/ZeroGradients", Named("")).ok());
