@@ -213,6 +213,54 @@ TEST(Conv2d, DependsNeitherOnThreadsNorOnInstructions) {
   }
 }
 
+TEST(Conv2d, IsTheSameWhetherElementsAreScatteredOrLaidOut) {
+  // As many channels again, and twice, of zeros make few elements of many; the same terms are added in the same order.
+  constexpr int64_t kChannels = 5, kOut = 7, kHeight = 9, kWidth = 8;
+  for (const Extent stride : {Extent{1, 1}, Extent{2, 3}}) {
+    Case many = MakeCase({kOut, kChannels, 3, 3}, {1, 1, kChannels, kHeight, kWidth});
+    many.conv.stride = stride;
+    many.conv.padding = {1, 2};
+    Case few = MakeCase({3 * kOut, 3 * kChannels, 3, 3}, {1, 1, 3 * kChannels, kHeight, kWidth});
+    few.conv.stride = stride;
+    few.conv.padding = {1, 2};
+    for (int64_t o = 0; o < kOut; ++o) {
+      std::copy_n(many.conv.weight.begin() + o * kChannels * 9, kChannels * 9,
+                  few.conv.weight.begin() + o * 3 * kChannels * 9);
+    }
+    const std::vector<float> input = RandomNumbers(kChannels * kHeight * kWidth, 3);
+    std::vector<float> with_zeros = input;
+    with_zeros.resize(3 * input.size());
+
+    Network a = MakeNetwork({{.name = "", .kind = many.conv}}), b = MakeNetwork({{.name = "", .kind = few.conv}});
+    const auto laid_out = a.Forward(input, many.shape, {.keep_trace = true});
+    const auto scattered = b.Forward(with_zeros, few.shape, {.keep_trace = true});
+    ASSERT_TRUE(laid_out.ok() && scattered.ok());
+    EXPECT_TRUE(std::equal(laid_out->output.begin(), laid_out->output.end(), scattered->output.begin()));
+
+    const std::vector<float> grad = RandomNumbers(static_cast<int64_t>(laid_out->output.size()), 4);
+    std::vector<float> grad_with_zeros = grad;
+    grad_with_zeros.resize(3 * grad.size());
+    const auto back = a.Backward({.grad_output = grad, .compute_grad_input = true});
+    const auto scattered_back = b.Backward({.grad_output = grad_with_zeros, .compute_grad_input = true});
+    ASSERT_TRUE(back.ok() && scattered_back.ok());
+    EXPECT_TRUE(std::equal(back->grad_input.begin(), back->grad_input.end(), scattered_back->grad_input.begin()));
+  }
+}
+
+TEST(Conv2d, OfAPictureThatIsShownForSomeStepsIsTheDefinitions) {
+  const Case c = MakeCase({6, 2, 3, 3}, {5, 2, 2, 6, 7});
+  const std::vector<float> picture = RandomNumbers(2 * 2 * 6 * 7, 3);
+  std::vector<float> input;
+  for (int t = 0; t < 5; ++t) input.insert(input.end(), picture.begin(), picture.end());
+  const testing::LayerRun run = testing::RunLayer(c.conv, input, c.shape);
+  NaiveConv naive = c.Naive(input);
+  ExpectNear(run.output, naive.Forward().values, 2e-6, "output");
+  const NaiveConv::Gradients gradients = naive.Backward(testing::GradOutput(run.output.size()));
+  ExpectNear(run.grad_input, gradients.x.values, 2e-6, "input");
+  ExpectNear(Gradient(run, 0).values, gradients.weight.values, 2e-6, "weight");
+  ExpectNear(Gradient(run, 1).values, gradients.bias, 2e-6, "bias");
+}
+
 TEST(Conv2d, OfAStepAndASampleIsThatOfAll) {
   const Case c = MakeCase({9, 2, 3, 3}, {3, 4, 2, 7, 6});
   const std::vector<float> input = Input(c, 0.3, 2);

@@ -19,7 +19,7 @@ const std::vector<BadCase>& Cases() {
       {kCreate,
        "layers { conv2d { weight { dtype: DATA_TYPE_FLOAT32 shape: [1, 2] values: [1, 2] } } }",
        kInvalid,
-       "layers[0].conv2d.weight",
+       "layers[0].conv2d.weight.shape",
        {"[1, 2]", "kernel height"}},
       {kCreate,
        "layers { conv2d { weight { dtype: DATA_TYPE_FLOAT32 shape: [1, 1, 1, 2] values: [1, 2] } bias { dtype: "

@@ -340,15 +340,15 @@ TEST_P(BadTrainingSuite, WhatIsNotFiniteStopsTheStepBeforeTheUpdate) {
        {"NaN", "nothing was changed"}},
       {"TrainStep", infinite + SGD RATE, kPrecondition, "gradients", {"fc.weight", "nothing was changed"}},
       {"TrainStep",
-       INPUT LABELS RATE "optimizer { sgd { learning_rate: 1e39 } }",
+       INPUT LABELS RATE "optimizer { sgd { learning_rate: 3e38 weight_decay: 3e38 } }",
        kPrecondition,
        "optimizer",
-       {"learning rate", "nothing was changed"}},
+       {"fc.weight", "a smaller step", "nothing was changed"}},
       {"ApplyGradients",
-       "optimizer { sgd { learning_rate: 1e39 } }",
+       "optimizer { sgd { learning_rate: 3e38 weight_decay: 3e38 } }",
        kPrecondition,
        "optimizer",
-       {"learning rate", "nothing was changed"}},
+       {"fc.weight", "a smaller step", "nothing was changed"}},
   });
   // A gradient that is not finite is added up as it is, and refused by the optimiser.
   ASSERT_TRUE(Call("SpikeTrainingService/ZeroGradients", Named("")).ok());

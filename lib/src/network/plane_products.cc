@@ -20,7 +20,7 @@ constexpr int64_t kTileChannels = 64;
 // The multiplications that are worth a thread, if every tenth element is not 0.
 constexpr int64_t kGrain = 1 << 20;
 // Elements of which so many per cent are not 0 are laid out.
-constexpr int64_t kDensePercent = 60;
+constexpr int64_t kDensePercent = 50;
 
 // Of b > 0.
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
