@@ -15,7 +15,8 @@ namespace {
 using Matrix = Eigen::Map<RowMatrix<float>>;
 using ConstMatrix = Eigen::Map<const RowMatrix<float>>;
 
-// The rows and columns of a parameter that is kept transposed, as others see it: behind the first dimension all are one.
+// The rows and columns of a parameter that is kept transposed, as others see it: behind the first dimension all are
+// one.
 std::pair<int64_t, int64_t> OutsideExtent(const Parameter& parameter) {
   return {parameter.shape[0], *ElementCount(absl::MakeConstSpan(parameter.shape).subspan(1))};
 }

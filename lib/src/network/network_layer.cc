@@ -64,8 +64,8 @@ absl::Status NetworkLayer::SetState(std::string_view field, const Shape&, const 
 }
 
 absl::Status NetworkLayer::WrongInput(const Shape& input, std::string_view needed) const {
-  return InvalidField("input",
-                      absl::StrCat("a step of ", ShapeString(input), " at layer \"", name_, "\" (", field_, ")"), needed);
+  return InvalidField(
+      "input", absl::StrCat("a step of ", ShapeString(input), " at layer \"", name_, "\" (", field_, ")"), needed);
 }
 
 absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Span<const float> values) {
