@@ -70,6 +70,22 @@ TEST_F(SpikectlOnServer, ANetworkStaysUntilItIsDeleted) {
   EXPECT_THAT(Error("network reset " + name, 1), StartsWith("spikectl: NOT_FOUND: network: "));
 }
 
+TEST_F(SpikectlOnServer, LayersOnPlanesAreMadeFromAFileAndShown) {
+  const std::vector<float> kernel(2 * 1 * 2 * 2, 0.5f), pictures(3 * 1 * 1 * 5 * 6, 1.0f);
+  Save("kernel.npy", TensorView(absl::MakeConstSpan(kernel), {2, 1, 2, 2}));
+  Save("pictures.npy", TensorView(absl::MakeConstSpan(pictures), {3, 1, 1, 5, 6}));
+  std::ofstream(Path("planes.json")) << R"([{"conv2d": {"weight": "kernel.npy", "stride": [2, 1], "padding": 1}},
+                                            {"batchNorm2d": {"numFeatures": 2}},
+                                            {"max_pool2d": {"kernel": [2]}},
+                                            {"flatten": {}}])";
+  const std::string name = Output("network create planes.json").substr(0, 32);
+  const json forward = Json("network forward " + name + " --input pictures.npy");
+  // Planes of [5, 6] become [3, 7], and [1, 3].
+  EXPECT_EQ(forward.at("output").at("shape"), json::parse("[3, 1, 6]"));
+  const std::string shown = Output("network get " + name);
+  for (const char* kind : {"conv2d", "batch_norm2d", "max_pool2d", "flatten"}) EXPECT_THAT(shown, HasSubstr(kind));
+}
+
 TEST_F(SpikectlOnServer, ForwardReturnsTheOutputAndTheRecordsThatWereAskedFor) {
   const std::string name = Create();
   Output("network forward " + name + " --input input.npy --record out:spikes,v_before_reset,v_after_reset -o run.npz");
