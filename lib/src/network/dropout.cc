@@ -19,6 +19,7 @@ uint64_t Mix(uint64_t z) {
 constexpr uint64_t kGamma = 0x9e3779b97f4a7c15u;
 
 struct DropoutMemory final : LayerMemory {
+  bool training = false;
   uint64_t masks_drawn = 0;
   std::vector<float> mask;
 };
@@ -34,7 +35,7 @@ void DropoutLayer::Prepare(const Shape& input, int64_t, int64_t, bool training) 
   training_ = training;
   if (!training || !mask_.empty()) return;
   const uint64_t stream = Mix(Mix(spec_.seed + kGamma) + ++masks_drawn_ * kGamma);
-  const float scale = static_cast<float>(1 / (1 - spec_.p));
+  const float scale = Scale();
   mask_.resize(ElementCount(input).value_or(0));
   for (uint64_t n = 0; n < mask_.size(); ++n) {
     // 53 bits, so exact as a double, in [0, 1).
@@ -42,6 +43,8 @@ void DropoutLayer::Prepare(const Shape& input, int64_t, int64_t, bool training) 
     mask_[n] = uniform < spec_.p ? 0 : scale;
   }
 }
+
+float DropoutLayer::Scale() const { return static_cast<float>(1 / (1 - spec_.p)); }
 
 int64_t DropoutLayer::PrepareByteSize(const Shape& input, int64_t, int64_t, bool training) const {
   return training && mask_.empty() ? StepBytes(DataType::kFloat32, 1, input) : 0;
@@ -74,6 +77,7 @@ void DropoutLayer::Backward(const BackwardBlock& block, bool, Executor& executor
 
 std::unique_ptr<LayerMemory> DropoutLayer::Take() {
   auto memory = std::make_unique<DropoutMemory>();
+  memory->training = training_;
   memory->masks_drawn = masks_drawn_;
   memory->mask = std::exchange(mask_, {});
   return memory;
@@ -81,13 +85,22 @@ std::unique_ptr<LayerMemory> DropoutLayer::Take() {
 
 void DropoutLayer::Put(std::unique_ptr<LayerMemory> taken) {
   auto& memory = static_cast<DropoutMemory&>(*taken);
+  training_ = memory.training;
   masks_drawn_ = memory.masks_drawn;
   mask_ = std::move(memory.mask);
 }
 
 absl::Status DropoutLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
+  if (absl::Status s = CheckStateParts(field, state, "mask"); !s.ok()) return s;
   if (!state.mask.empty()) {
-    if (absl::Status s = CheckStatePart(std::string(field) + ".mask", input, state.mask); !s.ok()) return s;
+    const std::string name = std::string(field) + ".mask";
+    if (absl::Status s = CheckStatePart(name, input, state.mask); !s.ok()) return s;
+    const auto is_neither = [scale = Scale()](float m) { return m != 0 && m != scale; };
+    const auto bad = std::find_if(state.mask.begin(), state.mask.end(), is_neither);
+    if (bad != state.mask.end()) {
+      return InvalidField(name, absl::StrCat(*bad, " at element ", bad - state.mask.begin()),
+                          absl::StrCat("0 or ", Scale(), ", 1 / (1 - p)"));
+    }
   }
   mask_ = state.mask;
   masks_drawn_ = state.masks_drawn;

@@ -32,6 +32,9 @@ class DropoutLayer final : public NetworkLayer {
   int64_t ByteSize() const override;
 
  private:
+  // What a value that is kept is multiplied by.
+  float Scale() const;
+
   // output[i] = input[i] masked as in the last Forward.
   void Mask(int64_t steps, absl::Span<const float> input, absl::Span<float> output, Executor& executor) const;
 

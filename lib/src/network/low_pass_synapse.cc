@@ -36,7 +36,7 @@ int64_t SynapseLayer::KeptSize(const Shape& input, int64_t) const { return Eleme
 
 std::vector<Parameter> SynapseLayer::Parameters() {
   if (!spec_.learnable) return {};
-  return {{.name = "p", .values = absl::MakeSpan(&*spec_.p, 1), .shape = {1}}};
+  return {{.name = "p", .values = absl::MakeSpan(&*spec_.p, 1), .shape = {}}};
 }
 
 void SynapseLayer::Forward(const ForwardBlock& block, Executor& executor) {
@@ -102,9 +102,13 @@ void SynapseLayer::Put(std::unique_ptr<LayerMemory> memory) {
 }
 
 absl::Status SynapseLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
-  absl::Status status = CheckStatePart(std::string(field) + ".current", input, state.current);
-  if (status.ok()) current_ = state.current;
-  return status;
+  if (absl::Status status = CheckStateParts(field, state, "current"); !status.ok()) return status;
+  if (!state.current.empty()) {
+    absl::Status status = CheckStatePart(std::string(field) + ".current", input, state.current);
+    if (!status.ok()) return status;
+  }
+  current_ = state.current;
+  return absl::OkStatus();
 }
 
 int64_t SynapseLayer::ByteSize() const { return sizeof(*this) + name().size() + current_.size() * sizeof(float); }

@@ -98,6 +98,7 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
   result.output.resize(*ElementCount(result.shape));
   for (size_t r = 0; r < records.size(); ++r) {
     result.records.push_back(MakeRecord(records[r], WithSteps(steps, step_shapes[recorded[r]])));
+    if (plan.empty()) continue;
     layers_[recorded[r]]->spiking()->RecordVoltages(records[r].v_before_reset, records[r].v_after_reset);
   }
   if (steps == 0) return result;

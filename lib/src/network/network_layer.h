@@ -136,8 +136,9 @@ class NetworkLayer {
 
   // The state by the names of its parts; empty after a reset.
   virtual LayerState State() const { return {}; }
-  // Sets the state for steps of shape `input`. INVALID_ARGUMENT, with nothing changed, for parts of other sizes;
-  // `field` is what a request calls the state.
+  // Sets the state for steps of shape `input`; without parts it is that of a new layer. INVALID_ARGUMENT, with nothing
+  // changed, for parts of other sizes and those that the layer does not have; `field` is what a request calls the
+  // state.
   virtual absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state);
 
   // The memory that parameters, state and monitor take.
@@ -169,6 +170,9 @@ int64_t StepBytes(DataType dtype, int64_t steps, const Shape& step);
 
 // Refuses a time constant that is not finite, or 0, as the float32 it is computed with.
 absl::Status CheckTau(std::string_view field, double tau);
+
+// Refuses what the state of a layer does not have whose state is `own`: "v", "current", "mask" or nothing.
+absl::Status CheckStateParts(std::string_view field, const LayerState& state, std::string_view own);
 
 // Refuses values that are not those of a step of shape `input`, or NaN.
 absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Span<const float> values);

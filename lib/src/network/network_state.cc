@@ -3,6 +3,7 @@
 #include "spikeserve/compute/network_state.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,20 +49,24 @@ absl::Status Network::SetState(const NetworkState& state) {
   for (const auto& layer : layers_) before.push_back(layer->Take());
 
   const auto set = [&]() -> absl::Status {
-    std::vector<bool> seen(layers_.size());
+    std::vector<const LayerState*> states(layers_.size());
+    std::vector<std::string> fields(layers_.size());
     for (size_t k = 0; k < state.layers.size(); ++k) {
       const LayerState& of_layer = state.layers[k];
       const std::string field = absl::StrCat("state.layers[", k, "]");
       const auto found = index.find(of_layer.layer);
-      if (found == index.end() || seen[found->second]) {
+      if (found == index.end() || states[found->second] != nullptr) {
         return InvalidField(field + ".layer", Quoted(of_layer.layer), "the name of a layer of the network, each once");
       }
-      seen[found->second] = true;
       if (!settled && HasVectors(of_layer)) {
         return InvalidField(field, "elements without a sample_shape", "a sample_shape");
       }
-      if (!settled && of_layer.masks_drawn == 0) continue;
-      absl::Status status = layers_[found->second]->SetState(field, inputs[found->second], of_layer);
+      states[found->second] = &of_layer;
+      fields[found->second] = field;
+    }
+    const LayerState none;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      absl::Status status = layers_[i]->SetState(fields[i], inputs[i], states[i] == nullptr ? none : *states[i]);
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
@@ -87,9 +92,18 @@ OptimizerState Network::GetOptimizerState() const {
 
 absl::Status Network::SetOptimizerState(const OptimizerState& state) {
   OptimizerMemory memory;
+  if (!state.optimizer.has_value() &&
+      (state.steps != 0 || !state.first_moments.empty() || !state.second_moments.empty())) {
+    return InvalidField("optimizer_state.optimizer", "absent beside steps or moments", "the optimiser that made them");
+  }
   if (state.optimizer.has_value()) {
-    if (absl::Status status = CheckOptimizer(*state.optimizer); !status.ok()) return status;
-    if (state.steps < 0) return InvalidField("optimizer_state.steps", absl::StrCat(state.steps), ">= 0");
+    if (absl::Status status = CheckOptimizer(*state.optimizer); !status.ok()) {
+      SetField(status, "optimizer_state." + FieldOf(status));
+      return status;
+    }
+    if (state.steps < 0 || state.steps == std::numeric_limits<int64_t>::max()) {
+      return InvalidField("optimizer_state.steps", absl::StrCat(state.steps), "a number in [0, 2^63 - 1)");
+    }
     memory.optimizer = state.optimizer;
     memory.steps = state.steps;
     auto first = Import("optimizer_state.first_moments", layers_, state.first_moments);
@@ -107,6 +121,9 @@ absl::Status Network::SetOptimizerState(const OptimizerState& state) {
           }
         }
       }
+    } else if (!state.second_moments.empty()) {
+      return InvalidField("optimizer_state.second_moments", absl::StrCat(state.second_moments.size(), " tensors"),
+                          "none: SGD has no second moments");
     }
   }
   learning_->optimizer = std::move(memory);

@@ -107,7 +107,7 @@ class NeuronLayer final : public SpikingLayer {
   std::vector<Parameter> Parameters() override {
     const LearntParameter learnt = Learnt(node_);
     if (learnt.name == nullptr) return {};
-    return {{.name = learnt.name, .values = absl::MakeSpan(learnt.value, 1), .shape = {1}}};
+    return {{.name = learnt.name, .values = absl::MakeSpan(learnt.value, 1), .shape = {}}};
   }
 
   void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override {
@@ -311,7 +311,10 @@ void SpikingLayer::Put(std::unique_ptr<LayerMemory> taken) {
 LayerState SpikingLayer::State() const { return {.v = v_}; }
 
 absl::Status SpikingLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
-  if (absl::Status status = CheckStatePart(std::string(field) + ".v", input, state.v); !status.ok()) return status;
+  if (absl::Status status = CheckStateParts(field, state, "v"); !status.ok()) return status;
+  if (!state.v.empty()) {
+    if (absl::Status status = CheckStatePart(std::string(field) + ".v", input, state.v); !status.ok()) return status;
+  }
   v_ = state.v;
   if (monitored()) {
     monitor_.clear();

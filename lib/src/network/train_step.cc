@@ -68,7 +68,10 @@ absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape
   if (options.margin.has_value()) {
     const ThresholdMarginOptions margin{.threshold0 = options.margin->threshold0,
                                         .threshold1 = options.margin->threshold1};
-    if (absl::Status status = CheckThresholdMargin(margin); !status.ok()) return status;
+    if (absl::Status status = CheckThresholdMargin(margin); !status.ok()) {
+      SetField(status, "margin." + FieldOf(status));
+      return status;
+    }
   }
 
   if (options.losses.empty()) return InvalidField("losses", "none", "at least one");
@@ -196,7 +199,7 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
         Evaluate(options.losses[k], result.records[k], layers_[layer]->spiking()->v_threshold(), classes, executor);
     if (!value.ok()) {
       absl::Status status = std::move(value).status();
-      SetField(status, absl::StrCat("losses[", k, "]"));
+      SetField(status, absl::StrCat("losses[", k, "].", FieldOf(status)));
       return status;
     }
     step.loss += options.losses[k].weight * value->loss;

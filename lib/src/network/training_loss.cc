@@ -64,7 +64,11 @@ struct Evaluation {
     RowMatrix<float> grad(spikes.rows(), spikes.cols());
     const absl::StatusOr<double> value =
         SpikeSimilarLoss<float>(spikes, labels, loss.kernel, loss.loss_type, MutableMatrixView<float>(grad), executor);
-    if (!value.ok()) return value.status();
+    if (!value.ok()) {
+      absl::Status status = value.status();
+      SetField(status, "similarity." + FieldOf(status));
+      return status;
+    }
     LossValue result{
         .loss = *value, .grad_spikes = std::vector<float>(record.spikes.size()), .grad_v_before_reset = {}};
     const float weight = static_cast<float>(term.weight);
@@ -130,7 +134,11 @@ struct Evaluation {
         .loss = 0, .grad_spikes = {}, .grad_v_before_reset = std::vector<float>(record.v_before_reset.size())};
     Eigen::Map<RowMatrix<float>> grad(result.grad_v_before_reset.data(), extent.steps, columns);
     const auto value = StcaLoss<float>(v, threshold, loss.t_in, n_d, MutableMatrixView<float>(grad), executor);
-    if (!value.ok()) return value.status();
+    if (!value.ok()) {
+      // The parameters were checked: it is the voltages that are wrong, and the caller gave none.
+      return FieldError(absl::StatusCode::kFailedPrecondition, "clusters", "NaN in the layer's voltages",
+                        "numbers: nothing was changed");
+    }
     result.loss = value->loss / static_cast<double>(extent.batch);
     grad *= static_cast<float>(term.weight / static_cast<double>(extent.batch));
     return result;
