@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bench/digest.h"
+#include "bench/stepping.h"
 #include "bench/training.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/first_spike_index.h"
@@ -176,6 +177,8 @@ const Function& Find(const std::string& name) {
       {"spike_similar_loss", {LibrarySpikeSimilarLoss, CallSpikeSimilarLoss}},
       {"redundant_one_hot", {LibraryRedundantOneHot, CallRedundantOneHot}},
       {"train_step", {LibraryTrainStep, CallTrainStep}},
+      {"forward", {LibraryForward, CallForward}},
+      {"run", {LibraryForward, CallRun}},
   };
   const auto it = kFunctions->find(name);
   if (it == kFunctions->end()) throw std::runtime_error("no function " + name);

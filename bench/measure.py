@@ -7,7 +7,7 @@ import numpy
 from report import summary
 from wire import CountingProxy
 from workers import Server
-from workloads import STREAM_REPEATS
+from workloads import STEPS_OF_A_BLOCK, STREAM_REPEATS
 
 # A variant that is faster than this runs several times in its turn, so that its turn is worth it.
 TURN_SECONDS = 0.03
@@ -107,6 +107,8 @@ class Measurement:
             return 4 * len(arrays["x"]) * len(arrays["y"])
         if function == "spike_similar_loss":
             return 4 * arrays["spikes"].size
+        if function == "run":
+            return arrays["x"][..., 0].size * len(arrays["w2"])
         if function == "train_step":
             return sum(arrays[name].nbytes for name in ("w1", "b1", "w2", "b2"))
         return 4 * arrays["labels"].size * self.workload.params["num_classes"] * self.workload.params["n"]
@@ -208,7 +210,8 @@ class Measurement:
     # The kinds of workloads.
 
     def run(self):
-        times = {"call": self.run_calls, "load": self.run_load, "stream": self.run_stream}[self.workload.kind]()
+        times = {"call": self.run_calls, "load": self.run_load, "stream": self.run_stream,
+                 "steps": self.run_steps}[self.workload.kind]()
         self.check_digests()
         result = {"workload": self.workload.name, "times": times, "sizes": self.sizes}
         if "memory 2" in times:
@@ -257,6 +260,27 @@ class Measurement:
         times.update({name: summary(values) for name, values in p50s.items()})
         times.update({name + " x32": summary(values) for name, values in per_call.items()})
         return times
+
+    def run_steps(self):
+        """A step of a network: on a stream alone and in a block, and as a call."""
+        def step(variant, steps, **request):
+            run = self.asked(self.bench.driver, variant, inputs=self.inputs,
+                             params={**self.workload.params, "steps": steps}, **request)
+            return lambda repetitions: [seconds / steps for seconds in run(repetitions)]
+
+        spikeserve = Server(self.bench.spikeserve, self.bench.folder)
+        try:
+            variants = {"library 1": step("library 1", 1, what="library", function="run", threads=1)}
+            for route, address in spikeserve.addresses.items():
+                for suffix, function, steps in (("", "run", 1), (" forward", "forward", 1),
+                                                (" block", "run", STEPS_OF_A_BLOCK)):
+                    variants[route + suffix] = step(route + suffix, steps, what="client", function=function,
+                                                    address=address)
+            times = self.bench.take_turns(variants)
+            self.sizes["peak_memory"] = spikeserve.peak_memory()
+            return times
+        finally:
+            spikeserve.close()
 
     def run_stream(self):
         """One call on a tensor that no message holds: the rows of the inputs again and again."""

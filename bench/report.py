@@ -71,7 +71,8 @@ def times_table(results, columns, statistic):
     rows = []
     for result in results:
         times = result["times"]
-        for suffix, label in (("", ""), (" x32", ", 32 at a time, per call")):
+        for suffix, label in (("", ""), (" x32", ", 32 at a time, per call"), (" forward", ", by Forward"),
+                              (" block", ", in blocks")):
             if suffix and not any(variant.endswith(suffix) for variant in times):
                 continue
             cells = [milliseconds(times[v + suffix][statistic] if v + suffix in times else None) for _, v in columns]

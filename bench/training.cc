@@ -5,28 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "bench/two_layers.h"
 #include "spikeserve/client/training.h"
 #include "spikeserve/compute/network.h"
 
 namespace spikeserve::bench {
 namespace {
-
-std::vector<LayerSpec> Layers(const OperandOf& operand, const Json& params) {
-  LifNode lif;
-  lif.tau = params.at("tau").get<double>();
-  lif.surrogate = SigmoidSurrogate{params.at("alpha").get<double>()};
-  const auto linear = [&](const char* weight, const char* bias) {
-    const TensorView w = operand(weight), b = operand(bias);
-    const auto* values = static_cast<const float*>(b.data());
-    return LinearLayer{
-        .weight = Eigen::Map<const RowMatrix<float>>(static_cast<const float*>(w.data()), w.shape()[0], w.shape()[1]),
-        .bias = {values, values + b.size()}};
-  };
-  return {{.name = "fc1", .kind = linear("w1", "b1")},
-          {.name = "hidden", .kind = lif},
-          {.name = "fc2", .kind = linear("w2", "b2")},
-          {.name = "out", .kind = lif}};
-}
 
 // The learning rate is 0: everything is computed, but each step finds the network, and the same number of spikes, as
 // the one before did.
@@ -46,7 +30,7 @@ T Value(absl::StatusOr<T> value) {
 
 Runnable LibraryTrainStep(Operands& operands, const Json& params, Executor& executor) {
   const OperandOf operand = [&](const std::string& name) { return operands.OnTheWire(name); };
-  auto network = std::make_shared<Network>(Value(Network::Create(Layers(operand, params))));
+  auto network = std::make_shared<Network>(Value(Network::Create(TwoLayers(operand, params))));
   auto loss = std::make_shared<double>();
   // The library takes floats, and all steps.
   auto x = std::make_shared<std::vector<float>>();
@@ -65,7 +49,7 @@ Runnable LibraryTrainStep(Operands& operands, const Json& params, Executor& exec
 }
 
 Runnable CallTrainStep(const OperandOf& operand, const Json& params, const Client& client) {
-  auto network = std::make_shared<NetworkHandle>(Value(client.CreateNetwork(Layers(operand, params))));
+  auto network = std::make_shared<NetworkHandle>(Value(client.CreateNetwork(TwoLayers(operand, params))));
   auto loss = std::make_shared<double>();
   TrainStepArgs args = {.input = operand("x"), .labels = operand("labels"), .options = Options(params)};
   if (params.contains("repeat_input")) args.repeat_input = params.at("repeat_input").get<int64_t>();

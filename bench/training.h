@@ -1,4 +1,5 @@
-// A training step, computed by the library and by a server: a function as those of functions.h, of a network that stays.
+// A training step, computed by the library and by a server: a function as those of functions.h, of a network that
+// stays.
 
 #ifndef SPIKESERVE_BENCH_TRAINING_H_
 #define SPIKESERVE_BENCH_TRAINING_H_

@@ -11,6 +11,9 @@ variants are
   memory 1, memory 2       a pass over the operands and results: reading the ones, writing the others
   echo tcp, echo uds       a bare gRPC call with as many bytes, left as they came
   gather tcp, gather uds   the same, copied together once by the server
+
+Of a network that runs step by step the times are for a step: on a stream with one step under way ("tcp"), with a block of
+steps in a message ("tcp block"), and by a call of Forward for each step ("tcp forward").
 """
 import dataclasses
 import typing
@@ -58,7 +61,7 @@ class Workload:
     params: dict
     make_inputs: typing.Callable  # (random, quick) -> arrays by name; with `quick` small ones.
     promises: tuple = ()
-    kind: str = "call"            # "call": one at a time. "load": the p50 of one, and many at a time. "stream".
+    kind: str = "call"            # "call": one at a time. "load": the p50 of one, and many at a time. "stream". "steps".
     product: bool = False         # A matrix product is at its heart.
     bits: bool = False            # Its operands are 0/1.
 
@@ -119,7 +122,7 @@ WEIGHTS = {False: (-2, 2.4), True: (-2, 2.8)}
 def digits(steps, batch, features, hidden, classes, spikes):
     """Spike trains, or currents that stay, of labelled samples, and a network of two layers to learn from them."""
     def make(random, quick):
-        n = batch // 16 if quick else batch
+        n = max(1, batch // 16) if quick else batch
         intensities = random.random((n, features), numpy.float32)
         arrays = {"x": random.random((steps, n, features), numpy.float32) < 0.5 * intensities if spikes else intensities,
                   "labels": random.integers(0, classes, n)}
@@ -133,6 +136,8 @@ def digits(steps, batch, features, hidden, classes, spikes):
 
 CLUSTER_RATE = Promise("library 1: at least 4 GB of voltages a second",
                        lambda m, s: s["input_bytes"] / m["library 1"] / 1e9, at_least=4, unit=" GB/s")
+
+STEPS_OF_A_BLOCK = 16
 
 WORKLOADS = (
     Workload("spike_cluster 100 x 10,000", "spike_cluster", T_IN, voltages(100, 10_000),
@@ -159,6 +164,9 @@ WORKLOADS = (
                 Promise("library 2: at least 4x as fast as the fastest of PyTorch", fastest_pytorch_by("library 2"),
                         at_least=4)))
       for what, spikes in (("constant currents", False), ("spike trains", True))),
+    Workload("steps of 64-256-10, batch 1", "run", {"tau": 2.0, "alpha": 4.0}, digits(STEPS_OF_A_BLOCK, 1, 64, 256, 10, True),
+             tuple(promise for route in ("tcp", "uds") for promise in (
+                 overhead(route, (f"{route} forward",), 1.2), speedup(route, f"{route} block", 4))), kind="steps"),
     Workload("4 KB call", "spike_cluster", T_IN, voltages(100, 10), (
         Promise("tcp: p50 within 1.15x of echo tcp", lambda m, s: m["tcp"] / m["echo tcp"], at_most=1.15),
         Promise("tcp, 32 at a time: at least 0.85 of the rate of echo tcp", lambda m, s: m["echo tcp x32"] / m["tcp x32"],

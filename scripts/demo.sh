@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, starts a server, runs handwritten digits through it, and draws what came out:
+# Installs what is missing, builds, starts a server, runs handwritten digits through it, trains a network on it, and
+# draws what came out:
 #   scripts/demo.sh [--output DIR] [--no-install]
 #     --output DIR   where the results go; demo-output in the repository when absent
 #     --no-install   do not look for missing packages
@@ -59,10 +60,17 @@ draw raster "$results:output_spikes" -o "$output/output_raster.png" --title "Out
 draw heatmap "$results:similarity" -o "$output/similarity.png" --title "Similarity of 300 digits' output" \
   --x-label "digit (30 of each class, sorted)" --y-label "digit" --value-label "gaussian kernel"
 
+echo
+echo "Training a network on 1437 of the digits, on the server; 360 are held out to test it"
+"$bin/client/cli/spikectl" train examples/data/digits.npz --input-scale 0.0625 --test 360 --seed 1 --server "$address" \
+  --hidden 256 --neurons-per-class 10 --loss rate --epochs 60 \
+  --save "$output/digits.ckpt" --curve "$output/learning_curve.png"
+echo
+
 kill -TERM "$server"
 code=0
 wait "$server" || code=$?
 server=
 ((code == 0)) || fail "the server ended with exit code $code"
 echo "The server drained and ended."
-printf 'Picture: %s\n' "$output"/{pixel_raster,output_raster,similarity}.png
+printf 'Picture: %s\n' "$output"/{pixel_raster,output_raster,similarity,learning_curve}.png

@@ -35,6 +35,12 @@ absl::Status ServiceError(const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message()));
 }
 
+absl::StatusOr<Client> Caller::Connect() const {
+  absl::StatusOr<Client> client = server_.empty() ? Client::InProcess() : Client::Connect(server_);
+  if (!client.ok()) return ServiceError(client.status());
+  return client;
+}
+
 void Caller::ShowProgress(absl::FunctionRef<bool(std::chrono::milliseconds)> done) const {
   constexpr std::string_view kSpinner = "|/-\\";
   if (!StderrIsTerminal()) return;

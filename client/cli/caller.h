@@ -6,6 +6,7 @@
 #include <chrono>
 #include <future>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
@@ -35,16 +36,26 @@ class Caller {
   const std::string& server() const { return server_; }
   absl::Duration timeout() const { return timeout_; }
 
-  // Errors are ServiceErrors.
+  CallOptions call_options() const { return {.timeout = timeout_}; }
+
+  // A client of the server, or of this process. Errors are ServiceErrors, also below.
+  absl::StatusOr<Client> Connect() const;
+
+  // Makes a call.
   template <typename Args>
   Client::ResultOr<Args> Call(const Args& args) const {
-    absl::StatusOr<Client> client = server_.empty() ? Client::InProcess() : Client::Connect(server_);
-    if (!client.ok()) return ServiceError(client.status());
+    return Do([&](const Client& client) { return client.Call(args, call_options()); });
+  }
+
+  // Makes calls: `work` gets a client, and returns an absl::StatusOr.
+  template <typename Work>
+  auto Do(const Work& work) const -> decltype(work(std::declval<const Client&>())) {
+    const absl::StatusOr<Client> client = Connect();
+    if (!client.ok()) return client.status();
     // A call that waits, in a thread of its own: only such calls are sent in pieces, and their arguments not copied.
-    std::future<Client::ResultOr<Args>> future =
-        std::async(std::launch::async, [&] { return client->Call(args, {.timeout = timeout_}); });
+    auto future = std::async(std::launch::async, [&] { return work(*client); });
     ShowProgress([&](std::chrono::milliseconds wait) { return future.wait_for(wait) == std::future_status::ready; });
-    Client::ResultOr<Args> result = future.get();
+    auto result = future.get();
     if (!result.ok()) return ServiceError(result.status());
     return result;
   }

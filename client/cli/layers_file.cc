@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "codec/network_codec.h"
 #include "codec/tensor_codec.h"
 #include "file/file.h"
@@ -14,6 +15,7 @@
 #include "npz/npz.h"
 #include "spikeserve/v1/networks.pb.h"
 #include "status_macros.h"
+#include "train/parameters.h"
 
 namespace spikeserve::cli {
 namespace {
@@ -37,17 +39,20 @@ Json* Find(Json& object, const FieldDescriptor& field) {
   return nullptr;
 }
 
-// A tensor for which a string stands.
-struct Reference {
+// A tensor for which a string stands, or a list of lengths.
+struct StandIn {
   int layer;
   const FieldDescriptor* kind;
   const FieldDescriptor* tensor;
-  std::string array;
+  Json value;
+
+  std::string Field() const { return absl::StrCat("layers[", layer, "].", kind->name(), ".", tensor->name()); }
+  bool is_shape() const { return value.is_array(); }
 };
 
-// Takes the strings that stand for tensors out of the JSON form.
-std::vector<Reference> TakeReferences(Json& layers) {
-  std::vector<Reference> references;
+// Takes what stands for tensors out of the JSON form.
+std::vector<StandIn> TakeStandIns(Json& layers) {
+  std::vector<StandIn> stand_ins;
   const auto* descriptor = v1::Layer::descriptor();
   for (size_t i = 0; i < layers.size(); ++i) {
     for (int k = 0; k < descriptor->field_count(); ++k) {
@@ -57,13 +62,30 @@ std::vector<Reference> TakeReferences(Json& layers) {
       for (int f = 0; f < kind.message_type()->field_count(); ++f) {
         const FieldDescriptor& field = *kind.message_type()->field(f);
         Json* tensor = IsTensor(field) ? Find(*parameters, field) : nullptr;
-        if (tensor == nullptr || !tensor->is_string()) continue;
-        references.push_back({static_cast<int>(i), &kind, &field, tensor->get<std::string>()});
+        if (tensor == nullptr || !(tensor->is_string() || tensor->is_array())) continue;
+        stand_ins.push_back({static_cast<int>(i), &kind, &field, std::move(*tensor)});
         *tensor = Json::object();
       }
     }
   }
-  return references;
+  return stand_ins;
+}
+
+// The zeros that are there until the parameter is drawn.
+absl::StatusOr<Tensor> ZerosOfShape(const Json& lengths) {
+  constexpr int64_t kMaxElements = int64_t{1} << 29;
+  const auto refused = [&] {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got ", lengths.dump(),
+                     "; need an array, or a shape to draw it of: lengths >= 1, at most 2^29 elements in all"));
+  };
+  Shape shape;
+  for (const Json& length : lengths) {
+    if (!length.is_number_integer() || length.get<int64_t>() < 1) return refused();
+    shape.push_back(length.get<int64_t>());
+  }
+  if (shape.empty() || ElementCount(shape).value_or(kMaxElements + 1) > kMaxElements) return refused();
+  return Tensor(DataType::kFloat32, std::move(shape));
 }
 
 absl::StatusOr<Json> ParseJson(const std::string& text) {
@@ -75,32 +97,37 @@ absl::StatusOr<Json> ParseJson(const std::string& text) {
   }
 }
 
-absl::StatusOr<std::vector<LayerSpec>> ParseLayers(const std::string& text, const std::filesystem::path& folder) {
+absl::StatusOr<std::vector<LayerSpec>> ParseLayers(const std::string& text, const std::filesystem::path& folder,
+                                                   uint64_t seed) {
   SPIKESERVE_ASSIGN_OR_RETURN(Json json, ParseJson(text));
   if (json.is_array()) json = Json{{"layers", std::move(json)}};
   if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array()) {
     return absl::InvalidArgumentError("no list of layers; need {\"layers\": [...]} or [...]");
   }
-  const std::vector<Reference> references = TakeReferences(json["layers"]);
+  const std::vector<StandIn> stand_ins = TakeStandIns(json["layers"]);
   v1::CreateNetworkRequest request;
   if (const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), &request); !status.ok()) {
     return absl::InvalidArgumentError(std::string(status.message()));
   }
-  for (const Reference& reference : references) {
-    const absl::StatusOr<Tensor> array = npz::ReadArray((folder / reference.array).string());
-    if (!array.ok()) {
-      return file::AtPath(
-          absl::StrCat("layers[", reference.layer, "].", reference.kind->name(), ".", reference.tensor->name()),
-          array.status());
-    }
-    Message& kind = MutableField(*request.mutable_layers(reference.layer), *reference.kind);
-    codec::EncodeTensor(*array, &static_cast<v1::Tensor&>(MutableField(kind, *reference.tensor)));
+  for (const StandIn& stand_in : stand_ins) {
+    const absl::StatusOr<Tensor> array = stand_in.is_shape()
+                                             ? ZerosOfShape(stand_in.value)
+                                             : npz::ReadArray((folder / stand_in.value.get<std::string>()).string());
+    if (!array.ok()) return file::AtPath(stand_in.Field(), array.status());
+    Message& kind = MutableField(*request.mutable_layers(stand_in.layer), *stand_in.kind);
+    codec::EncodeTensor(*array, &static_cast<v1::Tensor&>(MutableField(kind, *stand_in.tensor)));
   }
   std::vector<LayerSpec> layers;
   for (int i = 0; i < request.layers_size(); ++i) {
     SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,
                                 codec::DecodeLayer(request.layers(i), absl::StrCat("layers[", i, "]"), INT64_MAX));
     layers.push_back(std::move(layer));
+  }
+  for (const StandIn& stand_in : stand_ins) {
+    if (!stand_in.is_shape()) continue;
+    const absl::Status drawn =
+        train::DrawParameter(absl::MakeSpan(layers), stand_in.layer, stand_in.tensor->name(), seed);
+    if (!drawn.ok()) return absl::Status(drawn.code(), absl::StrCat(stand_in.Field(), ": ", drawn.message()));
   }
   return layers;
 }
@@ -118,9 +145,9 @@ absl::StatusOr<std::string> FormatJson(const Message& message, bool pretty) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<LayerSpec>> ReadLayers(const std::string& path) {
+absl::StatusOr<std::vector<LayerSpec>> ReadLayers(const std::string& path, uint64_t seed) {
   SPIKESERVE_ASSIGN_OR_RETURN(const std::string text, file::ReadFile(path));
-  auto layers = ParseLayers(text, std::filesystem::path(path).parent_path());
+  auto layers = ParseLayers(text, std::filesystem::path(path).parent_path(), seed);
   if (!layers.ok()) return file::AtPath(path, layers.status());
   return layers;
 }

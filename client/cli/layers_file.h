@@ -2,11 +2,13 @@
 //
 // The file is CreateNetworkRequest in Protobuf's JSON form, {"layers": [...]}, or just the list. Wherever it has a
 // tensor (linear.weight, linear.bias, v_threshold_tensor), a string may name the array instead: "FILE.npy",
-// "FILE.npz:NAME", or "FILE.npz" of one array, relative to the file's folder.
+// "FILE.npz:NAME", or "FILE.npz" of one array, relative to the file's folder; and a list of lengths stands for a weight
+// or a bias of this shape that is drawn (train/parameters.h).
 
 #ifndef SPIKESERVE_CLI_LAYERS_FILE_H_
 #define SPIKESERVE_CLI_LAYERS_FILE_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,8 +21,8 @@
 
 namespace spikeserve::cli {
 
-// Errors name the file and the layer's field.
-absl::StatusOr<std::vector<LayerSpec>> ReadLayers(const std::string& path);
+// `seed` is what parameters are drawn by. Errors name the file and the layer's field.
+absl::StatusOr<std::vector<LayerSpec>> ReadLayers(const std::string& path, uint64_t seed);
 
 // Tensors are in the file itself.
 absl::Status WriteLayers(const std::string& path, const std::vector<LayerSpec>& layers);

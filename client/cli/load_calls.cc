@@ -92,6 +92,16 @@ LoadCall KernelDotProductCall(int64_t bytes) {
       Samples(bytes));
 }
 
+LoadCall KernelDotProductVjpCall(int64_t bytes) {
+  Tensor grad_output(DataType::kFloat32, {kSamples, kSamples});
+  std::fill_n(grad_output.values<float>().begin(), kSamples * kSamples, 1.0f);
+  return MakeCall<KernelDotProductVjpArgs>(
+      [](const std::vector<Tensor>& t) {
+        return KernelDotProductVjpArgs{.x = t[0], .kernel = LinearKernel{}, .grad_output = t[1]};
+      },
+      Samples(bytes), std::move(grad_output));
+}
+
 LoadCall SpikeSimilarLossCall(int64_t bytes) {
   return MakeCall<SpikeSimilarLossArgs>(
       [](const std::vector<Tensor>& t) {
@@ -133,6 +143,7 @@ const std::vector<std::pair<std::string, MakeLoadCall>>& LoadCalls() {
   static const auto* const kCalls = new std::vector<std::pair<std::string, MakeLoadCall>>{
       {"spike-cluster", SpikeClusterCall},
       {"kernel-dot-product", KernelDotProductCall},
+      {"kernel-dot-product-vjp", KernelDotProductVjpCall},
       {"spike-similar-loss", SpikeSimilarLossCall},
       {"redundant-one-hot", RedundantOneHotCall},
       {"first-spike-index", FirstSpikeIndexCall},

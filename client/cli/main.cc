@@ -122,7 +122,8 @@ int FailUsage(const CLI::App& app, const CLI::ParseError& error) {
       absl::StrCat("unknown command ", words[0], near ? "; did you mean " + nearest->get_name() + "?" : "", help), 2);
 }
 
-absl::Status RunCommand(const CommandInfo& info, const CommonFlags& flags) {
+// The exit code.
+absl::StatusOr<int> RunCommand(const CommandInfo& info, const CommonFlags& flags) {
   if (info.where == Where::kServer && flags.server.empty()) {
     return UsageError(absl::StrCat(info.name, " needs --server ADDRESS",
                                    info.name == "health" ? "" : ": networks go with the process that holds them"));
@@ -137,7 +138,7 @@ absl::Status RunCommand(const CommandInfo& info, const CommonFlags& flags) {
   }
   std::cout << (flags.json ? report.ToJson() : report.Summary()) << std::flush;
   if (!std::cout) return absl::DataLossError("cannot write to the standard output");
-  return absl::OkStatus();
+  return report.exit_code();
 }
 
 int Main(int argc, char** argv) {
@@ -166,10 +167,11 @@ int Main(int argc, char** argv) {
     return error.get_exit_code() == 0 ? app.exit(error) : FailUsage(app, error);
   }
   const size_t chosen = std::find_if(apps.begin(), apps.end(), [](auto* a) { return a->parsed(); }) - apps.begin();
-  const absl::Status status = RunCommand(commands[chosen], flags);
-  if (status.ok()) return 0;
-  const std::string message(status.message());
-  return IsUsageError(status) ? Fail(message + SeeHelp("spikectl " + commands[chosen].name), 2) : Fail(message, 1);
+  const absl::StatusOr<int> exit_code = RunCommand(commands[chosen], flags);
+  if (exit_code.ok()) return *exit_code;
+  const std::string message(exit_code.status().message());
+  return IsUsageError(exit_code.status()) ? Fail(message + SeeHelp("spikectl " + commands[chosen].name), 2)
+                                          : Fail(message, 1);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #define SPIKESERVE_CLI_REPORT_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,6 +34,13 @@ class Report {
   // Shown only: `value` in JSON, `text` (lines, without the name) in the summary.
   void AddText(std::string name, Json value, std::string text);
 
+  // In JSON only.
+  void AddJson(std::string name, Json value) { json_[std::move(name)] = std::move(value); }
+
+  // What the program exits with when it has shown the report; 0 by default.
+  void SetExitCode(int exit_code) { exit_code_ = exit_code; }
+  int exit_code() const { return exit_code_; }
+
   // Writes the arrays to "FILE.npz" by name or, where there is just one (numbers apart), to "FILE.npy".
   absl::Status WriteArrays(const std::string& path) const;
 
@@ -50,6 +58,7 @@ class Report {
   std::vector<NamedArray> arrays_;
   std::vector<std::vector<std::string>> rows_;
   Json json_ = Json::object();
+  int exit_code_ = 0;
 };
 
 }  // namespace spikeserve::cli

@@ -7,13 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
-#include "file/file.h"
-#include "plot/child_process.h"
+#include "plot/gnuplot.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve::plot {
@@ -23,7 +19,6 @@ namespace {
 constexpr int kLeft = 84, kRight = 28, kRightOfColorBar = 116, kTop = 48, kBottom = 64;
 constexpr double kXTicsApart = 56, kYTicsApart = 28, kColorTicsApart = 48;
 constexpr int kColorBarGap = 20, kColorBarWidth = 20, kColorLabelGap = 100;
-constexpr int kMinCanvas = 300, kMaxCanvas = 10000;
 
 // Perceptually uniform, from dark to light.
 constexpr char kViridis[] =
@@ -49,45 +44,7 @@ struct Axes {
   bool y_down;
 };
 
-// The length of the UTF-8 character at the front of `text`, 0 for none that may stand in XML.
-size_t CharacterLength(std::string_view text) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0; };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return lead >= 0x20 && lead != 0x7f ? 1 : 0;
-  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4) return 0;
-  uint32_t code = lead & (0x7f >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-    code = code << 6 | (byte(i) & 0x3f);
-  }
-  const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-  const bool no_character = (code >= 0x80 && code < 0xa0) || (code >= 0xd800 && code < 0xe000) ||
-                            (code & 0xfffe) == 0xfffe || code > 0x10ffff;
-  return overlong || no_character ? 0 : length;
-}
-
-// `text` as gnuplot's literal string, in which only the quote is special; bytes that are no characters become blanks.
-std::string Quoted(std::string_view text) {
-  std::string clean;
-  while (!text.empty()) {
-    const size_t length = CharacterLength(text);
-    clean += length == 0 ? " " : text.substr(0, length);
-    text.remove_prefix(std::max<size_t>(length, 1));
-  }
-  return absl::StrCat("'", absl::StrReplaceAll(clean, {{"'", "''"}}), "'");
-}
-
-// The distance between tics on `pixels` for a range of this length, 1, 2 or 5 times a power of ten, with room for
-// `pixels_apart` between two. Whole for whole things.
-double TicStep(double range, double pixels, double pixels_apart) {
-  const double least = range / pixels * pixels_apart;
-  const double power = std::pow(10.0, std::floor(std::log10(least)));
-  for (const double factor : {1.0, 2.0, 5.0}) {
-    if (factor * power >= least) return factor * power;
-  }
-  return 10 * power;
-}
+// The same for whole things.
 double WholeTicStep(int64_t count, double pixels, double pixels_apart) {
   return std::max(TicStep(static_cast<double>(count), pixels, pixels_apart), 1.0);
 }
@@ -120,39 +77,19 @@ Axes Place(int64_t columns, int64_t rows, double width, double height, bool keep
   return {Lay(columns, width, options.width, kLeft, right), Lay(rows, height, options.height, kBottom, kTop), false};
 }
 
-bool IsSvg(const std::string& path) { return absl::EndsWith(path, ".svg"); }
-
-absl::Status CheckOptions(const PlotOptions& options, const std::string& path) {
-  if (!absl::EndsWith(path, ".png") && !IsSvg(path)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": unknown kind of picture; need a name in .png or .svg"));
-  }
-  for (const auto& [name, size] : {std::pair("width", options.width), std::pair("height", options.height)}) {
-    if (size != 0 && (size < kMinCanvas || size > kMaxCanvas)) {
-      return InvalidField(name, absl::StrCat(size), absl::StrCat(kMinCanvas, " to ", kMaxCanvas, " pixels, or 0"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckShape(std::string_view field, const Shape& shape, std::string_view needed) {
   if (shape.size() == 2 && shape[0] >= 1 && shape[1] >= 1) return absl::OkStatus();
   return InvalidField(field, "shape " + ShapeString(shape), needed);
 }
 
 // The commands before the plot: everything but the colours.
-std::string Preamble(const Axes& axes, const PlotOptions& options, bool svg) {
+std::string Preamble(const Axes& axes, const PlotOptions& options, const std::string& path) {
   const Axis &x = axes.x, &y = axes.y;
-  // A long title gets smaller letters; on the average they are about three quarters of a point size wide, in pixels.
-  const double title_size = std::clamp(x.canvas / (0.75 * (options.title.size() + 1)), 7.0, 13.0);
-  std::string commands =
-      absl::StrFormat("set terminal %s size %d,%d noenhanced background '#ffffff' font '%s'\nset encoding utf8\n",
-                      svg ? "svg" : "pngcairo", x.canvas, y.canvas, svg ? "sans-serif,12" : "Sans,10");
+  std::string commands = Canvas(x.canvas, y.canvas, options, path);
   absl::StrAppendFormat(&commands, "set lmargin at screen %.9f\nset rmargin at screen %.9f\n", x.start / x.canvas,
                         (x.start + x.pixels) / x.canvas);
   absl::StrAppendFormat(&commands, "set bmargin at screen %.9f\nset tmargin at screen %.9f\n", y.start / y.canvas,
                         (y.start + y.pixels) / y.canvas);
-  absl::StrAppendFormat(&commands, "set title %s font ',%.1f'\nset xlabel %s\nset ylabel %s\n", Quoted(options.title),
-                        title_size, Quoted(options.x_label), Quoted(options.y_label));
   const double x_step = WholeTicStep(x.length, x.pixels, kXTicsApart);
   const double y_step = WholeTicStep(y.length, y.pixels, kYTicsApart);
   // The last tic is told exactly: gnuplot would go a little beyond a limit.
@@ -161,31 +98,7 @@ std::string Preamble(const Axes& axes, const PlotOptions& options, bool svg) {
                         std::floor((y.length - 1) / y_step) * y_step);
   absl::StrAppendFormat(&commands, "set xrange [-0.5:%.1f]\nset yrange [%.1f:%.1f]\n", x.end(),
                         axes.y_down ? y.end() : -0.5, axes.y_down ? -0.5 : y.end());
-  return commands + "set border linecolor rgb '#404040'\n";
-}
-
-template <typename T>
-std::string_view Bytes(const std::vector<T>& values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
-}
-
-// `data` in gnuplot's stdin behind the commands, whose last reads it.
-absl::Status Draw(std::string commands, std::string_view data, const std::string& path) {
-  commands.append(data);
-  absl::StatusOr<ChildResult> drawn = RunChild({"gnuplot", "--default-settings", "-"}, commands);
-  if (absl::IsNotFound(drawn.status())) {
-    return absl::FailedPreconditionError("gnuplot: not found; need Debian's gnuplot-nox");
-  }
-  if (!drawn.ok()) return drawn.status();
-  if (!drawn->succeeded || drawn->output.empty()) {
-    return absl::InternalError(absl::StrCat(path, ": gnuplot failed: ", absl::StripAsciiWhitespace(drawn->errors)));
-  }
-  if (IsSvg(path)) {
-    // Viewers would blur the edges between the cells of an image that they enlarge; and of a text's characters, gnuplot
-    // leaves one as it is that XML forbids at this place.
-    absl::StrReplaceAll({{"<image ", "<image image-rendering='pixelated' "}, {"]]>", "]]&gt;"}}, &drawn->output);
-  }
-  return file::WriteFile(path, drawn->output);
+  return commands;
 }
 
 // The sum, or mean, of `values` in each cell of `axes`, row by row of the picture. The value at (x, y) is
@@ -217,7 +130,7 @@ struct ColorScale {
 absl::Status DrawCells(const std::vector<double>& cells, const Axes& axes, const ColorScale& scale,
                        const PlotOptions& options, const std::string& path) {
   const Axis &x = axes.x, &y = axes.y;
-  std::string commands = Preamble(axes, options, IsSvg(path));
+  std::string commands = Preamble(axes, options, path);
   absl::StrAppendFormat(&commands, "set palette defined (%s)\nset cbrange [%.17g:%.17g]\n", scale.palette, scale.low,
                         scale.high);
   absl::StrAppendFormat(&commands, "set cbtics out nomirror %.17g\nset format cb '%%.6g'\n", scale.tic_step);
@@ -256,7 +169,7 @@ absl::Status DrawMarks(const std::vector<double>& spikes, const Axes& axes, cons
   const double column = axes.x.cell_pixels(), row = axes.y.cell_pixels();
   const double half_width = std::clamp(0.3 * column, 0.5, std::clamp(0.15 * row, 0.9, 2.0)) / column;
   const double half_height = std::max(0.4 * row, 0.9) / row;
-  std::string commands = Preamble(axes, options, IsSvg(path));
+  std::string commands = Preamble(axes, options, path);
   if (marks.empty()) {
     commands += "plot NaN notitle\n";
   } else {

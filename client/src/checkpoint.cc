@@ -41,8 +41,12 @@ absl::StatusOr<v1::CreateNetworkRequest> Parse(const std::string& bytes, bool js
   if (json) {
     const auto status = google::protobuf::util::JsonStringToMessage(bytes, &request);
     if (!status.ok()) return absl::InvalidArgumentError(std::string(status.message()));
-  } else if (!request.ParseFromString(bytes) || request.layers().empty()) {
+  } else if (!request.ParseFromString(bytes)) {
     return absl::InvalidArgumentError("no checkpoint of a network");
+  }
+  // Many a file that is none parses.
+  if (request.layers().empty() || !request.has_format_version()) {
+    return absl::InvalidArgumentError("no checkpoint of a network: it has no layers or no format_version");
   }
   return request;
 }
@@ -59,9 +63,7 @@ void EncodeCheckpoint(const CreateNetworkArgs& checkpoint, v1::CreateNetworkRequ
 }
 
 absl::StatusOr<CreateNetworkArgs> DecodeCheckpoint(const v1::CreateNetworkRequest& request) {
-  if (request.has_format_version()) {
-    SPIKESERVE_RETURN_IF_ERROR(codec::CheckNetworkFormatVersion(request.format_version()));
-  }
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckNetworkFormatVersion(request.format_version()));
   CreateNetworkArgs checkpoint;
   for (int i = 0; i < request.layers_size(); ++i) {
     SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,

@@ -11,7 +11,7 @@ namespace spikeserve {
 
 void EncodeCheckpoint(const CreateNetworkArgs& checkpoint, v1::CreateNetworkRequest& request);
 
-// INVALID_ARGUMENT for another format version than the known one, and the errors of the codec.
+// INVALID_ARGUMENT for another format version than the known one, or none, and the errors of the codec.
 absl::StatusOr<CreateNetworkArgs> DecodeCheckpoint(const v1::CreateNetworkRequest& request);
 
 }  // namespace spikeserve

@@ -46,6 +46,11 @@ Client::ResultOr<KernelDotProductArgs> Client::KernelDotProduct(const KernelDotP
   return Call(a, o);
 }
 
+Client::ResultOr<KernelDotProductVjpArgs> Client::KernelDotProductVjp(const KernelDotProductVjpArgs& a,
+                                                                      const CallOptions& o) const {
+  return Call(a, o);
+}
+
 Client::ResultOr<SpikeSimilarLossArgs> Client::SpikeSimilarLoss(const SpikeSimilarLossArgs& a,
                                                                 const CallOptions& o) const {
   return Call(a, o);
@@ -146,7 +151,13 @@ Client::ResultOr<ZeroGradientsArgs> NetworkHandle::ZeroGradients(const CallOptio
 
 Client::ResultOr<ApplyGradientsArgs> NetworkHandle::ApplyGradients(const Optimizer& optimizer,
                                                                    const CallOptions& o) const {
-  return client_.Call(ApplyGradientsArgs{name_, optimizer}, o);
+  return ApplyGradients(ApplyGradientsArgs{.optimizer = optimizer}, o);
+}
+
+Client::ResultOr<ApplyGradientsArgs> NetworkHandle::ApplyGradients(ApplyGradientsArgs args,
+                                                                   const CallOptions& o) const {
+  args.network = name_;
+  return client_.Call(args, o);
 }
 
 Client::ResultOr<TrainStepArgs> NetworkHandle::TrainStep(TrainStepArgs args, const CallOptions& o) const {

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "codec/envelope.h"
 #include "memory/buffer_pool.h"
+#include "message_stream.h"
 #include "spikeserve/client/options.h"
 
 namespace spikeserve {
@@ -72,6 +73,10 @@ class Connection {
   // Calls `done` once, from any thread, when the exchange has ended. Needs stream_above_bytes < INT64_MAX.
   virtual void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
                       std::function<void(absl::Status)> done) = 0;
+
+  // Opens a stream that the caller sends to and receives from itself; it is not repeated. Whether the server takes it
+  // shows in Receive. Owners of the messages' tensors may be kept until the stream has ended.
+  virtual absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc& rpc) = 0;
 
   // For the elements of requests and responses.
   virtual BufferPool& buffers() = 0;

@@ -5,38 +5,19 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "connection.h"
 #include "dispose.h"
+#include "grpc_message_stream.h"
+#include "grpc_messages.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/grpc_lifetime.h"
-#include "rpc/rich_status.h"
 #include "runtime/happens_before.h"
 #include "shared_memory/shared_tensors.h"
 
 namespace spikeserve {
 namespace {
-
-// The bytes of a response as an envelope.
-absl::StatusOr<codec::Envelope> ReadResponse(const grpc::ByteBuffer& bytes, const google::protobuf::Message& prototype,
-                                             BufferPool& buffers) {
-  absl::StatusOr<codec::Envelope> response = rpc::FromByteBuffer(bytes, prototype, buffers);
-  if (response.ok()) return response;
-  return absl::InternalError(absl::StrCat("the server's response: ", response.status().message()));
-}
-
-// gRPC itself refuses a message over the limit, and knows nothing of the flag that sets it.
-absl::Status WithHint(absl::Status status) {
-  constexpr absl::string_view kTooLarge = "eceived message larger than max";
-  if (status.code() != absl::StatusCode::kResourceExhausted ||
-      status.message().find(kTooLarge) == absl::string_view::npos) {
-    return status;
-  }
-  return absl::ResourceExhaustedError(
-      absl::StrCat(status.message(), "; need a smaller request, or a larger --max-message-bytes of the server"));
-}
 
 // One call. Deletes itself when it has ended.
 class UnaryCall {
@@ -64,7 +45,7 @@ class UnaryCall {
 
   void End(const grpc::Status& status) {
     const CallbackScope scope;
-    absl::Status result = WithHint(rpc::FromGrpc(status));
+    absl::Status result = StatusOf(status);
     if (status.ok()) {
       absl::StatusOr<codec::Envelope> read = ReadResponse(response_, *envelope_.message, buffers_);
       result = read.status();
@@ -117,7 +98,7 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
     server::HappensAfter(&incoming_);
     server::HappensAfter(&outgoing_);
     const CallbackScope scope;
-    absl::Status result = failure_.ok() ? WithHint(rpc::FromGrpc(status)) : std::move(failure_);
+    absl::Status result = failure_.ok() ? StatusOf(status) : std::move(failure_);
     const std::function<void(absl::Status)> done = std::move(done_);
     delete this;  // The context holds the channel: see Dispose.
     done(std::move(result));
@@ -157,6 +138,10 @@ class GrpcConnection final : public Connection {
   void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
               std::function<void(absl::Status)> done) override {
     new StreamingCall(stub_, buffers_, std::move(exchange), deadline, std::move(done));
+  }
+
+  absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc& rpc) override {
+    return MakeGrpcMessageStream(stub_, buffers_, rpc);
   }
 
   BufferPool& buffers() override { return buffers_; }

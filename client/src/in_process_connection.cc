@@ -3,6 +3,7 @@
 
 #include "connection.h"
 #include "dispose.h"
+#include "in_process_message_stream.h"
 #include "runtime/engine.h"
 
 namespace spikeserve {
@@ -29,6 +30,10 @@ class InProcessConnection final : public Connection {
   int64_t stream_above_bytes(int64_t /*divisor*/) const override { return INT64_MAX; }
   void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
     done(absl::UnimplementedError("calls in process are not streamed"));
+  }
+
+  absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc& rpc) override {
+    return MakeInProcessMessageStream(*engine_, rpc);
   }
 
   BufferPool& buffers() override { return engine_->buffers(); }

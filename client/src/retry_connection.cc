@@ -43,6 +43,11 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
         ->Begin();
   }
 
+  // Not repeated: what was sent, nobody has any longer.
+  absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc& rpc) override {
+    return inner_->OpenStream(rpc);
+  }
+
   BufferPool& buffers() override { return inner_->buffers(); }
 
   std::shared_ptr<uint8_t> NewTensorBuffer(size_t size) override { return inner_->NewTensorBuffer(size); }

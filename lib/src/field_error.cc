@@ -30,4 +30,11 @@ std::string FieldOf(const absl::Status& status) {
 
 void SetField(absl::Status& status, std::string_view field) { status.SetPayload(kFieldUrl, absl::Cord(ToAbsl(field))); }
 
+absl::Status WithinField(std::string_view path, const absl::Status& status) {
+  const std::string field = FieldOf(status);
+  absl::Status within(status.code(), absl::StrCat(ToAbsl(path), field.empty() ? ": " : ".", status.message()));
+  SetField(within, field.empty() ? std::string(path) : absl::StrCat(ToAbsl(path), ".", field));
+  return within;
+}
+
 }  // namespace spikeserve

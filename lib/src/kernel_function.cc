@@ -1,5 +1,6 @@
 #include "kernel_function.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -35,10 +36,40 @@ void Evaluate(const GaussianKernel& kernel, double* values, int64_t count) {
   simd::ScaledExponentials(scale, values, count);
 }
 
+void Slopes(const LinearKernel&, const double* /*arguments*/, const double* /*values*/, int64_t count, double* slopes) {
+  std::fill_n(slopes, count, 1.0);
+}
+
+void Slopes(const PolynomialKernel& kernel, const double* arguments, const double* /*values*/, int64_t count,
+            double* slopes) {
+  if (kernel.d == 0) {
+    std::fill_n(slopes, count, 0.0);
+    return;
+  }
+  std::copy_n(arguments, count, slopes);
+  Evaluate(PolynomialKernel{kernel.d - 1}, slopes, count);
+  for (int64_t i = 0; i < count; ++i) slopes[i] *= kernel.d;
+}
+
+void Slopes(const SigmoidKernel& kernel, const double* /*arguments*/, const double* values, int64_t count,
+            double* slopes) {
+  for (int64_t i = 0; i < count; ++i) slopes[i] = kernel.alpha * values[i] * (1 - values[i]);
+}
+
+void Slopes(const GaussianKernel& kernel, const double* arguments, const double* values, int64_t count,
+            double* slopes) {
+  for (int64_t i = 0; i < count; ++i) slopes[i] = arguments[i] == 0 ? 0 : values[i] / kernel.sigma / kernel.sigma;
+}
+
 }  // namespace
 
 void EvaluateKernel(const Kernel& kernel, double* values, int64_t count) {
   std::visit([&](const auto& kind) { Evaluate(kind, values, count); }, kernel);
+}
+
+void EvaluateSlopes(const Kernel& kernel, const double* arguments, const double* values, int64_t count,
+                    double* slopes) {
+  std::visit([&](const auto& kind) { Slopes(kind, arguments, values, count, slopes); }, kernel);
 }
 
 std::vector<double> KernelTable(const Kernel& kernel, int64_t max) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "bit_words.h"
 #include "simd/transpose.h"
@@ -41,9 +42,7 @@ Panels<T> DenseOperand<T, Scalar>::PackColumns(Executor& executor) const {
         const Scalar* elements = matrix_.data() + k * matrix_.outerStride() + p * kLanes;
         T* lanes = panels.panel(p) + k * kLanes;
         const int64_t count = std::min(kLanes, depth() - p * kLanes);
-        for (int64_t lane = 0; lane < count; ++lane) {
-          lanes[lane] = static_cast<T>(elements[lane]) - (centre_.empty() ? T{0} : centre_[p * kLanes + lane]);
-        }
+        for (int64_t lane = 0; lane < count; ++lane) lanes[lane] = Centred(elements[lane], p * kLanes + lane);
         std::fill(lanes + count, lanes + kLanes, T{0});
       }
     }
@@ -70,19 +69,30 @@ template <typename T, typename Scalar>
 std::vector<T> Centre(const MatrixView<Scalar>& x, const MatrixView<Scalar>& y) {
   // Some rows tell enough; in double, as sums of floats may overflow.
   constexpr int64_t kRows = 32;
-  Eigen::RowVectorXd sum = Eigen::RowVectorXd::Zero(x.cols());
   int64_t count = 0;
-  for (const MatrixView<Scalar>* matrix : {&x, &y}) {
-    const int64_t step = std::max<int64_t>(1, matrix->rows() / kRows);
-    for (int64_t row = 0; row < matrix->rows(); row += step, ++count) {
-      sum += matrix->row(row).template cast<double>();
+  const auto for_some_rows = [&](auto&& visit) {
+    for (const MatrixView<Scalar>* matrix : {&x, &y}) {
+      const int64_t step = std::max<int64_t>(1, matrix->rows() / kRows);
+      for (int64_t row = 0; row < matrix->rows(); row += step) visit(matrix->row(row));
     }
-  }
+  };
+  Eigen::RowVectorXd mean = Eigen::RowVectorXd::Zero(x.cols());
+  for_some_rows([&](const auto& row) {
+    mean += row.template cast<double>();
+    ++count;
+  });
+  mean /= static_cast<double>(std::max<int64_t>(1, count));
+  Eigen::RowVectorXd nearest = Eigen::RowVectorXd::Constant(x.cols(), std::numeric_limits<double>::infinity());
+  for_some_rows([&](const auto& row) {
+    for (Eigen::Index k = 0; k < row.size(); ++k) {
+      const auto element = static_cast<double>(row[k]);
+      if (std::abs(element - mean[k]) < std::abs(nearest[k] - mean[k])) nearest[k] = element;
+    }
+  });
   std::vector<T> centre(static_cast<size_t>(x.cols()));
   for (size_t k = 0; k < centre.size(); ++k) {
-    const T middle =
-        static_cast<T>(sum[static_cast<Eigen::Index>(k)] / static_cast<double>(std::max<int64_t>(1, count)));
-    centre[k] = std::isfinite(middle) ? middle : T{0};
+    const double element = nearest[static_cast<Eigen::Index>(k)];
+    centre[k] = std::isfinite(element) ? static_cast<T>(element) : T{0};
   }
   return centre;
 }

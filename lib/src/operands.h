@@ -26,12 +26,17 @@ class DenseOperand {
 
   int64_t rows() const { return matrix_.rows(); }
   int64_t depth() const { return matrix_.cols(); }
+  T at(int64_t row, int64_t column) const { return Centred(matrix_(row, column), column); }
   // The columns begin ... begin + depth - 1.
   Panels<T> Pack(int64_t begin, int64_t depth, Executor& executor) const;
   // The columns as rows.
   Panels<T> PackColumns(Executor& executor) const;
 
  private:
+  T Centred(Scalar element, int64_t column) const {
+    return static_cast<T>(element) - (centre_.empty() ? T{0} : centre_[static_cast<size_t>(column)]);
+  }
+
   const MatrixView<Scalar>& matrix_;
   std::vector<T> centre_;
 };
@@ -53,7 +58,9 @@ class BitOperand {
 };
 
 // A row in the middle of those of x and y, as T. Differences of rows are more accurate when it is taken from both: the
-// squares, from which those of the differences are computed, are smaller. 0 where the middle is not finite.
+// squares, from which those of the differences are computed, are smaller. Its elements are some of the rows', those
+// nearest to the mean: so what is equal in all rows becomes 0, and whole numbers stay whole. 0 where the mean is not
+// finite.
 template <typename T, typename Scalar>
 std::vector<T> Centre(const MatrixView<Scalar>& x, const MatrixView<Scalar>& y);
 

@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
   // gRPC and Protobuf count the bytes of a message in 31 bits.
   add_limit("--max-message-bytes", limits.max_message_bytes, "Bytes of one request or response", 0x7fffffff);
   add_limit("--max-decoded-bytes", limits.max_decoded_bytes, "Bytes of one tensor after decoding", kMany);
-  add_limit("--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss", kMany);
+  add_limit("--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss or similarity loss", kMany);
   add_limit("--max-calls", limits.max_calls, "Calls that wait or compute at the same time", kMany);
   add_limit("--max-idle-buffer-bytes", limits.max_idle_buffer_bytes,
             "Bytes of buffers kept for the next call; each heap keeps as much freed memory", kMany);

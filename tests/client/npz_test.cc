@@ -269,8 +269,8 @@ TEST_F(NpzFile, IsTheSameAtAnyTimeAndPlace) {
   setenv("TZ", "Pacific/Kiritimati", 1);
   tzset();
   ASSERT_TRUE(WriteNpz(Path("b.npz"), {{"v", v}, {"w", v}}).ok());
-  const std::string bytes = *ReadFile(Path("a.npz"));
-  EXPECT_EQ(bytes, *ReadFile(Path("b.npz")));
+  const std::string bytes = *file::ReadFile(Path("a.npz"));
+  EXPECT_EQ(bytes, *file::ReadFile(Path("b.npz")));
   const std::string midnight_of_1980("\0\0\x21\0", 4);
   EXPECT_EQ(bytes.substr(10, 4), midnight_of_1980) << "before the first member";
   EXPECT_EQ(bytes.substr(bytes.find("PK\1\2") + 12, 4), midnight_of_1980) << "in the directory";
@@ -279,7 +279,7 @@ TEST_F(NpzFile, IsTheSameAtAnyTimeAndPlace) {
 TEST_F(NpzFile, DamagedAnywhereNeitherCrashesNorGoesUnnoticed) {
   const std::vector<float> v = {1, 2, 3};
   ASSERT_TRUE(WriteNpz(Path("a.npz"), {{"v", v}}).ok());
-  const std::string bytes = *ReadFile(Path("a.npz"));
+  const std::string bytes = *file::ReadFile(Path("a.npz"));
   const auto read = [&](const std::string& damaged) {
     std::ofstream(Path("b.npz"), std::ios::binary) << damaged;
     return ReadNpz(Path("b.npz"));
@@ -298,7 +298,7 @@ TEST_F(NpzFile, DamagedAnywhereNeitherCrashesNorGoesUnnoticed) {
 
 TEST_F(NpzFile, ADirectoryThatClaimsMoreThanItsBytesCanExpandToIsRefused) {
   // The claim stands in the central directory at offset 24, in the local header at 22.
-  std::string bytes = *ReadFile(kData + "/one.npz");
+  std::string bytes = *file::ReadFile(kData + "/one.npz");
   const std::string claim = "\xff\xff\xff\x7f";
   bytes.replace(bytes.find("PK\1\2") + 24, 4, claim);
   std::ofstream(Path("bomb.npz"), std::ios::binary) << bytes;
@@ -306,9 +306,9 @@ TEST_F(NpzFile, ADirectoryThatClaimsMoreThanItsBytesCanExpandToIsRefused) {
 }
 
 TEST_F(NpzFile, AMemberWhoseHeaderDisagreesWithItsSizeIsRefused) {
-  std::string bytes = *ReadFile(kData + "/one.npz");
+  std::string bytes = *file::ReadFile(kData + "/one.npz");
   bytes.replace(bytes.find("(2, 3)"), 6, "(2, 9)");
-  ASSERT_TRUE(WriteFile(Path("a.npz"), bytes).ok());
+  ASSERT_TRUE(file::WriteFile(Path("a.npz"), bytes).ok());
   EXPECT_EQ(ReadArray(Path("a.npz:v")).status().message(),
             Path("a.npz") + ": v: 24 bytes of elements; need 72 for shape [2, 9]");
 }
@@ -341,33 +341,33 @@ TEST_F(NpzFile, OfNoArraysOrNoNamesOrEqualNamesIsNotWritten) {
 }
 
 TEST_F(NpzFile, AFailedWriteLeavesTheOldFileAndNothingElse) {
-  EXPECT_EQ(WriteFile(Path("none/a"), "x").code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(file::WriteFile(Path("none/a"), "x").code(), absl::StatusCode::kNotFound);
   std::filesystem::create_directory(Path("folder"));
-  EXPECT_FALSE(WriteFile(Path("folder"), "x").ok());
+  EXPECT_FALSE(file::WriteFile(Path("folder"), "x").ok());
   const std::vector<float> v = {1};
   EXPECT_THAT(std::string(WriteNpy(Path("none/a.npy"), v).message()), StartsWith(Path("none/a.npy: cannot create")));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(Path("")), {}), 1);
 }
 
 TEST_F(NpzFile, AWriteReplacesWhatALinkLeadsToAndKeepsTheMode) {
-  ASSERT_TRUE(WriteFile(Path("a"), "old").ok());
+  ASSERT_TRUE(file::WriteFile(Path("a"), "old").ok());
   ASSERT_EQ(chmod(Path("a").c_str(), 0640), 0);
   std::filesystem::create_symlink("a", Path("link"));
-  ASSERT_TRUE(WriteFile(Path("link"), "new").ok());
+  ASSERT_TRUE(file::WriteFile(Path("link"), "new").ok());
   EXPECT_TRUE(std::filesystem::is_symlink(Path("link")));
-  EXPECT_EQ(*ReadFile(Path("a")), "new");
+  EXPECT_EQ(*file::ReadFile(Path("a")), "new");
   EXPECT_EQ(static_cast<int>(std::filesystem::status(Path("a")).permissions()), 0640);
 }
 
 TEST_F(NpzFile, AFileOfAnySizeIsReadWhole) {
   for (const size_t size : {0, 1, 65535, 65536, 65537, 200001}) {
     const std::string bytes(size, 'x');
-    ASSERT_TRUE(WriteFile(Path("a"), bytes).ok());
-    EXPECT_EQ(*ReadFile(Path("a")), bytes);
+    ASSERT_TRUE(file::WriteFile(Path("a"), bytes).ok());
+    EXPECT_EQ(*file::ReadFile(Path("a")), bytes);
   }
-  EXPECT_TRUE(WriteFile("/dev/null", "x").ok());
+  EXPECT_TRUE(file::WriteFile("/dev/null", "x").ok());
   EXPECT_FALSE(std::filesystem::is_regular_file("/dev/null"));
-  EXPECT_FALSE(ReadFile(Path("")).ok());
+  EXPECT_FALSE(file::ReadFile(Path("")).ok());
 }
 
 }  // namespace

@@ -218,6 +218,53 @@ TEST_F(Plot, ShowsATitleAsItIs) {
   EXPECT_TRUE(std::filesystem::exists(strange));
 }
 
+TEST_F(Plot, OfCurvesHasAMarkForEachPointAndLabels) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<Curve> curves = {
+      {.label = "loss", .x = {1, 2, 3}, .y = {2.5, 0.5, 0.25}},
+      {.label = "accuracy", .x = {1, 2, 3, 4}, .y = {10, kNone, 90, 95}, .right_axis = true}};
+  const PlotOptions options{.title = "Learning", .x_label = "epoch", .y_label = "left", .value_label = "right"};
+  ASSERT_EQ(PlotCurves(curves, options, Path("a.svg")), absl::OkStatus());
+  const std::string svg = Read("a.svg");
+  EXPECT_EQ(Malformed(svg), "");
+  // The points, and a mark for each curve in the key.
+  EXPECT_EQ(Count(svg, "<use xlink:href='#gpPt6'"), 3u + 3u + 2u);
+  for (const char* text : {"Learning", "epoch", "left", "right", "loss", "accuracy"}) {
+    EXPECT_EQ(Count(svg, absl::StrCat(">", text, "<")), 1u) << text;
+  }
+  // Tics at the epochs, none between them.
+  EXPECT_EQ(Count(svg, "> 3.5<"), 0u);
+  EXPECT_EQ(Count(svg, "> 4<"), 1u);
+}
+
+TEST_F(Plot, OfCurvesIsAPngOfTheGivenSizeAlsoForOnePointOrMany) {
+  ASSERT_EQ(PlotCurves({{.label = "one", .x = {1}, .y = {0}}}, {}, Path("a.png")), absl::OkStatus());
+  EXPECT_EQ(PngSize(Read("a.png")), (Size{800, 500}));
+  Curve many{.label = "many", .right_axis = true};
+  for (int i = 0; i < 1000; ++i) {
+    many.x.push_back(i * 0.1);
+    many.y.push_back(i % 7);
+  }
+  ASSERT_EQ(PlotCurves({many}, {.width = 400, .height = 300}, Path("a.png")), absl::OkStatus());
+  EXPECT_EQ(PngSize(Read("a.png")), (Size{400, 300}));
+}
+
+TEST_F(Plot, OfWhatIsNoCurveIsRefused) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const std::string png = Path("a.png");
+  const auto message = [&](const Curve& curve) { return std::string(PlotCurves({curve}, {}, png).message()); };
+  EXPECT_EQ(PlotCurves({}, {}, png).message(), "curves: none; need one at least");
+  EXPECT_THAT(message({.label = "a"}), StartsWith("curves: 0 x and 0 y of a; need"));
+  EXPECT_THAT(message({.label = "a", .x = {1, 2}, .y = {1}}), StartsWith("curves: 2 x and 1 y of a; need"));
+  EXPECT_THAT(message({.label = "a", .x = {2, 1}, .y = {1, 1}}), HasSubstr("ascending"));
+  EXPECT_THAT(message({.label = "a", .x = {1, inf}, .y = {1, 1}}), HasSubstr("finite"));
+  EXPECT_THAT(message({.label = "a", .x = {1}, .y = {-inf}}), HasSubstr("an infinite y of a"));
+  EXPECT_THAT(message({.label = "a", .x = {1}, .y = {inf - inf}}), HasSubstr("no point of a"));
+  EXPECT_THAT(std::string(PlotCurves({{.label = "a", .x = {1}, .y = {1}}}, {}, Path("a.jpg")).message()),
+              HasSubstr("need a name in .png or .svg"));
+  EXPECT_FALSE(std::filesystem::exists(png));
+}
+
 TEST_F(Plot, OfWhatCannotBeDrawnIsRefused) {
   const std::string png = Path("a.png");
   const std::vector<float> twos = {0, 1, 2, 0};

@@ -5,6 +5,7 @@
 #include "connection.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "spikeserve/client/client.h"
 
 namespace spikeserve {
 namespace {
@@ -17,6 +18,9 @@ class Scripted : public Connection {
   int64_t stream_above_bytes(int64_t /*divisor*/) const override { return 0; }
   void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
     done(statuses_.at(attempts_++));
+  }
+  absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc&) override {
+    return absl::UnimplementedError("not streamed here");
   }
   BufferPool& buffers() override { return buffers_; }
   size_t attempts() const { return attempts_; }
@@ -77,6 +81,43 @@ TEST_F(RetryConnectionTest, WaitsLongerEachTimeUpToTheCap) {
 TEST_F(RetryConnectionTest, DoesNotWaitPastTheDeadline) {
   EXPECT_EQ(Run({kUnavailable}, true, absl::Now() + absl::Milliseconds(100)), kUnavailable);
   EXPECT_TRUE(waits_.empty());
+}
+
+// Whether a client that retries repeats the call.
+template <typename Args>
+bool Repeats(const Args& args) {
+  const auto inner = std::make_shared<Scripted>(std::vector<absl::Status>{kUnavailable, absl::OkStatus()});
+  const Client client(
+      MakeRetryConnection(inner, RetryPolicy(), [](absl::Duration, std::function<void()> fn) { fn(); }));
+  const absl::Status status = client.Call(args).status();
+  EXPECT_EQ(absl::IsUnavailable(status), inner->attempts() == 1);  // The empty response may be refused.
+  return inner->attempts() == 2;
+}
+
+TEST(RetriedCalls, ThoseThatTrainAreRepeatedIfTheyCarryTheirStep) {
+  const std::vector<float> input(2);
+  const std::vector<int64_t> labels = {0};
+  BackwardArgs backward{.grad_output = TensorView(absl::MakeConstSpan(input), {1, 1, 2})};
+  ApplyGradientsArgs apply{.optimizer = Sgd{}};
+  TrainStepArgs train{.input = TensorView(absl::MakeConstSpan(input), {1, 1, 2}),
+                      .labels = labels,
+                      .options = {.optimizer = Sgd{}, .num_classes = 2, .losses = {{.kind = RateLoss{}}}}};
+  ForwardArgs forward{.input = TensorView(absl::MakeConstSpan(input), {1, 1, 2}), .keep_trace = true};
+  EXPECT_FALSE(Repeats(backward));
+  EXPECT_FALSE(Repeats(apply));
+  EXPECT_FALSE(Repeats(train));
+  EXPECT_FALSE(Repeats(forward));
+  backward.step = apply.step = train.step = forward.step = 0;
+  EXPECT_TRUE(Repeats(backward));
+  EXPECT_TRUE(Repeats(apply));
+  EXPECT_TRUE(Repeats(train));
+  EXPECT_TRUE(Repeats(forward));
+}
+
+TEST(RetriedCalls, ThoseThatComeToTheSameWhenMadeTwiceAreRepeatedWithoutAStep) {
+  EXPECT_TRUE(Repeats(ZeroGradientsArgs{}));
+  EXPECT_TRUE(Repeats(ResetNetArgs{}));
+  EXPECT_TRUE(Repeats(GetNetworkArgs{.include_optimizer_state = true, .include_gradients = true}));
 }
 
 }  // namespace

@@ -45,6 +45,9 @@ class Inner : public Connection {
     done(absl::UnimplementedError("not streamed here"));
   }
 
+  absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc&) override {
+    return absl::UnimplementedError("not streamed here");
+  }
   BufferPool& buffers() override { return buffers_; }
 
   std::function<absl::Status(const codec::Envelope& request)> answer = [](const auto&) { return absl::OkStatus(); };
@@ -597,6 +600,9 @@ TEST(SharedMemory, IsUsedByConcurrentCalls) {
     }
     int64_t stream_above_bytes(int64_t /*divisor*/) const override { return 0; }
     void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)>) override {}
+    absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc&) override {
+      return absl::UnimplementedError("not streamed here");
+    }
     BufferPool& buffers() override { return buffers_; }
 
    private:

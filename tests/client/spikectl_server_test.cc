@@ -1,15 +1,10 @@
 // What spikectl does on a server, which is the built program.
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <fstream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/strip.h"
-#include "client/spikectl_testing.h"
+#include "client/spikectl_server_testing.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -20,44 +15,19 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
-// With a server of its own.
-class SpikectlOnServer : public Spikectl {
+// With networks to make on it.
+class SpikectlOnServer : public SpikectlWithServer {
  protected:
-  explicit SpikectlOnServer(const char* extra_flag = nullptr) : extra_flag_(extra_flag) {}
+  using SpikectlWithServer::SpikectlWithServer;
 
   void SetUp() override {
-    int ends[2];
-    ASSERT_EQ(pipe(ends), 0);
-    server_process_ = fork();
-    ASSERT_GE(server_process_, 0);
-    if (server_process_ == 0) {
-      dup2(ends[1], STDOUT_FILENO);
-      close(ends[0]);
-      close(ends[1]);
-      execl(SPIKESERVE, "spikeserve", "--listen=127.0.0.1:0", extra_flag_, nullptr);
-      _exit(127);
-    }
-    close(ends[1]);
-    std::string line;
-    for (char c; read(ends[0], &c, 1) == 1 && c != '\n';) line += c;
-    close(ends[0]);
-    ASSERT_THAT(line, StartsWith("spikeserve listening on "));
-    server_ = std::string(absl::StripPrefix(line, "spikeserve listening on "));
-
+    SpikectlWithServer::SetUp();
     ASSERT_TRUE(npz::WriteNpz(Path("weights.npz"), {{"fc", weight_}, {"bias", bias_}}).ok());
     std::ofstream(Path("net.json")) << R"([{"name": "fc", "linear": {"weight": "weights.npz:fc",
                                                                      "bias": "weights.npz:bias"}},
                                            {"name": "out", "lifNode": {"tau": 2, "vThreshold": 0.5, "monitor": true}},
                                            {"dropout": {"p": 0.25, "seed": 7}}])";
     Save("input.npy", TensorView(absl::MakeConstSpan(input_), {4, 2, 5}));
-  }
-
-  void TearDown() override {
-    if (server_process_ < 0) return;
-    kill(server_process_, SIGTERM);
-    int status;
-    waitpid(server_process_, &status, 0);
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   }
 
   std::string Create() const {
@@ -69,8 +39,6 @@ class SpikectlOnServer : public Spikectl {
   const RowMatrix<float> weight_ = RowMatrix<float>::Random(3, 5);
   const std::vector<float> bias_ = {0.5, 0, 0.25};
   const std::vector<float> input_ = std::vector<float>(40, 0.75f);
-  const char* const extra_flag_;
-  pid_t server_process_ = -1;
 };
 
 class SpikectlOnSmallServer : public SpikectlOnServer {
@@ -102,6 +70,22 @@ TEST_F(SpikectlOnServer, ANetworkStaysUntilItIsDeleted) {
   EXPECT_THAT(Error("network reset " + name, 1), StartsWith("spikectl: NOT_FOUND: network: "));
 }
 
+TEST_F(SpikectlOnServer, LayersOnPlanesAreMadeFromAFileAndShown) {
+  const std::vector<float> kernel(2 * 1 * 2 * 2, 0.5f), pictures(3 * 1 * 1 * 5 * 6, 1.0f);
+  Save("kernel.npy", TensorView(absl::MakeConstSpan(kernel), {2, 1, 2, 2}));
+  Save("pictures.npy", TensorView(absl::MakeConstSpan(pictures), {3, 1, 1, 5, 6}));
+  std::ofstream(Path("planes.json")) << R"([{"conv2d": {"weight": "kernel.npy", "stride": [2, 1], "padding": 1}},
+                                            {"batchNorm2d": {"numFeatures": 2}},
+                                            {"max_pool2d": {"kernel": [2]}},
+                                            {"flatten": {}}])";
+  const std::string name = Output("network create planes.json").substr(0, 32);
+  const json forward = Json("network forward " + name + " --input pictures.npy");
+  // Planes of [5, 6] become [3, 7], and [1, 3].
+  EXPECT_EQ(forward.at("output").at("shape"), json::parse("[3, 1, 6]"));
+  const std::string shown = Output("network get " + name);
+  for (const char* kind : {"conv2d", "batch_norm2d", "max_pool2d", "flatten"}) EXPECT_THAT(shown, HasSubstr(kind));
+}
+
 TEST_F(SpikectlOnServer, ForwardReturnsTheOutputAndTheRecordsThatWereAskedFor) {
   const std::string name = Create();
   Output("network forward " + name + " --input input.npy --record out:spikes,v_before_reset,v_after_reset -o run.npz");
@@ -128,6 +112,34 @@ TEST_F(SpikectlOnServer, ForwardReturnsTheOutputAndTheRecordsThatWereAskedFor) {
               StartsWith("spikectl: FAILED_PRECONDITION: step: "));
   EXPECT_THAT(Error("network forward " + name + " --input input.npy --record out:volts", 2),
               HasSubstr("--record: got out:volts; need LAYER:PART"));
+}
+
+TEST_F(SpikectlOnServer, RunIsForwardInBlocks) {
+  const std::string name = Create();
+  const std::string records = " --record out:spikes,v_before_reset --input input.npy ";
+  Output("network forward " + name + records + "-o whole.npz");
+  for (const char* block : {"1", "3", "4", "100"}) {
+    EXPECT_THAT(Output(absl::StrCat("network run ", name, records, "--reset -o blocks.npz --block ", block)),
+                HasSubstr("next_step"));
+    for (const char* array : {":output", ":out/spikes", ":out/v_before_reset"}) {
+      ExpectSame(Read(Path("blocks.npz") + array), Read(Path("whole.npz") + array));
+    }
+  }
+  // One change for each of 4, 2, 1 and 1 messages.
+  EXPECT_EQ(Json("network get " + name).at("next_step"), 9);
+  // Without --reset it goes on.
+  Output("network forward " + name + " --input input.npy -o next.npy");
+  Output("network reset " + name);
+  Output("network run " + name + " --input input.npy --block 2");
+  Output("network run " + name + " --input input.npy --block 2 -o out.npy");
+  ExpectSame(Read(Path("out.npy")), Read(Path("next.npy")));
+
+  Save("none.npy", TensorView(absl::MakeConstSpan(input_).subspan(0, 0), {0, 2, 5}));
+  EXPECT_EQ(Json("network run " + name + " --input none.npy").at("output").at("shape"), json::parse("[0, 2, 3]"));
+  Save("step.npy", TensorView(absl::MakeConstSpan(input_).subspan(0, 10), {2, 5}));
+  EXPECT_THAT(Error("network run " + name + " --input step.npy", 1), StartsWith("spikectl: INVALID_ARGUMENT: input"));
+  EXPECT_THAT(Error("network run absent --input input.npy --block 1", 1), StartsWith("spikectl: NOT_FOUND: network: "));
+  EXPECT_THAT(Error("network run " + name + " --input input.npy --block 0", 2), HasSubstr("--block"));
 }
 
 TEST_F(SpikectlOnServer, GetShowsLayersAndSavesThemForCreate) {
@@ -178,8 +190,8 @@ TEST_F(SpikectlOnServer, CreateSaysWhatIsWrongWithTheFile) {
 }
 
 TEST_F(SpikectlOnServer, LoadCallsEachFunctionAndNoCallFails) {
-  for (const char* method : {"spike-cluster", "kernel-dot-product", "spike-similar-loss", "redundant-one-hot",
-                             "first-spike-index", "threshold-margin", "stca-loss"}) {
+  for (const char* method : {"spike-cluster", "kernel-dot-product", "kernel-dot-product-vjp", "spike-similar-loss",
+                             "redundant-one-hot", "first-spike-index", "threshold-margin", "stca-loss"}) {
     for (const char* size : {"1", "4KB"}) {
       const json load = Json(absl::StrCat("load --calls 50 --concurrency 4 --method ", method, " --size ", size));
       EXPECT_EQ(load.at("method"), method);

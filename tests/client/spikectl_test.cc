@@ -1,10 +1,5 @@
 // What spikectl does by itself.
 
-#include <pty.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -25,6 +20,7 @@ using ::testing::StartsWith;
 const std::vector<std::string> kCommands = {
     "spike-cluster",
     "kernel-dot-product",
+    "kernel-dot-product-vjp",
     "spike-similar-loss",
     "redundant-one-hot",
     "first-spike-index",
@@ -33,11 +29,19 @@ const std::vector<std::string> kCommands = {
     "network create",
     "network get",
     "network list",
-    "network forward",
-    "network reset",
+    "network save",
+    "network load",
     "network delete",
+    "network forward",
+    "network run",
     "network set-training",
     "network set-threshold-margin",
+    "network reset",
+    "network train-step",
+    "network backward",
+    "network zero-gradients",
+    "network apply-gradients",
+    "train",
     "raster",
     "heatmap",
     "health",
@@ -48,7 +52,8 @@ TEST_F(Spikectl, PrintsItsVersion) { EXPECT_EQ(Output("--version"), "spikectl 0.
 
 TEST_F(Spikectl, HelpListsEveryCommandAndTheHelpOfEachHasAnExample) {
   const std::string help = Output("--help");
-  for (const char* group : {"Functions:", "Networks:", "Drawing:", "Server:"}) EXPECT_THAT(help, HasSubstr(group));
+  for (const char* group : {"Functions:", "Networks:", "Training:", "Drawing:", "Server:"})
+    EXPECT_THAT(help, HasSubstr(group));
   for (const std::string& command : kCommands) {
     EXPECT_THAT(help, HasSubstr("\n  " + command + " "));
     const std::string own = Output(command + " --help");
@@ -115,6 +120,28 @@ TEST_F(Spikectl, KernelDotProductKnowsEveryKernel) {
               HasSubstr("--d is for --kernel polynomial"));
   EXPECT_THAT(Error("kernel-dot-product --x x.npy --kernel cubic", 2),
               HasSubstr("got cubic; need linear|polynomial|sigmoid|gaussian"));
+}
+
+TEST_F(Spikectl, KernelDotProductVjpReturnsTheGradients) {
+  const RowMatrix<float> x = RowMatrix<float>::Random(7, 5), y = RowMatrix<float>::Random(3, 5);
+  const RowMatrix<float> grad = RowMatrix<float>::Random(7, 3), grad_self = RowMatrix<float>::Random(7, 7);
+  Save("x.npy", x);
+  Save("y.npy", y);
+  Save("grad.npy", grad);
+  Save("grad_self.npy", grad_self);
+  const Kernel kernel = GaussianKernel{2};
+  const std::string command = "kernel-dot-product-vjp --x x.npy --kernel gaussian --sigma 2 ";
+  Output(command + "--y y.npy --grad-output grad.npy -o both.npz");
+  const auto both = Value(client_.KernelDotProductVjp({.x = x, .y = y, .kernel = kernel, .grad_output = grad}));
+  ExpectSame(Read(Path("both.npz:grad_x")), both.grad_x);
+  ExpectSame(Read(Path("both.npz:grad_y")), *both.grad_y);
+  Output(command + "--grad-output grad_self.npy -o grad_x.npy");
+  ExpectSame(Read(Path("grad_x.npy")),
+             Value(client_.KernelDotProductVjp({.x = x, .kernel = kernel, .grad_output = grad_self})).grad_x);
+  EXPECT_FALSE(Json(command + "--grad-output grad_self.npy").contains("grad_y"));
+  EXPECT_THAT(Error(command + "--grad-output grad.npy", 1),
+              StartsWith("spikectl: INVALID_ARGUMENT: grad_output: [7, 3]; need [7, 7]"));
+  EXPECT_THAT(Error(command, 2), HasSubstr("--grad-output is required"));
 }
 
 TEST_F(Spikectl, SpikeSimilarLossReturnsTheLossAndItsGradient) {
@@ -239,26 +266,6 @@ TEST_F(Spikectl, AServerThatCannotBeReachedIsUnavailable) {
   for (const char* command : {"health", "network list", "redundant-one-hot --labels labels.npy --num-classes 3"}) {
     EXPECT_THAT(Error(absl::StrCat("--server unix:absent.sock ", command), 1), StartsWith("spikectl: UNAVAILABLE: "));
   }
-}
-
-// What spikectl shows on a terminal; nullopt where there are no pseudo-terminals.
-std::optional<std::string> ShownOnTerminal(std::vector<const char*> arguments) {
-  arguments.insert(arguments.begin(), "spikectl");
-  arguments.push_back(nullptr);
-  int terminal;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
-  if (child < 0) return std::nullopt;
-  if (child == 0) {
-    setenv("TERM", "xterm", 1);
-    execv(SPIKECTL, const_cast<char* const*>(arguments.data()));
-    _exit(127);
-  }
-  std::string shown;
-  char buffer[1024];
-  for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) shown.append(buffer, n);
-  waitpid(child, nullptr, 0);
-  close(terminal);
-  return shown;
 }
 
 TEST_F(Spikectl, ShowsProgressOfLongWorkOnATerminalAndErasesIt) {

@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_TESTS_CLIENT_SPIKECTL_TESTING_H_
 #define SPIKESERVE_TESTS_CLIENT_SPIKECTL_TESTING_H_
 
+#include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,9 +11,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -57,6 +60,26 @@ struct Outcome {
   std::string out;
   std::string err;
 };
+
+// What spikectl shows on a terminal; nullopt where there are no pseudo-terminals.
+inline std::optional<std::string> ShownOnTerminal(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "spikectl");
+  arguments.push_back(nullptr);
+  int terminal;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child < 0) return std::nullopt;
+  if (child == 0) {
+    setenv("TERM", "xterm", 1);
+    execv(SPIKECTL, const_cast<char* const*>(arguments.data()));
+    _exit(127);
+  }
+  std::string shown;
+  char buffer[1024];
+  for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) shown.append(buffer, n);
+  waitpid(child, nullptr, 0);
+  close(terminal);
+  return shown;
+}
 
 // A folder of its own for each test, in which the program runs.
 class Spikectl : public ::testing::Test {

@@ -30,5 +30,16 @@ TEST(FieldError, OtherErrorsBlameNoField) {
   EXPECT_EQ(FieldOf(absl::OkStatus()), "");
 }
 
+TEST(FieldError, WithinAFieldItNamesTheWholePath) {
+  const absl::Status error = WithinField("losses[1].similarity", InvalidField("kernel.gaussian.sigma", "0", "> 0"));
+  EXPECT_EQ(error.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(FieldOf(error), "losses[1].similarity.kernel.gaussian.sigma");
+  EXPECT_EQ(error.message(), "losses[1].similarity.kernel.gaussian.sigma: 0; need > 0");
+  const absl::Status bare = WithinField("losses[0]", absl::FailedPreconditionError("NaN; need numbers"));
+  EXPECT_EQ(bare.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(FieldOf(bare), "losses[0]");
+  EXPECT_EQ(bare.message(), "losses[0]: NaN; need numbers");
+}
+
 }  // namespace
 }  // namespace spikeserve

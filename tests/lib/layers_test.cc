@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -43,6 +44,61 @@ TEST(LinearLayer, NeedsBatchAndItsFeatures) {
   EXPECT_THAT(Refusal(network, RandomNumbers(7, 1), {1, 1, 7}, "input"), HasSubstr("need [batch, 6]"));
   Refusal(network, RandomNumbers(6, 1), {1, 6}, "input");
   Refusal(network, RandomNumbers(12, 1), {1, 1, 6, 2}, "input");
+}
+
+TEST(Flatten, MakesOneDimensionOfSeveral) {
+  const std::vector<float> input = RandomNumbers(2 * 3 * 4 * 5 * 6, 1);
+  const auto shape_of = [&](int64_t start_dim, int64_t end_dim) {
+    Network network = MakeNetwork({{.name = "", .kind = Flatten{start_dim, end_dim}}});
+    const ForwardResult result = Forward(network, input, {2, 3, 4, 5, 6});
+    EXPECT_TRUE(result.output == input);
+    return result.shape;
+  };
+  EXPECT_EQ(shape_of(1, -1), (Shape{2, 3, 120}));
+  EXPECT_EQ(shape_of(1, 2), (Shape{2, 3, 20, 6}));
+  EXPECT_EQ(shape_of(-2, 3), (Shape{2, 3, 4, 30}));
+  EXPECT_EQ(shape_of(-3, -2), (Shape{2, 3, 20, 6}));
+  EXPECT_EQ(shape_of(2, 2), (Shape{2, 3, 4, 5, 6}));
+}
+
+TEST(Flatten, GivesTheGradientTheShapeOfItsInput) {
+  Network network = MakeNetwork({{.name = "", .kind = Flatten{}}});
+  const std::vector<float> input = RandomNumbers(2 * 3 * 2 * 2, 1), grad = RandomNumbers(2 * 3 * 2 * 2, 2);
+  ASSERT_TRUE(network.Forward(input, {2, 3, 2, 2}, {.keep_trace = true}).ok());
+  const auto result = network.Backward({.grad_output = grad, .compute_grad_input = true});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->shape, (Shape{2, 3, 2, 2}));
+  EXPECT_TRUE(result->grad_input == grad);
+}
+
+TEST(Flatten, LetsALinearLayerFollowPlanes) {
+  Network network = MakeNetwork({{.name = "", .kind = Flatten{}}, {.name = "", .kind = RandomLinear(12, 2, 1)}});
+  EXPECT_EQ(Forward(network, RandomNumbers(2 * 12, 1), {1, 2, 3, 2, 2}).shape, (Shape{1, 2, 2}));
+}
+
+TEST(Flatten, RefusesDimensionsThatCannotBe) {
+  const auto refusal = [](int64_t start_dim, int64_t end_dim, std::string_view field) {
+    const auto network = Network::Create({{.name = "", .kind = Flatten{start_dim, end_dim}}});
+    EXPECT_EQ(FieldOf(network.status()), field) << network.status();
+  };
+  refusal(0, -1, "layers[0].flatten.start_dim");
+  refusal(1, 0, "layers[0].flatten.end_dim");
+  refusal(3, 2, "layers[0].flatten.end_dim");
+  refusal(-1, -2, "layers[0].flatten.end_dim");
+  const auto behind =
+      Network::Create({{.name = "", .kind = RandomLinear(2, 3, 1)}, {.name = "", .kind = Flatten{2, -1}}});
+  EXPECT_EQ(FieldOf(behind.status()), "layers[1].flatten") << behind.status();
+}
+
+TEST(Flatten, RefusesInputsWithoutItsDimensions) {
+  Network network = MakeNetwork({{.name = "", .kind = Flatten{2, -1}}});
+  EXPECT_THAT(Refusal(network, RandomNumbers(6, 1), {1, 2, 3}, "input"),
+              HasSubstr("[2, 3] at layer \"0\" (layers[0].flatten)"));
+  Network batch = MakeNetwork({{.name = "", .kind = Flatten{-2, -1}}});
+  Refusal(batch, RandomNumbers(6, 1), {1, 2, 3}, "input");
+  // Lengths that would be too large, of no elements.
+  Network all = MakeNetwork({{.name = "", .kind = Flatten{}}});
+  Refusal(all, {}, {1, 0, int64_t{1} << 40, int64_t{1} << 40}, "input");
 }
 
 TEST(LowPassSynapse, IsTheReferences) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -268,6 +269,23 @@ TEST(NetworkState, OfThresholdsForAnotherBatchIsRefused) {
   std::get<PlifNode>(layers.back().kind).v_threshold = ThresholdTensor{{3, 8}, std::vector<float>(24, 1.0f)};
   Network other = MakeNetwork(layers);
   EXPECT_THAT(testing::Refusal(other.SetState(network.State()), "state.sample_shape"), HasSubstr("[3, 8]"));
+}
+
+// --- The trace's.
+
+TEST(Trace, TheShapesOfATraceAreThoseOfItsStepsAndLayers) {
+  Network network = MakeNetwork({{.name = "fc", .kind = RandomLinear(3, 4, 1)},
+                                 {.name = "out", .kind = PlifNode()},
+                                 {.name = "mask", .kind = Dropout{0.5, 9}}});
+  EXPECT_EQ(network.TracedShape(), std::nullopt);
+  const std::vector<float> input = RandomNumbers(5 * 2 * 3, 1);
+  ASSERT_TRUE(network.Forward(absl::MakeSpan(input).first(12), {2, 2, 3}, {.keep_trace = true}).ok());
+  ASSERT_TRUE(network.Forward(absl::MakeSpan(input).subspan(12), {3, 2, 3}, {.keep_trace = true}).ok());
+  EXPECT_EQ(network.TracedShape(), Shape({5, 2, 4}));
+  EXPECT_EQ(network.TracedShape("out"), Shape({5, 2, 4}));
+  EXPECT_EQ(network.TracedShape("nobody"), std::nullopt);
+  network.Reset();
+  EXPECT_EQ(network.TracedShape("out"), std::nullopt);
 }
 
 // --- The optimiser's.

@@ -261,6 +261,61 @@ TEST(NetworkReset, ReturnsStateAndMonitorsButKeepsThresholdsAndMode) {
   Forward(other_batch, RandomNumbers(12, 1), {1, 2, 6});
 }
 
+TEST(NetworkResetAndRun, IsAResetAndWhatFollowsWhereThatSucceeds) {
+  Network network = MakeNetwork(AllKinds()), other = MakeNetwork(AllKinds());
+  for (Network* n : {&network, &other}) {
+    n->SetTraining(true);
+    Forward(*n, RandomNumbers(5 * 2 * 6, 1), {5, 2, 6});
+  }
+  // Of another batch, which only a reset allows.
+  const std::vector<float> input = RandomNumbers(4 * 3 * 6, 2);
+  std::vector<float> output;
+  ASSERT_TRUE(network
+                  .ResetAndRun([&] {
+                    output = Forward(network, input, {4, 3, 6}).output;
+                    return absl::OkStatus();
+                  })
+                  .ok());
+  other.Reset();
+  EXPECT_THAT(output, ElementsAreArray(Forward(other, input, {4, 3, 6}).output));
+  EXPECT_THAT(Forward(network, input, {4, 3, 6}).output, ElementsAreArray(Forward(other, input, {4, 3, 6}).output));
+  EXPECT_THAT(network.Monitors()[0].v_before_reset, ElementsAreArray(other.Monitors()[0].v_before_reset));
+}
+
+TEST(NetworkResetAndRun, IsNothingWhereWhatFollowsFails) {
+  Network network = MakeNetwork(AllKinds()), other = MakeNetwork(AllKinds());
+  const std::vector<float> input = RandomNumbers(5 * 2 * 6, 1);
+  for (Network* n : {&network, &other}) {
+    n->SetTraining(true);
+    ASSERT_TRUE(n->Forward(input, {5, 2, 6}, {.keep_trace = true}).ok());
+  }
+  const int64_t bytes = network.ByteSize();
+  const absl::Status failure = absl::CancelledError("no longer wanted");
+  EXPECT_EQ(network.ResetAndRun([&] { return failure; }), failure);
+  EXPECT_EQ(network.ResetAndRun([&] {
+    Forward(network, RandomNumbers(4 * 3 * 6, 2), {4, 3, 6});
+    return failure;
+  }),
+            failure);
+  EXPECT_EQ(network.ByteSize(), bytes);
+  // The trace, the monitors, the state and the masks that were drawn are those of before.
+  const std::vector<float> gradient = RandomNumbers(5 * 2 * 5, 3);
+  for (Network* n : {&network, &other}) {
+    EXPECT_EQ(n->trace_steps(), 5);
+    ASSERT_TRUE(n->Backward({.grad_output = gradient}).ok());
+  }
+  for (size_t k = 0; k < network.Gradients().size(); ++k) {
+    EXPECT_THAT(network.Gradients()[k].values, ElementsAreArray(other.Gradients()[k].values));
+  }
+  for (size_t k = 0; k < network.Monitors().size(); ++k) {
+    EXPECT_THAT(network.Monitors()[k].v_before_reset, ElementsAreArray(other.Monitors()[k].v_before_reset));
+  }
+  EXPECT_THAT(Forward(network, input, {5, 2, 6}).output, ElementsAreArray(Forward(other, input, {5, 2, 6}).output));
+  network.Reset();
+  other.Reset();
+  EXPECT_THAT(Forward(network, input, {5, 2, 6}).output, ElementsAreArray(Forward(other, input, {5, 2, 6}).output));
+}
+
 TEST(SetThresholdMargin, IsTheReferences) {
   for (const testing::GoldenCase& golden : testing::GoldenCases("set_threshold_margin")) {
     SCOPED_TRACE(golden.name);

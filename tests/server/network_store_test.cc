@@ -48,15 +48,15 @@ TEST_F(NetworkStoreTest, ABusyNetworkDoesNotExpire) {
 }
 
 TEST_F(NetworkStoreTest, BytesAreCountedOverAllNetworksAndGivenBack) {
-  limits_.max_network_bytes = 1000;
+  limits_.max_network_bytes = 10'000;
   NetworkStore store = Make();
   const auto a = *store.Add(OneNeuron()), b = *store.Add(OneNeuron());
-  ASSERT_TRUE(store.SetBytes(*a, 500).ok());
-  EXPECT_EQ(store.SetBytes(*b, 501).code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_TRUE(store.SetBytes(*b, 500).ok());
+  ASSERT_TRUE(store.SetBytes(*a, 5'000).ok());
+  EXPECT_EQ(store.SetBytes(*b, 5'001).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(store.SetBytes(*b, 5'000).ok());
   ASSERT_TRUE(store.Remove(a->name).ok());
-  EXPECT_TRUE(store.SetBytes(*b, 1000).ok());
-  EXPECT_TRUE(store.SetBytes(*a, 5000).ok()) << "a removed network takes nothing";
+  EXPECT_TRUE(store.SetBytes(*b, 10'000).ok());
+  EXPECT_TRUE(store.SetBytes(*a, 50'000).ok()) << "a removed network takes nothing";
   EXPECT_EQ(store.Remove(a->name).code(), absl::StatusCode::kNotFound);
 }
 

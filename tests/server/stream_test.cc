@@ -4,6 +4,8 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <latch>
+#include <limits>
 #include <memory>
 #include <string>
 #include <thread>
@@ -25,7 +27,7 @@ using ::testing::IsEmpty;
 // the end of the stream with "end".
 class Echo : public StreamHandler {
  public:
-  absl::Status Take(const codec::Envelope& message, Context&) override {
+  absl::Status Take(const codec::Envelope& message, HeldNetwork*, Context&) override {
     const std::string& name = static_cast<const v1::GetNetworkRequest&>(*message.message).network();
     if (name == "bad") return absl::InvalidArgumentError("bad");
     for (const char letter : name) ready_.push_back(std::string(1, letter));
@@ -50,16 +52,56 @@ class Echo : public StreamHandler {
 const StreamMethod kEcho{&v1::GetNetworkRequest::default_instance(),
                          []() -> std::unique_ptr<StreamHandler> { return std::make_unique<Echo>(); }};
 
+// The same, on the networks of these names; it notes that on whose strand it took each.
+class EchoOnNetwork final : public Echo {
+ public:
+  const std::string* NetworkOf(const codec::Envelope& message) override {
+    const std::string& name = static_cast<const v1::GetNetworkRequest&>(*message.message).network();
+    return name == "none" ? nullptr : &name;
+  }
+  int64_t Work(const codec::Envelope&, const HeldNetwork&) const override { return work; }
+  absl::Status Take(const codec::Envelope& message, HeldNetwork* held, Context& context) override {
+    if (held == nullptr) return absl::InvalidArgumentError("no network");
+    EXPECT_EQ(held->name, static_cast<const v1::GetNetworkRequest&>(*message.message).network());
+    EXPECT_TRUE(held->strand->busy());
+    thread = std::this_thread::get_id();
+    return Echo::Take(message, held, context);
+  }
+
+  // What Work says, and where the last Take ran.
+  static inline int64_t work;
+  static inline std::atomic<std::thread::id> thread;
+};
+
+const StreamMethod kEchoOnNetwork{&v1::GetNetworkRequest::default_instance(),
+                                  []() -> std::unique_ptr<StreamHandler> { return std::make_unique<EchoOnNetwork>(); },
+                                  /*on_network=*/true};
+
 // A transport under the test's control, and a pool whose tasks run when the test says so.
 class StreamTest : public ::testing::Test, public StreamTransport {
  protected:
-  StreamTest() {
-    stream_ = std::make_shared<Stream>(
-        kEcho, *this, [this](std::function<void()> task) { tasks_.push_back(std::move(task)); },
-        [this](const std::function<absl::Status(Context&)>& fn) {
-          if (!wanted_.ok()) return wanted_;
-          return fn(context_);
-        });
+  StreamTest() { Open(kEcho); }
+
+  // The engine, as far as a stream knows it.
+  class Host final : public StreamHost {
+   public:
+    explicit Host(StreamTest& test) : test_(test) {}
+    void Submit(std::function<void()> task) override { test_.tasks_.push_back(std::move(task)); }
+    absl::StatusOr<std::shared_ptr<HeldNetwork>> FindNetwork(const std::string& name) override {
+      return test_.networks_.Find(name);
+    }
+    absl::Status Compute(HeldNetwork*, bool, absl::FunctionRef<absl::Status(Context&)> fn) override {
+      if (!test_.wanted_.ok()) return test_.wanted_;
+      return fn(test_.context_);
+    }
+
+   private:
+    StreamTest& test_;
+  };
+
+  void Open(const StreamMethod& method) {
+    reads_ = 0;
+    stream_ = std::make_shared<Stream>(method, *this, std::make_unique<Host>(*this));
     stream_->Start();
   }
 
@@ -75,14 +117,15 @@ class StreamTest : public ::testing::Test, public StreamTransport {
     result_ = status;
   }
 
-  void Arrive(const std::string& name) {
+  void Arrive(const std::string& name, bool may_compute_at_once = false) {
     ASSERT_GT(reads_, 0);
     --reads_;
-    stream_->OnRead([name](const google::protobuf::Message&) -> absl::StatusOr<codec::Envelope> {
-      auto message = std::make_unique<v1::GetNetworkRequest>();
-      message->set_network(name);
-      return codec::Envelope{std::move(message), {}};
-    });
+    stream_->OnRead(Stream::Message{[name](const google::protobuf::Message&) -> absl::StatusOr<codec::Envelope> {
+                                      auto message = std::make_unique<v1::GetNetworkRequest>();
+                                      message->set_network(name);
+                                      return codec::Envelope{std::move(message), {}};
+                                    },
+                                    may_compute_at_once});
   }
   void ArriveEnd() {
     --reads_;
@@ -177,11 +220,24 @@ TEST_F(StreamTest, AnErrorOfTheHandlerEndsTheStream) {
   EXPECT_THAT(written_, IsEmpty());
 }
 
+TEST_F(StreamTest, ResponsesThatWereMadeBeforeAnErrorAreWritten) {
+  Arrive("a");
+  Arrive("b");
+  Work();
+  Arrive("bad");
+  Work();
+  EXPECT_FALSE(result_.has_value());
+  WorkAndWrite();
+  EXPECT_THAT(written_, ElementsAre("a", "b"));
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(result_->code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(StreamTest, AMessageThatDoesNotParseEndsTheStream) {
   --reads_;
-  stream_->OnRead([](const google::protobuf::Message&) -> absl::StatusOr<codec::Envelope> {
+  stream_->OnRead(Stream::Message{[](const google::protobuf::Message&) -> absl::StatusOr<codec::Envelope> {
     return absl::InvalidArgumentError("cut off");
-  });
+  }});
   WorkAndWrite();
   ASSERT_TRUE(result_.has_value());
   EXPECT_EQ(result_->message(), "cut off");
@@ -205,6 +261,77 @@ TEST_F(StreamTest, ADeadlineThatPassedEndsIt) {
   WorkAndWrite();
   ASSERT_TRUE(result_.has_value());
   EXPECT_EQ(result_->code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+class NetworkStreamTest : public StreamTest {
+ protected:
+  NetworkStreamTest() {
+    held_ = *networks_.Add(*Network::Create({{.kind = IfNode{}}}));
+    EchoOnNetwork::work = 0;
+    EchoOnNetwork::thread = std::thread::id();
+    Open(kEchoOnNetwork);
+  }
+
+  // Waits until the network's strand has nothing to do.
+  void WaitForStrand() const {
+    while (held_->strand->busy()) std::this_thread::yield();
+  }
+
+  std::shared_ptr<HeldNetwork> held_;
+};
+
+TEST_F(NetworkStreamTest, WhatIsSmallIsTakenInTheThreadThatReadIt) {
+  Arrive(held_->name, /*may_compute_at_once=*/true);
+  EXPECT_EQ(EchoOnNetwork::thread, std::this_thread::get_id());
+  EXPECT_THAT(tasks_, IsEmpty());
+  EXPECT_EQ(written_.size(), 1u);
+}
+
+TEST_F(NetworkStreamTest, WhatIsNotSmallIsTakenOnThePool) {
+  EchoOnNetwork::work = std::numeric_limits<int64_t>::max();
+  Arrive(held_->name, /*may_compute_at_once=*/true);
+  WaitForStrand();
+  EXPECT_NE(EchoOnNetwork::thread, std::thread::id());
+  EXPECT_NE(EchoOnNetwork::thread, std::this_thread::get_id());
+}
+
+TEST_F(NetworkStreamTest, WaitsForItsTurnOnTheNetworkWithoutKeepingTheThread) {
+  std::latch go(1);
+  held_->strand->Post([&] { go.wait(); });
+  Arrive(held_->name, /*may_compute_at_once=*/true);
+  EXPECT_THAT(written_, IsEmpty());
+  go.count_down();
+  WaitForStrand();
+  EXPECT_NE(EchoOnNetwork::thread, std::this_thread::get_id());
+  EXPECT_EQ(written_.size(), 1u);
+}
+
+TEST_F(NetworkStreamTest, DoesNotHoldTheNetworkWhileItWaitsForTheClient) {
+  for (const bool at_once : {true, false, true}) {
+    Arrive(held_->name, at_once);  // Of many responses, of which the client reads none.
+    Work();
+    EXPECT_FALSE(held_->strand->busy());
+  }
+  EXPECT_FALSE(result_.has_value());
+}
+
+TEST_F(NetworkStreamTest, ANetworkThatIsGoneEndsTheStream) {
+  Arrive(held_->name);
+  WorkAndWrite();
+  const size_t before = written_.size();
+  ASSERT_TRUE(networks_.Remove(held_->name).ok());
+  Arrive(held_->name);
+  WorkAndWrite();
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(result_->code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(written_.size(), before);
+}
+
+TEST_F(NetworkStreamTest, AMessageForNoNetworkIsTakenSoThatItIsRefused) {
+  Arrive("none");
+  WorkAndWrite();
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(result_->message(), "no network");
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "lib/compute_test_util.h"
+#include "lib/naive_kernel_vjp.h"
 #include "suites/transport.h"
 #include "support/golden.h"
 
@@ -98,6 +100,66 @@ TEST_P(FunctionSuite, KernelDotProductOfFloat64IsFloat64) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->dtype(), DataType::kFloat64);
   EXPECT_TRUE(result->matrix<double>().isApprox(x * x.transpose(), 1e-14));
+}
+
+// Terms of a gradient cancel, so that even its exact value is not close to the reference's in every element.
+TEST_P(FunctionSuite, KernelDotProductVjpAgreesWithTheGoldenCases) {
+  int compared = 0;
+  for (const GoldenCase& c : GoldenCases("kernel_dot_product")) {
+    if (!c.outputs.contains("grad_x")) continue;
+    SCOPED_TRACE(c.name);
+    const Tensor &x = c.inputs.at("x"), &y = c.inputs.at("y"), &grad_output = c.inputs.at("grad_output");
+    const Kernel kernel = KernelOf(c, "kernel");
+    const auto result =
+        client().KernelDotProductVjp({.x = x, .y = TensorView(y), .kernel = kernel, .grad_output = grad_output});
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_TRUE(result->grad_y.has_value());
+    const auto exact = NaiveKernelVjp<float>(x.matrix<float>(), y.matrix<float>(), kernel, grad_output.matrix<float>());
+    const auto expect = [&](const Tensor& got, const Tensor& reference, const RowMatrix<double>& exact) {
+      ASSERT_EQ(got.dtype(), DataType::kFloat32);
+      ASSERT_EQ(got.shape(), reference.shape());
+      for (Eigen::Index i = 0; i < exact.size(); ++i) {
+        ASSERT_TRUE(IsWithinTolerance(got.values<float>()[i], reference.values<float>()[i], exact.data()[i])) << i;
+      }
+      ++compared;
+    };
+    expect(result->grad_x, c.outputs.at("grad_x"), exact.x);
+    expect(*result->grad_y, c.outputs.at("grad_y"), exact.y);
+  }
+  EXPECT_EQ(compared, 56);
+}
+
+TEST_P(FunctionSuite, KernelDotProductVjpWithoutYIsTheGradientOfBothPlacesOfX) {
+  const RowMatrix<float> x = RowMatrix<float>::Random(5, 7), grad_output = RowMatrix<float>::Random(5, 5);
+  for (const Kernel& kernel : {Kernel(LinearKernel{}), Kernel(GaussianKernel{2})}) {
+    const auto without = client().KernelDotProductVjp({.x = x, .kernel = kernel, .grad_output = grad_output});
+    const auto with =
+        client().KernelDotProductVjp({.x = x, .y = TensorView(x), .kernel = kernel, .grad_output = grad_output});
+    ASSERT_TRUE(without.ok() && with.ok());
+    EXPECT_FALSE(without->grad_y.has_value());
+    const RowMatrix<float> sum = with->grad_x.matrix<float>() + with->grad_y->matrix<float>();
+    EXPECT_LE((without->grad_x.matrix<float>() - sum).cwiseAbs().maxCoeff(), 1e-6f);
+  }
+}
+
+TEST_P(FunctionSuite, KernelDotProductVjpIsFloat64WhereAnOperandIs) {
+  const RowMatrix<float> x = RowMatrix<float>::Random(3, 4), y = RowMatrix<float>::Random(2, 4);
+  const RowMatrix<float> grad = RowMatrix<float>::Random(3, 2);
+  const RowMatrix<double> x2 = x.cast<double>(), y2 = y.cast<double>(), grad2 = grad.cast<double>();
+  const std::vector<uint8_t> spikes = {0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 1, 0};
+  const auto call = [&](const TensorView& x, const TensorView& y, const TensorView& grad) {
+    auto result = client().KernelDotProductVjp({.x = x, .y = y, .kernel = LinearKernel{}, .grad_output = grad});
+    EXPECT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->grad_x.dtype(), result->grad_y->dtype());
+    return *std::move(result);
+  };
+  EXPECT_EQ(call(x, y, grad).grad_x.dtype(), DataType::kFloat32);
+  EXPECT_EQ(call(TensorView(absl::MakeConstSpan(spikes), {3, 4}), y, grad).grad_x.dtype(), DataType::kFloat32);
+  EXPECT_EQ(call(x2, y, grad).grad_x.dtype(), DataType::kFloat64);
+  EXPECT_EQ(call(x, y2, grad).grad_x.dtype(), DataType::kFloat64);
+  const auto wide = call(x, y, grad2);
+  EXPECT_TRUE(wide.grad_x.matrix<double>().isApprox(grad2 * y2, 1e-14));
+  EXPECT_TRUE(wide.grad_y->matrix<double>().isApprox(grad2.transpose() * x2, 1e-14));
 }
 
 TEST_P(FunctionSuite, SpikeSimilarLossAgreesWithTheGoldenCases) {
@@ -227,6 +289,12 @@ TEST_P(FunctionSuite, EmptyTensorsGiveEmptyResults) {
   const auto product = client().KernelDotProduct({.x = no_samples, .kernel = GaussianKernel{1}});
   ASSERT_TRUE(product.ok()) << product.status();
   EXPECT_EQ(product->shape(), Shape({0, 0}));
+  const RowMatrix<float> two_samples = RowMatrix<float>::Ones(2, 3), no_pairs(0, 2);
+  const auto gradients = client().KernelDotProductVjp(
+      {.x = no_samples, .y = two_samples, .kernel = LinearKernel{}, .grad_output = no_pairs});
+  ASSERT_TRUE(gradients.ok()) << gradients.status();
+  EXPECT_EQ(gradients->grad_x.shape(), Shape({0, 3}));
+  EXPECT_EQ(gradients->grad_y->ToDoubles(), std::vector<double>(6));
   const auto codes = client().RedundantOneHot({.labels = std::vector<int64_t>(), .num_classes = 2, .n = 2});
   ASSERT_TRUE(codes.ok()) << codes.status();
   EXPECT_EQ(codes->shape(), Shape({0, 4}));

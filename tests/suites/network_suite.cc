@@ -150,6 +150,104 @@ TEST_P(NetworkSuite, ANetworkMadeFromAnothersLayersBehavesTheSame) {
   EXPECT_EQ(a->output.ToDoubles(), b->output.ToDoubles());
 }
 
+// Convolution, neurons, a pool, normalisation, and neurons that tell two classes apart, on [batch, 2, 6, 6].
+std::vector<LayerSpec> PlaneLayers() {
+  const auto random = [](int64_t size) {
+    const RowMatrix<float> values = RowMatrix<float>::Random(1, size);
+    return std::vector<float>(values.data(), values.data() + size);
+  };
+  return {
+      {.name = "conv",
+       .kind =
+           Conv2d{
+               .weight_shape = {4, 1, 3, 2}, .weight = random(24), .bias = random(4), .padding = {1, 0}, .groups = 2}},
+      {.kind = LifNode{{.v_threshold = 0.5f}, 2}},
+      {.name = "synapse", .kind = LowPassSynapse{.tau = 3, .learnable = true}},
+      {.kind = MaxPool2d{.kernel = {2, 3}, .stride = Extent{2, 1}}},
+      {.name = "norm", .kind = BatchNorm2d{.num_features = 4, .momentum = 0.25}},
+      {.kind = AvgPool2d{.kernel = {2, 1}, .padding = {1, 0}, .count_include_pad = false}},
+      {.kind = Flatten{}},
+      {.name = "fc", .kind = LinearLayer{RowMatrix<float>::Random(2, 24), {}}},
+      {.name = "out", .kind = IfNode{}}};
+}
+
+TEST_P(NetworkSuite, LayersOnPlanesAreTheLibrarysWhenTheyRunAndWhenTheyLearn) {
+  const std::vector<LayerSpec> layers = PlaneLayers();
+  auto local = Network::Create(layers);
+  ASSERT_TRUE(local.ok()) << local.status();
+  const auto remote = client().CreateNetwork(layers);
+  ASSERT_TRUE(remote.ok()) << remote.status();
+
+  const RowMatrix<float> values = RowMatrix<float>::Random(5 * 3, 2 * 6 * 6);
+  const Shape shape = {5, 3, 2, 6, 6};
+  const absl::Span<const float> input(values.data(), static_cast<size_t>(values.size()));
+  const auto expect_the_same_output = [&] {
+    const auto want = local->Forward(input, shape);
+    const auto got = remote->Forward({.input = TensorView(input, shape)});
+    ASSERT_TRUE(want.ok() && got.ok()) << want.status() << got.status();
+    EXPECT_EQ(got->output.shape(), (Shape{5, 3, 2}));
+    EXPECT_EQ(got->output.ToDoubles(), std::vector<double>(want->output.begin(), want->output.end()));
+    local->Reset();
+    ASSERT_TRUE(remote->Reset().ok());
+  };
+  expect_the_same_output();
+
+  const TrainStepOptions options{
+      .optimizer = Sgd{.learning_rate = 0.5}, .num_classes = 2, .losses = {{.kind = RateLoss{}}}};
+  const std::vector<int64_t> labels = {0, 1, 1};
+  for (int i = 0; i < 3; ++i) {
+    const auto want = local->TrainStep(input, shape, labels, options);
+    const auto got = remote->TrainStep({.input = TensorView(input, shape), .labels = labels, .options = options});
+    ASSERT_TRUE(want.ok() && got.ok()) << want.status() << got.status();
+    EXPECT_EQ(got->loss, want->loss);
+  }
+  expect_the_same_output();
+
+  const auto got = remote->Get();
+  ASSERT_TRUE(got.ok()) << got.status();
+  const std::vector<LayerSpec> want = local->Spec();
+  ASSERT_EQ(got->layers.size(), want.size());
+  const auto& conv = std::get<Conv2d>(got->layers[0].kind);
+  EXPECT_EQ(conv.weight_shape, (Shape{4, 1, 3, 2}));
+  EXPECT_EQ(conv.weight, std::get<Conv2d>(want[0].kind).weight);
+  EXPECT_NE(conv.weight, std::get<Conv2d>(layers[0].kind).weight);
+  EXPECT_EQ(conv.bias, std::get<Conv2d>(want[0].kind).bias);
+  const auto& synapse = std::get<LowPassSynapse>(got->layers[2].kind);
+  EXPECT_TRUE(synapse.learnable);
+  EXPECT_EQ(synapse.p, std::get<LowPassSynapse>(want[2].kind).p);
+  EXPECT_NE(synapse.p, static_cast<float>(1.0 / 3));
+  const auto& norm = std::get<BatchNorm2d>(got->layers[4].kind);
+  EXPECT_EQ(norm.running_mean, std::get<BatchNorm2d>(want[4].kind).running_mean);
+  EXPECT_EQ(norm.running_var, std::get<BatchNorm2d>(want[4].kind).running_var);
+  EXPECT_NE(norm.running_var, std::vector<float>(4, 1.0f));
+
+  // The layers that were given back make the same network.
+  const auto copy = client().CreateNetwork(got->layers);
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  const auto of_copy = copy->Forward({.input = TensorView(input, shape)});
+  const auto of_local = local->Forward(input, shape);
+  ASSERT_TRUE(of_copy.ok() && of_local.ok()) << of_copy.status();
+  EXPECT_EQ(of_copy->output.ToDoubles(), std::vector<double>(of_local->output.begin(), of_local->output.end()));
+}
+
+TEST_P(NetworkSuite, AShapeThatALayerCannotTakeNamesTheLayerAndChangesNothing) {
+  const auto network = client().CreateNetwork(PlaneLayers());
+  ASSERT_TRUE(network.ok()) << network.status();
+  const std::vector<float> values(2 * 6 * 1);
+  const auto narrow = network->Forward({.input = TensorView(absl::MakeConstSpan(values), {1, 1, 2, 6, 1})});
+  EXPECT_EQ(narrow.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(FieldOf(narrow.status()), "input");
+  EXPECT_THAT(std::string(narrow.status().message()), HasSubstr("layer \"conv\" (layers[0].conv2d)"));
+  EXPECT_EQ(network->Get()->next_step, 0u);
+}
+
+TEST_P(NetworkSuite, LengthsThatTheWireCannotSayAreRefused) {
+  for (const Extent stride : {Extent{int64_t{1} << 31, 1}, Extent{1, (int64_t{1} << 32) + 1}}) {
+    const auto network = client().CreateNetwork({{.kind = MaxPool2d{.kernel = {2, 2}, .stride = stride}}});
+    EXPECT_EQ(FieldOf(network.status()), "layers[0].max_pool2d.stride") << network.status();
+  }
+}
+
 TEST_P(NetworkSuite, MonitorsKeepEveryStepUntilReset) {
   const auto network = client().CreateNetwork({{.name = "m", .kind = IfNode{{.monitor = true}}}});
   ASSERT_TRUE(network.ok());

@@ -12,11 +12,13 @@ namespace spikeserve::cli {
 // The headings of spikectl --help.
 inline constexpr char kFunctions[] = "Functions";
 inline constexpr char kNetworks[] = "Networks";
+inline constexpr char kTraining[] = "Training";
 inline constexpr char kDrawing[] = "Drawing";
 inline constexpr char kServer[] = "Server";
 
 CommandInfo SpikeCluster();
 CommandInfo KernelDotProduct();
+CommandInfo KernelDotProductVjp();
 CommandInfo SpikeSimilarLoss();
 CommandInfo RedundantOneHot();
 CommandInfo FirstSpikeIndex();
@@ -26,10 +28,18 @@ CommandInfo NetworkCreate();
 CommandInfo NetworkGet();
 CommandInfo NetworkList();
 CommandInfo NetworkForward();
+CommandInfo NetworkRunBlocks();
 CommandInfo NetworkSetTraining();
 CommandInfo NetworkSetThresholdMargin();
 CommandInfo NetworkReset();
 CommandInfo NetworkDelete();
+CommandInfo NetworkSave();
+CommandInfo NetworkLoad();
+CommandInfo NetworkBackward();
+CommandInfo NetworkZeroGradients();
+CommandInfo NetworkApplyGradients();
+CommandInfo NetworkTrainStep();
+CommandInfo Train();
 CommandInfo Raster();
 CommandInfo Heatmap();
 CommandInfo Health();

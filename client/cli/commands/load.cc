@@ -99,7 +99,7 @@ class LoadCommand final : public Command {
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
     const LoadCall call = method_(bytes_);
-    const CallOptions call_options = {.timeout = caller.timeout()};
+    const CallOptions call_options = caller.call_options();
     // Retries would hide errors.
     const absl::StatusOr<Client> client = caller.server().empty()
                                               ? Client::InProcess()

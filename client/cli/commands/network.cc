@@ -1,4 +1,4 @@
-// The commands on networks that a server holds.
+// The commands that make networks, show them, keep them in files and delete them.
 
 #include <optional>
 #include <string>
@@ -8,28 +8,25 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
-#include "cli/commands/commands.h"
-#include "cli/flags.h"
+#include "cli/commands/network_command.h"
 #include "cli/layers_file.h"
+#include "cli/records.h"
+#include "spikeserve/client/checkpoint.h"
 #include "status_macros.h"
 
 namespace spikeserve::cli {
 namespace {
 
-template <typename T>
-CommandInfo DescribeNetwork(const std::string& name, const std::string& summary, const std::string& example,
-                            bool has_arrays = false) {
-  return Describe<T>(kNetworks, "network " + name, summary, example, Where::kServer, has_arrays);
-}
-
 class CreateCommand final : public Command {
  public:
-  void AddOptions(CLI::App& app) override { app.add_option("LAYERS", path_, "JSON file with the layers")->required(); }
+  void AddOptions(CLI::App& app) override {
+    app.add_option("LAYERS", path_, "JSON file with the layers")->required();
+    app.add_option("--seed", seed_, "Chooses the parameters that are drawn")->type_name("INT")->capture_default_str();
+  }
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<LayerSpec> layers, ReadLayers(path_));
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<LayerSpec> layers, ReadLayers(path_, seed_));
     SPIKESERVE_ASSIGN_OR_RETURN(CreateNetworkArgs::Result result, caller.Call(CreateNetworkArgs{std::move(layers)}));
     Report report;
     report.AddText("network", result.network, result.network);
@@ -38,6 +35,7 @@ class CreateCommand final : public Command {
 
  private:
   std::string path_;
+  uint64_t seed_ = 0;
 };
 
 class ListCommand final : public Command {
@@ -57,30 +55,6 @@ class ListCommand final : public Command {
     report.AddText("networks", std::move(json), std::move(text));
     return report;
   }
-};
-
-// A command on one network.
-class OneNetworkCommand : public Command {
- public:
-  void AddOptions(CLI::App& app) override {
-    app.add_option("NETWORK", network_, "The network's name, as network create printed it")->required();
-  }
-
- protected:
-  std::string network_;
-};
-
-// A command that changes it.
-class ChangeCommand : public OneNetworkCommand {
- public:
-  void AddOptions(CLI::App& app) override {
-    OneNetworkCommand::AddOptions(app);
-    app.add_option("--step", step_, "The number of this change: with it the call is retried, and done once")
-        ->type_name("INT");
-  }
-
- protected:
-  std::optional<uint64_t> step_;
 };
 
 class DeleteCommand final : public OneNetworkCommand {
@@ -104,17 +78,6 @@ std::string ParameterText(const Json& parameters, std::string_view separator) {
                                          : value.is_string()       ? value.template get<std::string>()
                                                                    : value.dump());
                        });
-}
-
-void AddRecords(std::vector<RecordTensors> records, Report& report) {
-  for (RecordTensors& record : records) {
-    const auto add = [&](const char* name, std::optional<Tensor>& tensor) {
-      if (tensor) report.AddArray(absl::StrCat(record.layer, "/", name), *std::move(tensor));
-    };
-    add("spikes", record.spikes);
-    add("v_before_reset", record.v_before_reset);
-    add("v_after_reset", record.v_after_reset);
-  }
 }
 
 class GetCommand final : public OneNetworkCommand {
@@ -155,118 +118,43 @@ class GetCommand final : public OneNetworkCommand {
   std::string save_;
 };
 
-class SetTrainingCommand final : public ChangeCommand {
+class SaveCommand final : public OneNetworkCommand {
  public:
   void AddOptions(CLI::App& app) override {
-    ChangeCommand::AddOptions(app);
-    AddChoice<std::optional<bool>>(app, "MODE", training_, {{"on", true}, {"off", false}},
-                                   "on: training; off: evaluation")
-        ->required();
+    OneNetworkCommand::AddOptions(app);
+    app.add_option("FILE", path_, "The checkpoint to write; JSON where it ends in .json")->required();
   }
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const NextStep result, caller.Call(SetTrainingArgs{network_, *training_, step_}));
+    SPIKESERVE_ASSIGN_OR_RETURN(const CreateNetworkArgs checkpoint, caller.Do([&](const Client& client) {
+      return TakeCheckpoint(client.AttachNetwork(network_), caller.call_options());
+    }));
+    SPIKESERVE_RETURN_IF_ERROR(WriteCheckpoint(checkpoint, path_));
     Report report;
-    report.AddValue("training", *training_);
-    report.AddValue("next_step", result.next_step);
+    report.AddText("written", path_, "wrote " + path_);
     return report;
   }
 
  private:
-  std::optional<bool> training_;
+  std::string path_;
 };
 
-class ResetCommand final : public ChangeCommand {
- public:
-  absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const NextStep result, caller.Call(ResetNetArgs{network_, step_}));
-    Report report;
-    report.AddValue("next_step", result.next_step);
-    return report;
-  }
-};
-
-// Parses "LAYER:PART,PART"; a layer's name may hold colons.
-absl::StatusOr<RecordRequest> ParseRecord(const std::string& text) {
-  const auto error = [&] {
-    return UsageError(
-        absl::StrCat("--record: got ", text, "; need LAYER:PART,..., PART spikes, v_before_reset or v_after_reset"));
-  };
-  const size_t colon = text.rfind(':');
-  if (colon == text.npos || colon == 0) return error();
-  RecordRequest request{text.substr(0, colon)};
-  const std::pair<absl::string_view, bool&> parts[] = {
-      {"spikes", request.spikes}, {"v_before_reset", request.v_before_reset}, {"v_after_reset", request.v_after_reset}};
-  for (const absl::string_view word : absl::StrSplit(absl::string_view(text).substr(colon + 1), ',')) {
-    bool known = false;
-    for (const auto& [part, wanted] : parts) {
-      if (part == word) known = wanted = true;
-    }
-    if (!known) return error();
-  }
-  return request;
-}
-
-class ForwardCommand final : public ChangeCommand {
+class LoadCommand final : public Command {
  public:
   void AddOptions(CLI::App& app) override {
-    ChangeCommand::AddOptions(app);
-    input_.AddTo(app, "--input", "[T, batch, features ...]; the state stays for the next call")->required();
-    app.add_flag("--single-step", single_step_, "The input is one step, without the dimension of time");
-    app.add_option("--record", records_,
-                   "Return of a spiking layer its spikes, v_before_reset, v_after_reset;\nmay be repeated")
-        ->type_name("LAYER:PART,...")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    AddMaskDtype(app, mask_dtype_);
+    app.add_option("FILE", path_, "A checkpoint, as network save and train write it")->required();
   }
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
-    std::vector<RecordRequest> records;
-    for (const std::string& text : records_) {
-      SPIKESERVE_ASSIGN_OR_RETURN(RecordRequest record, ParseRecord(text));
-      records.push_back(std::move(record));
-    }
-    SPIKESERVE_ASSIGN_OR_RETURN(const Tensor input, input_.Read());
-    SPIKESERVE_ASSIGN_OR_RETURN(
-        ForwardArgs::Result result,
-        caller.Call(ForwardArgs{network_, input, single_step_, std::move(records), mask_dtype_, step_}));
+    SPIKESERVE_ASSIGN_OR_RETURN(const CreateNetworkArgs checkpoint, ReadCheckpoint(path_));
+    SPIKESERVE_ASSIGN_OR_RETURN(CreateNetworkArgs::Result result, caller.Call(checkpoint));
     Report report;
-    report.AddArray("output", std::move(result.output));
-    AddRecords(std::move(result.records), report);
-    report.AddValue("next_step", result.next_step);
+    report.AddText("network", result.network, result.network);
     return report;
   }
 
  private:
-  ArrayFlag input_;
-  bool single_step_ = false;
-  std::vector<std::string> records_;
-  DataType mask_dtype_ = DataType::kBool;
-};
-
-class SetThresholdMarginCommand final : public ChangeCommand {
- public:
-  void AddOptions(CLI::App& app) override {
-    ChangeCommand::AddOptions(app);
-    app.add_option("LAYER", layer_, "The name of a spiking layer")->required();
-    margin_.AddTo(app);
-  }
-
-  absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const Tensor label_one_hot, margin_.label_one_hot.Read());
-    SPIKESERVE_ASSIGN_OR_RETURN(
-        SetThresholdMarginArgs::Result result,
-        caller.Call(SetThresholdMarginArgs{network_, layer_, label_one_hot, margin_.options, step_}));
-    Report report;
-    report.AddArray("v_threshold", std::move(result.v_threshold));
-    report.AddValue("next_step", result.next_step);
-    return report;
-  }
-
- private:
-  std::string layer_;
-  ThresholdMarginFlags margin_;
+  std::string path_;
 };
 
 }  // namespace
@@ -282,8 +170,10 @@ CommandInfo NetworkCreate() {
   spikectl network create net.json --server 127.0.0.1:50051
 
 The file holds a CreateNetworkRequest as JSON; its layers and their parameters are those of spikeserve/v1/networks.proto:
-linear, if_node, lif_node, plif_node, rif_node, low_pass_synapse, dropout. Where it needs a tensor, name an array, relative
-to its folder: "FILE.npy", "FILE.npz:NAME", or "FILE.npz" of one array. The network stays until it is deleted or expires.)");
+linear, if_node, lif_node, plif_node, rif_node, low_pass_synapse, dropout, conv2d, avg_pool2d, max_pool2d, flatten,
+batch_norm2d. Where it needs a tensor, name an array, relative to its folder: "FILE.npy", "FILE.npz:NAME", or "FILE.npz" of
+one array; or give only the shape of a weight or bias, such as [10, 64], to have it drawn: uniform in
++-1 / sqrt(inputs of a neuron). The network stays until it is deleted or expires.)");
 }
 
 CommandInfo NetworkGet() {
@@ -297,30 +187,17 @@ CommandInfo NetworkList() {
                                       "spikectl network list --server 127.0.0.1:50051");
 }
 
-CommandInfo NetworkForward() {
-  return DescribeNetwork<ForwardCommand>(
-      "forward", "Run a network one or more steps",
-      "spikectl network forward $NET --input x.npy --record out:spikes,v_before_reset -o run.npz \\\n"
-      "    --server 127.0.0.1:50051",
-      /*has_arrays=*/true);
+CommandInfo NetworkSave() {
+  return DescribeNetwork<SaveCommand>("save", "Write a network to a file, with all that its training has left",
+                                      "spikectl network save $NET net.ckpt --server 127.0.0.1:50051\n\n"
+                                      "The file is a CreateNetworkRequest of spikeserve/v1/networks.proto: binary, or "
+                                      "JSON where its name ends in .json.");
 }
 
-CommandInfo NetworkSetTraining() {
-  return DescribeNetwork<SetTrainingCommand>("set-training", "Switch between training and evaluation",
-                                             "spikectl network set-training $NET on --server 127.0.0.1:50051");
-}
-
-CommandInfo NetworkSetThresholdMargin() {
-  return DescribeNetwork<SetThresholdMarginCommand>(
-      "set-threshold-margin", "Set the thresholds of a spiking layer with a margin",
-      "spikectl network set-threshold-margin $NET out --label-one-hot labels.npz:one_hot \\\n"
-      "    --server 127.0.0.1:50051",
-      /*has_arrays=*/true);
-}
-
-CommandInfo NetworkReset() {
-  return DescribeNetwork<ResetCommand>("reset", "Return every layer's state to its initial one",
-                                       "spikectl network reset $NET --server 127.0.0.1:50051");
+CommandInfo NetworkLoad() {
+  return DescribeNetwork<LoadCommand>("load", "Make a network of a file and print its name",
+                                      "spikectl network load net.ckpt --server 127.0.0.1:50051\n\n"
+                                      "It goes on where the network of the file was, and gets a name of its own.");
 }
 
 CommandInfo NetworkDelete() {

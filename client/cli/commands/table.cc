@@ -4,16 +4,35 @@ namespace spikeserve::cli {
 
 std::vector<CommandInfo> Commands() {
   CommandInfo (*const kTable[])() = {
-      SpikeCluster,    KernelDotProduct,   SpikeSimilarLoss,
-      RedundantOneHot, FirstSpikeIndex,    ThresholdMargin,
+      SpikeCluster,
+      KernelDotProduct,
+      KernelDotProductVjp,
+      SpikeSimilarLoss,
+      RedundantOneHot,
+      FirstSpikeIndex,
+      ThresholdMargin,
       StcaLoss,  //
-      NetworkCreate,   NetworkGet,         NetworkList,
-      NetworkForward,  NetworkSetTraining, NetworkSetThresholdMargin,
+      NetworkCreate,
+      NetworkGet,
+      NetworkList,
+      NetworkSave,
+      NetworkLoad,
+      NetworkDelete,
+      NetworkForward,
+      NetworkRunBlocks,
+      NetworkSetTraining,
+      NetworkSetThresholdMargin,
       NetworkReset,
-      NetworkDelete,  //
+      NetworkTrainStep,
+      NetworkBackward,
+      NetworkZeroGradients,
+      NetworkApplyGradients,  //
+      Train,                  //
       Raster,
       Heatmap,  //
-      Health,          Statistics,         Load,
+      Health,
+      Statistics,
+      Load,
   };
   std::vector<CommandInfo> commands;
   for (const auto& command : kTable) commands.push_back(command());

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "calls/network_target.h"
+#include "calls/records.h"
 #include "checkpoint.h"
 #include "codec/network_codec.h"
 #include "codec/network_state_codec.h"
@@ -13,31 +14,6 @@
 #include "status_macros.h"
 
 namespace spikeserve {
-namespace {
-
-absl::StatusOr<std::optional<Tensor>> DecodeOptional(bool has, const v1::Tensor& tensor, std::string_view field) {
-  if (!has) return std::nullopt;
-  SPIKESERVE_ASSIGN_OR_RETURN(Tensor out, codec::DecodeTensor(tensor, field, INT64_MAX));
-  return out;
-}
-
-absl::StatusOr<std::vector<RecordTensors>> DecodeRecords(
-    const google::protobuf::RepeatedPtrField<v1::LayerRecord>& records) {
-  std::vector<RecordTensors> out;
-  for (const v1::LayerRecord& record : records) {
-    RecordTensors tensors;
-    tensors.layer = record.layer();
-    SPIKESERVE_ASSIGN_OR_RETURN(tensors.spikes, DecodeOptional(record.has_spikes(), record.spikes(), "spikes"));
-    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_before_reset,
-                                DecodeOptional(record.has_v_before_reset(), record.v_before_reset(), "v_before_reset"));
-    SPIKESERVE_ASSIGN_OR_RETURN(tensors.v_after_reset,
-                                DecodeOptional(record.has_v_after_reset(), record.v_after_reset(), "v_after_reset"));
-    out.push_back(std::move(tensors));
-  }
-  return out;
-}
-
-}  // namespace
 
 template <>
 struct RpcTraits<CreateNetworkArgs> {
@@ -134,16 +110,8 @@ struct RpcTraits<ForwardArgs> {
   static void Encode(const ForwardArgs& args, RequestBuilder<Request>& request) {
     EncodeTarget(args, *request);
     request.Put(Request::kInputFieldNumber, args.input);
-    request->set_single_step(args.single_step);
+    EncodeStepOptions(args, *request);
     request->set_keep_trace(args.keep_trace);
-    request->set_mask_dtype(codec::ToWire(args.mask_dtype));
-    for (const RecordRequest& record : args.records) {
-      v1::RecordRequest* out = request->add_records();
-      out->set_layer(record.layer);
-      out->set_spikes(record.spikes);
-      out->set_v_before_reset(record.v_before_reset);
-      out->set_v_after_reset(record.v_after_reset);
-    }
   }
 
   static absl::StatusOr<ForwardArgs::Result> Decode(ResponseReader<Response>& response) {

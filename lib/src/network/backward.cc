@@ -26,9 +26,10 @@ void AddTo(absl::Span<float> sum, absl::Span<const float> values) {
 
 }  // namespace
 
-absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, Trace& trace, const OuterGradients& outer,
-                         ParameterNumbers& gradients, absl::Span<float> grad_input, Executor& executor,
-                         absl::FunctionRef<absl::Status()> wanted) {
+absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool training, Trace& trace,
+                         const OuterGradients& outer, ParameterNumbers& gradients, absl::Span<float> grad_input,
+                         Executor& executor, absl::FunctionRef<absl::Status()> wanted) {
+  for (size_t i = 0; i < layers.size(); ++i) layers[i]->SetStep(plan.input_shape(i), training);
   const size_t first = FirstLayer(layers, !grad_input.empty());
   std::vector<std::vector<absl::Span<float>>> gradient_spans(layers.size());
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -119,7 +120,8 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     return FieldError(absl::StatusCode::kFailedPrecondition, "network", "no trace",
                       "a Forward that keeps its trace since the last reset or change of the network");
   }
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, WithSteps(steps, sample_shape_), {});
+  const absl::StatusOr<ForwardPlan> plan =
+      PlanForward(layers_, training_, sample_shape_, WithSteps(steps, sample_shape_), {});
   if (!plan.ok()) return plan.status();
 
   const auto check = [&](const std::string& field, absl::Span<const float> values, const Shape& step) {
@@ -153,7 +155,7 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     result.grad_input.resize(*ElementCount(result.shape));
   }
   if (learning_->gradients.empty()) learning_->gradients = ZerosFor(layers_);
-  absl::Status status = RunBackward(layers_, *plan, learning_->trace, outer, learning_->gradients,
+  absl::Status status = RunBackward(layers_, *plan, training_, learning_->trace, outer, learning_->gradients,
                                     absl::MakeSpan(result.grad_input), executor, AlwaysWanted);
   if (!status.ok()) return status;
   return result;
@@ -166,10 +168,22 @@ int64_t Network::BackwardResultByteSize(const BackwardOptions& options) const {
 
 int64_t Network::trace_steps() const { return learning_->trace.steps(); }
 
+std::optional<Shape> Network::TracedShape(std::string_view layer) const {
+  if (trace_steps() == 0) return std::nullopt;
+  const auto plan = PlanForward(layers_, training_, sample_shape_, WithSteps(trace_steps(), sample_shape_), {});
+  if (!plan.ok()) return std::nullopt;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (layer.empty() ? i + 1 == layers_.size() : layers_[i]->name() == layer) {
+      return WithSteps(plan->steps, plan->step_shapes[i]);
+    }
+  }
+  return std::nullopt;
+}
+
 int64_t Network::trace_bytes() const { return learning_->trace.ByteSize(); }
 
 absl::StatusOr<int64_t> Network::TraceByteSize(const Shape& shape) const {
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, {});
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, {});
   if (!plan.ok()) return plan.status();
   return TraceBytesOf(layers_, *plan);
 }

@@ -1,5 +1,5 @@
-// Currents that stay the same from step to step: a picture that is shown, say. What is linear in them is computed for one
-// step, and so is its gradient.
+// Currents that stay the same from step to step: a picture that is shown, say. What is linear in them is computed for
+// one step, and so is its gradient.
 
 #ifndef SPIKESERVE_SRC_NETWORK_CONSTANT_INPUT_H_
 #define SPIKESERVE_SRC_NETWORK_CONSTANT_INPUT_H_

@@ -19,7 +19,6 @@ uint64_t Mix(uint64_t z) {
 constexpr uint64_t kGamma = 0x9e3779b97f4a7c15u;
 
 struct DropoutMemory final : LayerMemory {
-  bool training = false;
   uint64_t masks_drawn = 0;
   std::vector<float> mask;
 };
@@ -31,8 +30,9 @@ absl::Status DropoutLayer::Check(std::string_view field, KnownShape&) const {
   return InvalidField(std::string(field) + ".p", absl::StrCat(spec_.p), "a probability in [0, 1)");
 }
 
+void DropoutLayer::SetStep(const Shape&, bool training) { training_ = training; }
+
 void DropoutLayer::Prepare(const Shape& input, int64_t, int64_t, bool training) {
-  training_ = training;
   if (!training || !mask_.empty()) return;
   const uint64_t stream = Mix(Mix(spec_.seed + kGamma) + ++masks_drawn_ * kGamma);
   const float scale = Scale();
@@ -77,7 +77,6 @@ void DropoutLayer::Backward(const BackwardBlock& block, bool, Executor& executor
 
 std::unique_ptr<LayerMemory> DropoutLayer::Take() {
   auto memory = std::make_unique<DropoutMemory>();
-  memory->training = training_;
   memory->masks_drawn = masks_drawn_;
   memory->mask = std::exchange(mask_, {});
   return memory;
@@ -85,7 +84,6 @@ std::unique_ptr<LayerMemory> DropoutLayer::Take() {
 
 void DropoutLayer::Put(std::unique_ptr<LayerMemory> taken) {
   auto& memory = static_cast<DropoutMemory&>(*taken);
-  training_ = memory.training;
   masks_drawn_ = memory.masks_drawn;
   mask_ = std::move(memory.mask);
 }

@@ -46,7 +46,7 @@ absl::StatusOr<size_t> FindSpikingLayer(const Layers& layers, const LayerIndex& 
   return found->second;
 }
 
-absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, const Shape& settled, const Shape& shape,
+absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, const Shape& settled, const Shape& shape,
                                         absl::Span<const RecordRequest> records) {
   constexpr int64_t kMaxSteps = (int64_t{1} << 31) - 1;
   if (shape.size() < 2) {
@@ -70,6 +70,7 @@ absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, const Shape& settl
   for (const auto& layer : layers) {
     absl::StatusOr<Shape> output = layer->OutputShape(step);
     if (!output.ok()) return output.status();
+    if (absl::Status status = training ? layer->CheckTraining(step) : absl::OkStatus(); !status.ok()) return status;
     step = *std::move(output);
     if (!ByteCount(DataType::kFloat32, step) || !ByteCount(DataType::kFloat32, WithSteps(plan.steps, step))) {
       return InvalidField(

@@ -51,7 +51,7 @@ struct ForwardPlan {
 };
 
 // `settled` is the shape of the network's state, empty after a reset; `shape` that of the input.
-absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, const Shape& settled, const Shape& shape,
+absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, const Shape& settled, const Shape& shape,
                                         absl::Span<const RecordRequest> records);
 
 // Refuses values of another number than the shape says, and NaN; `field` names them.

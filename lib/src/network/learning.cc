@@ -15,11 +15,17 @@ namespace {
 using Matrix = Eigen::Map<RowMatrix<float>>;
 using ConstMatrix = Eigen::Map<const RowMatrix<float>>;
 
+// The rows and columns of a parameter that is kept transposed, as others see it: behind the first dimension all are
+// one.
+std::pair<int64_t, int64_t> OutsideExtent(const Parameter& parameter) {
+  return {parameter.shape[0], *ElementCount(absl::MakeConstSpan(parameter.shape).subspan(1))};
+}
+
 std::vector<float> ToOutside(const Parameter& parameter, absl::Span<const float> values) {
   std::vector<float> outside(parameter.values.size());
   if (values.empty()) return outside;
   if (parameter.transposed) {
-    const int64_t rows = parameter.shape[0], cols = parameter.shape[1];
+    const auto [rows, cols] = OutsideExtent(parameter);
     Matrix(outside.data(), rows, cols) = ConstMatrix(values.data(), cols, rows).transpose();
   } else {
     std::copy(values.begin(), values.end(), outside.begin());
@@ -29,7 +35,7 @@ std::vector<float> ToOutside(const Parameter& parameter, absl::Span<const float>
 
 std::vector<float> ToInside(const Parameter& parameter, const std::vector<float>& outside) {
   if (!parameter.transposed) return outside;
-  const int64_t rows = parameter.shape[0], cols = parameter.shape[1];
+  const auto [rows, cols] = OutsideExtent(parameter);
   std::vector<float> values(outside.size());
   Matrix(values.data(), cols, rows) = ConstMatrix(outside.data(), rows, cols).transpose();
   return values;

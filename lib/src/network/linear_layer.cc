@@ -43,8 +43,7 @@ decltype(LayerSpec::kind) FullyConnectedLayer::Kind() const {
 
 absl::StatusOr<Shape> FullyConnectedLayer::OutputShape(const Shape& input) const {
   if (input.size() != 2 || input[1] != in()) {
-    return InvalidField("input", absl::StrCat("a step of ", ShapeString(input), " at layer \"", name(), "\""),
-                        absl::StrCat("[batch, ", in(), "]"));
+    return WrongInput(input, absl::StrCat("[batch, ", in(), "]"));
   }
   return Shape{input[0], out()};
 }

@@ -4,11 +4,13 @@
 #include <optional>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "network/forward_plan.h"
 #include "network/learning.h"
 #include "network/network_layer.h"
 #include "network/neuron.h"
+#include "network/taken_state.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -80,7 +82,7 @@ std::vector<LayerSpec> Network::Spec() const {
 
 absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, const Shape& shape,
                                                const ForwardOptions& options, Executor& executor) {
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, options.records);
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, options.records);
   if (!plan.ok()) return plan.status();
   if (absl::Status status = CheckValues("input", input, shape); !status.ok()) return status;
   if (!options.keep_trace && plan->steps > 0) learning_->trace = {};
@@ -107,6 +109,7 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
   // One buffer for what the even layers give in a block, one for the odd ones; the last layer writes to the result.
   ScratchFloats buffers[2];
   for (size_t i = 0; i < layers_.size(); ++i) {
+    layers_[i]->SetStep(plan.input_shape(i), training_);
     layers_[i]->Prepare(plan.input_shape(i), steps, block, training_);
     ScratchFloats& buffer = buffers[i % 2];
     if (i + 1 < layers_.size()) buffer.resize(std::max<size_t>(buffer.size(), block * plan.output_size(i)));
@@ -186,6 +189,18 @@ void Network::Reset() {
   learning_->trace = {};
 }
 
+absl::Status Network::ResetAndRun(absl::FunctionRef<absl::Status()> run) {
+  TakenState before(layers_, sample_shape_);
+  Trace trace_before = std::exchange(learning_->trace, {});
+  absl::Cleanup undo = [&] {
+    before.PutBack();
+    learning_->trace = std::move(trace_before);
+  };
+  absl::Status status = run();
+  if (status.ok()) std::move(undo).Cancel();
+  return status;
+}
+
 std::vector<LayerRecord> Network::Monitors() const {
   std::vector<LayerRecord> records;
   for (const auto& layer : layers_) {
@@ -209,7 +224,7 @@ int64_t Network::ByteSize() const {
 }
 
 absl::StatusOr<int64_t> Network::ForwardByteSize(const Shape& shape, absl::Span<const RecordRequest> records) const {
-  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, sample_shape_, shape, records);
+  const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, records);
   if (!plan.ok()) return plan.status();
   const auto& [steps, block, sample, step_shapes, recorded] = *plan;
   int64_t bytes = StepBytes(DataType::kFloat32, steps, step_shapes.back());

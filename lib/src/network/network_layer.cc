@@ -5,10 +5,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "network/batch_norm2d_layer.h"
+#include "network/conv2d_layer.h"
 #include "network/dropout.h"
+#include "network/flatten_layer.h"
 #include "network/linear_layer.h"
 #include "network/low_pass_synapse.h"
 #include "network/neuron.h"
+#include "network/pool2d_layers.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -31,6 +35,13 @@ struct LayerFactory {
   NamedLayer operator()(RifNode& s) { return {"rif_node", MakeNeuron(name, std::move(s))}; }
   NamedLayer operator()(LowPassSynapse& s) { return {"low_pass_synapse", std::make_unique<SynapseLayer>(name, s)}; }
   NamedLayer operator()(Dropout& s) { return {"dropout", std::make_unique<DropoutLayer>(name, s)}; }
+  NamedLayer operator()(Conv2d& s) { return {"conv2d", std::make_unique<Conv2dLayer>(name, std::move(s))}; }
+  NamedLayer operator()(AvgPool2d& s) { return {"avg_pool2d", std::make_unique<AvgPool2dLayer>(name, s)}; }
+  NamedLayer operator()(MaxPool2d& s) { return {"max_pool2d", std::make_unique<MaxPool2dLayer>(name, s)}; }
+  NamedLayer operator()(Flatten& s) { return {"flatten", std::make_unique<FlattenLayer>(name, s)}; }
+  NamedLayer operator()(BatchNorm2d& s) {
+    return {"batch_norm2d", std::make_unique<BatchNorm2dLayer>(name, std::move(s))};
+  }
 };
 
 }  // namespace
@@ -70,6 +81,11 @@ absl::Status CheckStateParts(std::string_view field, const LayerState& state, st
   return absl::OkStatus();
 }
 
+absl::Status NetworkLayer::WrongInput(const Shape& input, std::string_view needed) const {
+  return InvalidField(
+      "input", absl::StrCat("a step of ", ShapeString(input), " at layer \"", name_, "\" (", field_, ")"), needed);
+}
+
 absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Span<const float> values) {
   if (ElementCount(input) != static_cast<int64_t>(values.size())) {
     return InvalidField(field, absl::StrCat(values.size(), " elements"),
@@ -85,6 +101,7 @@ absl::StatusOr<std::unique_ptr<NetworkLayer>> MakeNetworkLayer(std::string_view 
   auto [kind, layer] = std::visit(LayerFactory{spec.name}, spec.kind);
   const std::string kind_field = absl::StrCat(absl::string_view(field.data(), field.size()), ".", kind);
   if (absl::Status status = layer->Check(kind_field, shape); !status.ok()) return status;
+  layer->set_field(kind_field);
   return std::move(layer);
 }
 
@@ -107,6 +124,12 @@ absl::Status CheckTau(std::string_view field, double tau) {
 absl::Status CheckFinite(std::string_view field, double value) {
   if (std::isfinite(static_cast<float>(value))) return absl::OkStatus();
   return InvalidField(field, absl::StrCat(value), "a finite number");
+}
+
+absl::Status CheckFinite(std::string_view field, absl::Span<const float> values) {
+  const auto bad = std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+  if (bad == values.end()) return absl::OkStatus();
+  return InvalidField(field, absl::StrCat(*bad, " at element ", bad - values.begin()), "finite numbers");
 }
 
 }  // namespace spikeserve

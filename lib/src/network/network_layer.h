@@ -38,7 +38,7 @@ struct Parameter {
   // The name in requests, such as "weight".
   const char* name;
   absl::Span<float> values;
-  // The shape that others see, and whether the values are those of a matrix of it transposed.
+  // The shape that others see, and whether the values are those of its matrix transposed: [shape[0], all others].
   Shape shape;
   bool transposed = false;
 };
@@ -87,6 +87,9 @@ class NetworkLayer {
 
   const std::string& name() const { return name_; }
 
+  // What a request calls the layer, such as "layers[2].linear"; for errors of later calls.
+  void set_field(std::string field) { field_ = std::move(field); }
+
   // Refuses parameters out of their range; `field` is what a request calls this layer, such as "layers[2].linear".
   // `shape` is what is known of the input, and then of the output.
   virtual absl::Status Check(std::string_view field, KnownShape& shape) const = 0;
@@ -96,9 +99,16 @@ class NetworkLayer {
 
   // The shape of a step's output for an input of shape `input`, [batch, features ...]. Errors blame Forward's input.
   virtual absl::StatusOr<Shape> OutputShape(const Shape& input) const { return input; }
+  // Refuses an input of a shape that OutputShape takes where training needs more.
+  virtual absl::Status CheckTraining(const Shape& /*input*/) const { return absl::OkStatus(); }
 
-  // Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with inputs of shape `input`, of
-  // which at most `block` at a time, need.
+  // Tells the layer what it is about to run forth or back: steps with inputs of shape `input`, and the mode. What a
+  // layer keeps of these holds until the next such call only, since a trace may be gone back through after a call that
+  // was on others and has been undone.
+  virtual void SetStep(const Shape& /*input*/, bool /*training*/) {}
+
+  // Behind SetStep, before Forward. Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with
+  // inputs of shape `input`, of which at most `block` at a time, need.
   virtual void Prepare(const Shape& input, int64_t steps, int64_t block, bool training);
   // What Prepare would add to ByteSize; 2^63 - 1 where that is more.
   virtual int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const;
@@ -147,8 +157,13 @@ class NetworkLayer {
   // This layer, if it is a spiking one, else null.
   virtual SpikingLayer* spiking() { return nullptr; }
 
+ protected:
+  // The error of OutputShape and CheckTraining.
+  absl::Status WrongInput(const Shape& input, std::string_view needed) const;
+
  private:
   std::string name_;
+  std::string field_;
 };
 
 // Makes the layer that `spec` describes and checks it as Check does. `field` is such as "layers[2]".
@@ -179,6 +194,7 @@ absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Sp
 
 // Refuses a parameter that is not finite as float32.
 absl::Status CheckFinite(std::string_view field, double value);
+absl::Status CheckFinite(std::string_view field, absl::Span<const float> values);
 
 }  // namespace spikeserve
 

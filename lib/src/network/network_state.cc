@@ -3,7 +3,6 @@
 #include "spikeserve/compute/network_state.h"
 
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +16,8 @@
 
 namespace spikeserve {
 namespace {
+
+constexpr int64_t kMaxOptimizerSteps = int64_t{1} << 53;
 
 bool HasVectors(const LayerState& state) { return !state.v.empty() || !state.current.empty() || !state.mask.empty(); }
 
@@ -37,7 +38,7 @@ absl::Status Network::SetState(const NetworkState& state) {
   const bool settled = !state.sample_shape.empty();
   std::vector<Shape> inputs(layers_.size());
   if (settled) {
-    const auto plan = PlanForward(layers_, {}, WithSteps(1, state.sample_shape), {});
+    const auto plan = PlanForward(layers_, /*training=*/false, {}, WithSteps(1, state.sample_shape), {});
     if (!plan.ok()) {
       return InvalidField("state.sample_shape", ShapeString(state.sample_shape),
                           absl::StrCat("a shape that the layers take (", plan.status().message(), ")"));
@@ -98,11 +99,12 @@ absl::Status Network::SetOptimizerState(const OptimizerState& state) {
   }
   if (state.optimizer.has_value()) {
     if (absl::Status status = CheckOptimizer(*state.optimizer); !status.ok()) {
-      SetField(status, "optimizer_state." + FieldOf(status));
-      return status;
+      return WithinField("optimizer_state", status);
     }
-    if (state.steps < 0 || state.steps == std::numeric_limits<int64_t>::max()) {
-      return InvalidField("optimizer_state.steps", absl::StrCat(state.steps), "a number in [0, 2^63 - 1)");
+    // Adam's corrections take the number as a double.
+    if (state.steps < 0 || state.steps > kMaxOptimizerSteps) {
+      return InvalidField("optimizer_state.steps", absl::StrCat(state.steps),
+                          absl::StrCat("a number in [0, ", kMaxOptimizerSteps, "]"));
     }
     memory.optimizer = state.optimizer;
     memory.steps = state.steps;
@@ -123,7 +125,7 @@ absl::Status Network::SetOptimizerState(const OptimizerState& state) {
       }
     } else if (!state.second_moments.empty()) {
       return InvalidField("optimizer_state.second_moments", absl::StrCat(state.second_moments.size(), " tensors"),
-                          "none: SGD has no second moments");
+                          "none beside SGD, which has no such");
     }
   }
   learning_->optimizer = std::move(memory);

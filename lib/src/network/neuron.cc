@@ -227,8 +227,7 @@ absl::Status SpikingLayer::Check(std::string_view field, KnownShape&) const {
 absl::StatusOr<Shape> SpikingLayer::OutputShape(const Shape& input) const {
   const auto* thresholds = std::get_if<ThresholdTensor>(&neuron().v_threshold);
   if (thresholds == nullptr || thresholds->shape == input) return input;
-  return InvalidField("input", absl::StrCat("a step of ", ShapeString(input), " at layer \"", name(), "\""),
-                      absl::StrCat(ShapeString(thresholds->shape), ", the shape of the layer's thresholds"));
+  return WrongInput(input, absl::StrCat(ShapeString(thresholds->shape), ", the shape of the layer's thresholds"));
 }
 
 void SpikingLayer::Prepare(const Shape& input, int64_t steps, int64_t block, bool) {

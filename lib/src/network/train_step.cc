@@ -11,6 +11,7 @@
 #include "network/forward_plan.h"
 #include "network/learning.h"
 #include "network/neuron.h"
+#include "network/taken_state.h"
 #include "network/training_loss.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/network.h"
@@ -51,7 +52,7 @@ absl::Status CheckLabels(const Classes& classes, int64_t batch) {
 absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape, const TrainStepOptions& options) {
   const int64_t num_classes = options.num_classes;
   if (absl::Status status = CheckOptimizer(options.optimizer); !status.ok()) return status;
-  absl::StatusOr<ForwardPlan> forward = PlanForward(layers, /*settled=*/{}, shape, {});
+  absl::StatusOr<ForwardPlan> forward = PlanForward(layers, /*training=*/true, /*settled=*/{}, shape, {});
   if (!forward.ok()) return forward.status();
   TrainPlan plan{*std::move(forward), 0, {}, {}};
   if (plan.forward.empty()) {
@@ -68,10 +69,7 @@ absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape
   if (options.margin.has_value()) {
     const ThresholdMarginOptions margin{.threshold0 = options.margin->threshold0,
                                         .threshold1 = options.margin->threshold1};
-    if (absl::Status status = CheckThresholdMargin(margin); !status.ok()) {
-      SetField(status, "margin." + FieldOf(status));
-      return status;
-    }
+    if (absl::Status status = CheckThresholdMargin(margin); !status.ok()) return WithinField("margin", status);
   }
 
   if (options.losses.empty()) return InvalidField("losses", "none", "at least one");
@@ -163,9 +161,7 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
 
   // All that the steps change is put aside, and back again if anything fails. A step that succeeds leaves what the
   // layers have learnt from the batch, but none of the state.
-  std::vector<std::unique_ptr<LayerMemory>> before;
-  for (const auto& layer : layers_) before.push_back(layer->Take());
-  const Shape sample_shape_before = std::exchange(sample_shape_, {});
+  TakenState before(layers_, sample_shape_);
   const bool training_before = std::exchange(training_, true);
   SpikingLayer& output = *layers_[plan->output]->spiking();
   const std::variant<float, ThresholdTensor> threshold_before = output.v_threshold();
@@ -173,11 +169,9 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
   const absl::Cleanup restore = [&] {
     output.set_v_threshold(threshold_before);
     training_ = training_before;
-    sample_shape_ = succeeded ? Shape() : sample_shape_before;
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      layers_[i]->Reset();
-      if (!succeeded && before[i] != nullptr) layers_[i]->Put(std::move(before[i]));
-    }
+    if (!succeeded) return before.PutBack();
+    for (const auto& layer : layers_) layer->Reset();
+    sample_shape_.clear();
   };
   if (options.margin.has_value()) {
     output.set_v_threshold(MarginThresholds(plan->forward.step_shapes[plan->output], classes, *options.margin));
@@ -197,11 +191,7 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
     const size_t layer = plan->loss_layers[k];
     absl::StatusOr<LossValue> value =
         Evaluate(options.losses[k], result.records[k], layers_[layer]->spiking()->v_threshold(), classes, executor);
-    if (!value.ok()) {
-      absl::Status status = std::move(value).status();
-      SetField(status, absl::StrCat("losses[", k, "].", FieldOf(status)));
-      return status;
-    }
+    if (!value.ok()) return WithinField(absl::StrCat("losses[", k, "]"), value.status());
     step.loss += options.losses[k].weight * value->loss;
     step.losses.push_back(value->loss);
     Add(*std::move(value), gradients[layer], storage);
@@ -213,7 +203,8 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
   }
 
   ParameterNumbers parameter_gradients = ZerosFor(layers_);
-  absl::Status status = RunBackward(layers_, plan->forward, trace, outer, parameter_gradients, {}, executor, wanted);
+  absl::Status status =
+      RunBackward(layers_, plan->forward, training_, trace, outer, parameter_gradients, {}, executor, wanted);
   if (!status.ok()) return status;
   if (status = UpdateParameters(layers_, parameter_gradients, options.optimizer, learning_->optimizer, executor);
       !status.ok()) {

@@ -64,11 +64,7 @@ struct Evaluation {
     RowMatrix<float> grad(spikes.rows(), spikes.cols());
     const absl::StatusOr<double> value =
         SpikeSimilarLoss<float>(spikes, labels, loss.kernel, loss.loss_type, MutableMatrixView<float>(grad), executor);
-    if (!value.ok()) {
-      absl::Status status = value.status();
-      SetField(status, "similarity." + FieldOf(status));
-      return status;
-    }
+    if (!value.ok()) return WithinField("similarity", value.status());
     LossValue result{
         .loss = *value, .grad_spikes = std::vector<float>(record.spikes.size()), .grad_v_before_reset = {}};
     const float weight = static_cast<float>(term.weight);
@@ -122,6 +118,9 @@ struct Evaluation {
     const Extent extent(record);
     const int64_t columns = extent.batch * extent.neurons;
     const Eigen::Map<const RowMatrix<float>> v(record.v_before_reset.data(), extent.steps, columns);
+    if (v.hasNaN()) {
+      return absl::FailedPreconditionError("NaN among the layer's voltages; need numbers: nothing was changed");
+    }
     std::vector<double> n_d(static_cast<size_t>(columns));
     for (int64_t i = 0; i < columns; ++i) {
       n_d[i] = IsOfClass(extent, classes, i / extent.neurons, i % extent.neurons) ? loss.n_d : 0;
@@ -134,11 +133,7 @@ struct Evaluation {
         .loss = 0, .grad_spikes = {}, .grad_v_before_reset = std::vector<float>(record.v_before_reset.size())};
     Eigen::Map<RowMatrix<float>> grad(result.grad_v_before_reset.data(), extent.steps, columns);
     const auto value = StcaLoss<float>(v, threshold, loss.t_in, n_d, MutableMatrixView<float>(grad), executor);
-    if (!value.ok()) {
-      // The parameters were checked: it is the voltages that are wrong, and the caller gave none.
-      return FieldError(absl::StatusCode::kFailedPrecondition, "clusters", "NaN in the layer's voltages",
-                        "numbers: nothing was changed");
-    }
+    if (!value.ok()) return value.status();
     result.loss = value->loss / static_cast<double>(extent.batch);
     grad *= static_cast<float>(term.weight / static_cast<double>(extent.batch));
     return result;
@@ -173,9 +168,8 @@ absl::Status CheckLoss(const std::string& field, const LossTerm& term, const Sha
     return InvalidField(field + ".weight", absl::StrCat(term.weight), "a finite number");
   }
   if (const auto* similarity = std::get_if<SimilarityLoss>(&term.kind)) {
-    absl::Status status = CheckKernel(similarity->kernel);
-    if (!status.ok()) SetField(status, field + ".similarity." + FieldOf(status));
-    return status;
+    const absl::Status status = CheckKernel(similarity->kernel);
+    return status.ok() ? status : WithinField(field + ".similarity", status);
   }
   if (const auto* clusters = std::get_if<ClusterLoss>(&term.kind)) {
     if (clusters->t_in < 0) return InvalidField(field + ".clusters.t_in", absl::StrCat(clusters->t_in), ">= 0");

@@ -43,7 +43,7 @@ struct LossValue {
 
 // `v_threshold` is the layer's. The gradient is that of `weight` times the loss. Errors, whose
 // field is such as "similarity.loss_type": INVALID_ARGUMENT for kBce with a similarity outside of [0, 1];
-// FAILED_PRECONDITION for NaN in voltages.
+// FAILED_PRECONDITION, without a field, for NaN among voltages.
 absl::StatusOr<LossValue> Evaluate(const LossTerm& term, const LayerRecord& record,
                                    const std::variant<float, ThresholdTensor>& v_threshold, const Classes& classes,
                                    Executor& executor);

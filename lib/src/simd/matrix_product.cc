@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "simd/targets.h"
+#include "simd/transpose.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/matrix_product.cc"
 #include "hwy/foreach_target.h"
@@ -206,6 +207,7 @@ HWY_INLINE void PackGroup(const float* from, int64_t row_stride, int64_t depth_s
     for (int64_t k = 0; k < depth; ++k) std::copy_n(from + k * depth_stride, kGroupRows, to + k * kGroupRows);
     return;
   }
+  if (depth_stride == 1) return Transpose(from, row_stride, kGroupRows, depth, nullptr, to, kGroupRows);
   for (int64_t k = 0; k < depth; ++k) {
     for (int r = 0; r < kGroupRows; ++r) *to++ = from[r * row_stride + k * depth_stride];
   }

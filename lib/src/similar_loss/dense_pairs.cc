@@ -1,12 +1,10 @@
 #include "similar_loss/dense_pairs.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernel_function.h"
-#include "simd/panel_product.h"
 #include "squared_distance.h"
-#include "tile_grid.h"
+#include "weighted_sums.h"
 
 namespace spikeserve {
 
@@ -43,25 +41,7 @@ void DensePairs<T, Scalar>::Terms(int64_t j, RowRange is, const Tile& tile, int6
 template <typename T, typename Scalar>
 void DensePairs<T, Scalar>::WriteGradient(RowRange is, const Panels<T>& gradient, MutableMatrixView<Scalar>& grad,
                                           Executor& executor) const {
-  constexpr int64_t kRows = 64;
-  constexpr int64_t kColumns = 192;
-  const int64_t across = (depth() + kColumns - 1) / kColumns;
-  const int64_t down = (is.count + kRows - 1) / kRows;
-  const double cost = static_cast<double>(kRows * std::min(kColumns, depth()) * samples());
-  executor.ParallelFor(down * across, Grain(cost), [&](int64_t begin, int64_t end) {
-    AlignedBuffer<double> tile(kRows * kColumns);
-    for (int64_t index = begin; index < end; ++index) {
-      const int64_t row = index / across * kRows;
-      const int64_t column = index % across * kColumns;
-      const RowRange rows{row, std::min(kRows, is.count - row)};
-      const RowRange columns{column, std::min(kColumns, depth() - column)};
-      std::fill_n(tile.data(), kRows * kColumns, 0.0);
-      simd::AddPanelProduct(gradient, rows, *columns_, columns, tile.data(), kColumns);
-      for (int64_t r = 0; r < rows.count; ++r) {
-        std::copy_n(tile.data() + r * kColumns, columns.count, &grad(is.begin + row + r, column));
-      }
-    }
-  });
+  WriteWeightedSums<T, Scalar>(gradient, *columns_, grad.middleRows(is.begin, is.count), executor);
 }
 
 template class DensePairs<float, float>;

@@ -34,31 +34,6 @@ struct Bce {
   static double Slope(double p, double q) { return (p - q) / std::max(p * (1 - p), 1e-12); }
 };
 
-// The derivative of p with respect to x_i: self * x_i + other * x_j.
-struct Derivative {
-  double self;
-  double other;
-};
-
-// `norm_i` and `norm_j` are |x_i| and |x_j|.
-Derivative DerivativeOf(const LinearKernel&, double p, double /*product*/, double norm_i, double norm_j) {
-  const double scale = norm_i * norm_j + kLinearOffset;
-  return {norm_i > 0 ? -p * norm_j / (scale * norm_i) : 0, 1 / scale};
-}
-
-Derivative DerivativeOf(const PolynomialKernel& kernel, double /*p*/, double product, double, double) {
-  return {0, kernel.d == 0 ? 0 : kernel.d * std::pow(product, kernel.d - 1)};
-}
-
-Derivative DerivativeOf(const SigmoidKernel& kernel, double p, double /*product*/, double, double) {
-  return {0, kernel.alpha * p * (1 - p)};
-}
-
-Derivative DerivativeOf(const GaussianKernel& kernel, double p, double distance, double, double) {
-  const double pull = distance == 0 ? 0 : p / kernel.sigma / kernel.sigma;
-  return {-pull, pull};
-}
-
 // What a loss makes of a similarity.
 template <class Loss>
 double Accepted(double p) {
@@ -72,15 +47,30 @@ void EvaluateLosses(const int32_t* shared, int64_t count, PairTerms& terms) {
   }
 }
 
-template <class Loss, class Kind>
-void EvaluateDerivatives(const Kind& kind, const double* arguments, const int32_t* shared, const double* norms,
-                         double norm, int64_t count, PairTerms& terms) {
+// The derivatives of the similarities with respect to x_i are self * x_i + other * x_j; with `norms` and `norm` as
+// EvaluatePairs has them.
+void EvaluateDerivatives(const Kernel& kernel, const double* arguments, const double* norms, double norm, int64_t count,
+                         PairTerms& terms) {
+  if (std::holds_alternative<LinearKernel>(kernel)) {
+    for (int64_t i = 0; i < count; ++i) {
+      const double scale = norms[i] * norm + kLinearOffset;
+      terms.self[i] = norms[i] > 0 ? -terms.similarity[i] * norm / (scale * norms[i]) : 0;
+      terms.other[i] = 1 / scale;
+    }
+    return;
+  }
+  EvaluateSlopes(kernel, arguments, terms.similarity, count, terms.other);
+  const bool distances = TakesDistance(kernel);
+  for (int64_t i = 0; i < count; ++i) terms.self[i] = distances ? -terms.other[i] : 0;
+}
+
+// Takes derivatives of the similarities to those of the losses.
+template <class Loss>
+void MultiplyBySlopes(const int32_t* shared, int64_t count, PairTerms& terms) {
   for (int64_t i = 0; i < count; ++i) {
-    const double p = terms.similarity[i];
-    const double slope = Loss::Slope(Accepted<Loss>(p), static_cast<double>(shared[i] != 0));
-    const Derivative derivative = DerivativeOf(kind, p, arguments[i], norms[i], norm);
-    terms.self[i] = slope * derivative.self;
-    terms.other[i] = slope * derivative.other;
+    const double slope = Loss::Slope(Accepted<Loss>(terms.similarity[i]), static_cast<double>(shared[i] != 0));
+    terms.self[i] *= slope;
+    terms.other[i] *= slope;
   }
 }
 
@@ -89,8 +79,8 @@ void Evaluate(const Kernel& kernel, const double* arguments, const int32_t* shar
               int64_t count, bool gradient, PairTerms& terms) {
   EvaluateLosses<Loss>(shared, count, terms);
   if (!gradient) return;
-  std::visit([&](const auto& kind) { EvaluateDerivatives<Loss>(kind, arguments, shared, norms, norm, count, terms); },
-             kernel);
+  EvaluateDerivatives(kernel, arguments, norms, norm, count, terms);
+  MultiplyBySlopes<Loss>(shared, count, terms);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "codec/overloaded.h"
+#include "codec/plane_layer_codec.h"
 #include "codec/tensor_codec.h"
 #include "spikeserve/compute/field_error.h"
 #include "status_macros.h"
@@ -51,8 +52,6 @@ void EncodeSurrogate(const Surrogate& surrogate, v1::Surrogate* out) {
              surrogate);
 }
 
-std::vector<float> ToVector(const Array<float>& array) { return {array.values().begin(), array.values().end()}; }
-
 // What the four neurons' messages share. `path` is the neuron's, such as "layers[2].lif_node".
 template <typename Node>
 absl::Status DecodeNeuron(const Node& node, const std::string& path, int64_t max_bytes, NeuronSpec& out) {
@@ -60,7 +59,7 @@ absl::Status DecodeNeuron(const Node& node, const std::string& path, int64_t max
   if (node.has_v_threshold_tensor()) {
     SPIKESERVE_ASSIGN_OR_RETURN(auto thresholds, Decode<float>(node.v_threshold_tensor(), path + ".v_threshold_tensor",
                                                                Accept::kNumber, max_bytes));
-    out.v_threshold = ThresholdTensor{thresholds.shape(), ToVector(thresholds)};
+    out.v_threshold = ThresholdTensor{thresholds.shape(), thresholds.ToVector()};
   }
   if (node.has_v_reset()) out.v_reset = static_cast<float>(node.v_reset());
   if (node.soft_reset()) {
@@ -90,7 +89,7 @@ void EncodeNeuron(const NeuronSpec& spec, Node* node) {
   node->set_monitor(spec.monitor);
 }
 
-// One Decode and one EncodeKind for each kind of layer.
+// One DecodeKind and one EncodeKind for each kind of layer; those on planes have a file of their own.
 
 absl::StatusOr<LinearLayer> DecodeKind(const v1::Linear& in, const std::string& path, int64_t max_bytes) {
   const std::string weight_path = path + ".weight";
@@ -101,7 +100,7 @@ absl::StatusOr<LinearLayer> DecodeKind(const v1::Linear& in, const std::string& 
   if (in.has_bias()) {
     SPIKESERVE_ASSIGN_OR_RETURN(auto bias, Decode<float>(in.bias(), path + ".bias", Accept::kNumber, max_bytes));
     SPIKESERVE_RETURN_IF_ERROR(CheckRank(bias.shape(), 1, path + ".bias", "[out]"));
-    out.bias = ToVector(bias);
+    out.bias = bias.ToVector();
     if (out.bias.size() != static_cast<size_t>(out.weight.rows())) {
       return InvalidField(path + ".bias", absl::StrCat(out.bias.size(), " elements"),
                           absl::StrCat(out.weight.rows(), ", the rows of weight"));
@@ -186,13 +185,24 @@ void EncodeKind(const RifNode& spec, v1::Layer* layer) {
   out->set_rule(spec.rule == RifNode::Rule::kReference ? v1::RifNode::RULE_REFERENCE : v1::RifNode::RULE_DEFINITION);
 }
 
-absl::StatusOr<LowPassSynapse> DecodeKind(const v1::LowPassSynapse& in, const std::string&, int64_t) {
+absl::StatusOr<LowPassSynapse> DecodeKind(const v1::LowPassSynapse& in, const std::string& path, int64_t) {
   LowPassSynapse out;
   if (in.has_tau()) out.tau = in.tau();
+  out.learnable = in.learnable();
+  if (in.has_p()) {
+    if (!in.learnable()) return InvalidField(path + ".p", absl::StrCat(in.p()), "none, or learnable: true beside it");
+    out.p = in.p();
+  }
   return out;
 }
 
-void EncodeKind(const LowPassSynapse& spec, v1::Layer* layer) { layer->mutable_low_pass_synapse()->set_tau(spec.tau); }
+void EncodeKind(const LowPassSynapse& spec, v1::Layer* layer) {
+  v1::LowPassSynapse* out = layer->mutable_low_pass_synapse();
+  out->set_tau(spec.tau);
+  if (!spec.learnable) return;
+  out->set_learnable(true);
+  if (spec.p) out->set_p(*spec.p);
+}
 
 absl::StatusOr<Dropout> DecodeKind(const v1::Dropout& in, const std::string&, int64_t) {
   Dropout out;
@@ -231,11 +241,22 @@ absl::StatusOr<LayerSpec> DecodeLayer(const v1::Layer& layer, std::string_view f
         return set(layer.low_pass_synapse(), "low_pass_synapse");
       case v1::Layer::kDropout:
         return set(layer.dropout(), "dropout");
+      case v1::Layer::kConv2D:
+        return set(layer.conv2d(), "conv2d");
+      case v1::Layer::kAvgPool2D:
+        return set(layer.avg_pool2d(), "avg_pool2d");
+      case v1::Layer::kMaxPool2D:
+        return set(layer.max_pool2d(), "max_pool2d");
+      case v1::Layer::kFlatten:
+        return set(layer.flatten(), "flatten");
+      case v1::Layer::kBatchNorm2D:
+        return set(layer.batch_norm2d(), "batch_norm2d");
       case v1::Layer::KIND_NOT_SET:
         break;
     }
     return InvalidField(absl::StrCat(std::string(field), ".kind"), "absent",
-                        "one of linear, if_node, lif_node, plif_node, rif_node, low_pass_synapse, dropout");
+                        "one of linear, if_node, lif_node, plif_node, rif_node, low_pass_synapse, dropout, conv2d, "
+                        "avg_pool2d, max_pool2d, flatten, batch_norm2d");
   }();
   if (!status.ok()) return status;
   return spec;

@@ -56,6 +56,7 @@ class Array {
 
   const Shape& shape() const { return shape_; }
   absl::Span<const T> values() const { return values_; }
+  std::vector<T> ToVector() const { return {values_.begin(), values_.end()}; }
 
   // As a matrix of `rows` rows, which must divide the elements.
   Eigen::Map<const RowMatrix<T>> Matrix(int64_t rows, int64_t cols) const { return {values_.data(), rows, cols}; }

@@ -14,22 +14,16 @@
 namespace spikeserve::codec {
 namespace {
 
-// The same error about a member of `path`.
-absl::Status Within(const std::string& path, absl::Status status) {
-  SetField(status, path + "." + FieldOf(status));
-  return status;
-}
-
 absl::StatusOr<SimilarityLoss> DecodeSimilarity(const v1::SimilarityLoss& in, const std::string& path) {
   SimilarityLoss out;
   if (in.has_kernel()) {
     absl::StatusOr<Kernel> kernel = DecodeKernel(in.kernel());
-    if (!kernel.ok()) return Within(path, std::move(kernel).status());
+    if (!kernel.ok()) return WithinField(path, kernel.status());
     out.kernel = *kernel;
   }
   if (in.loss_type() != v1::LOSS_TYPE_UNSPECIFIED) {
     absl::StatusOr<LossType> loss_type = DecodeLossType(in.loss_type());
-    if (!loss_type.ok()) return Within(path, std::move(loss_type).status());
+    if (!loss_type.ok()) return WithinField(path, loss_type.status());
     out.loss_type = *loss_type;
   }
   return out;

@@ -23,6 +23,8 @@ using codec::Outgoing;
 absl::StatusOr<Outgoing<v1::SpikeClusterResponse>> SpikeCluster(Incoming<v1::SpikeClusterRequest>, Context&);
 absl::StatusOr<Outgoing<v1::KernelDotProductResponse>> KernelDotProduct(Incoming<v1::KernelDotProductRequest>,
                                                                         Context&);
+absl::StatusOr<Outgoing<v1::KernelDotProductVjpResponse>> KernelDotProductVjp(Incoming<v1::KernelDotProductVjpRequest>,
+                                                                              Context&);
 absl::StatusOr<Outgoing<v1::SpikeSimilarLossResponse>> SpikeSimilarLoss(Incoming<v1::SpikeSimilarLossRequest>,
                                                                         Context&);
 absl::StatusOr<Outgoing<v1::RedundantOneHotResponse>> RedundantOneHot(Incoming<v1::RedundantOneHotRequest>, Context&);
@@ -38,6 +40,7 @@ absl::StatusOr<Outgoing<v1::ServerStatisticsResponse>> ServerStatistics(Incoming
 // thread that received it. The request may be wrong in any way.
 int64_t SpikeClusterWork(Incoming<v1::SpikeClusterRequest>);
 int64_t KernelDotProductWork(Incoming<v1::KernelDotProductRequest>);
+int64_t KernelDotProductVjpWork(Incoming<v1::KernelDotProductVjpRequest>);
 int64_t SpikeSimilarLossWork(Incoming<v1::SpikeSimilarLossRequest>);
 int64_t RedundantOneHotWork(Incoming<v1::RedundantOneHotRequest>);
 int64_t FirstSpikeIndexWork(Incoming<v1::FirstSpikeIndexRequest>);
@@ -49,7 +52,7 @@ absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::C
 absl::StatusOr<Outgoing<v1::ListNetworksResponse>> ListNetworks(Incoming<v1::ListNetworksRequest>, Context&);
 
 // Networks: calls on one. They run one at a time for each network. Those whose response has a `next_step` field leave
-// it to the method table, which also refuses a wrong `step` and repeats the last reply.
+// it and the request's `step` to the method table (see change.h).
 absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetworkRequest>, HeldNetwork&, Context&);
 absl::StatusOr<Outgoing<v1::DeleteNetworkResponse>> DeleteNetwork(Incoming<v1::DeleteNetworkRequest>, HeldNetwork&,
                                                                   Context&);

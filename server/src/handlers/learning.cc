@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "codec/nested_tensors.h"
 #include "codec/network_state_codec.h"
 #include "codec/tensor_codec.h"
 #include "handlers/handlers.h"
@@ -22,38 +23,33 @@ absl::Span<const float> ValuesOf(const Gradient& gradient) {
   return gradient.has_value() ? gradient->values() : absl::Span<const float>();
 }
 
-// The gradients of a request as they came.
-class GradientDecoder {
- public:
-  GradientDecoder(const Network& network, int64_t max_bytes) : steps_(network.trace_steps()), max_bytes_(max_bytes) {}
-
-  // Nothing where the field is absent. Network checks the number of elements, but not in which shape they come: the
-  // first dimension is checked here, so that steps are not taken for samples.
-  absl::StatusOr<Gradient> Decode(bool has, const codec::WireTensor& tensor, const std::string& field) const {
-    if (!has) return Gradient();
-    SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<float>(tensor, field, codec::Accept::kNumber, max_bytes_));
-    if (steps_ > 0 && (array.shape().empty() || array.shape()[0] != steps_)) {
-      return InvalidField(field, absl::StrCat("shape ", ShapeString(array.shape())),
-                          absl::StrCat("[", steps_, ", batch, features ...], the ", steps_, " steps of the trace"));
-    }
-    return Gradient(std::move(array));
+// Nothing where the field is absent. Network checks how many elements there are, but not in which shape they come:
+// `traced`, which is known unless the network refuses the gradient for another reason.
+absl::StatusOr<Gradient> DecodeGradient(bool has, const codec::WireTensor& tensor, const std::string& field,
+                                        const std::optional<Shape>& traced, const Limits& limits) {
+  if (!has) return Gradient();
+  SPIKESERVE_ASSIGN_OR_RETURN(auto array,
+                              codec::Decode<float>(tensor, field, codec::Accept::kNumber, limits.max_decoded_bytes));
+  if (traced.has_value() && array.shape() != *traced) {
+    return InvalidField(field, absl::StrCat("shape ", ShapeString(array.shape())),
+                        absl::StrCat(ShapeString(*traced), ", the trace's steps of what the gradient is of"));
   }
-
- private:
-  const int64_t steps_;
-  const int64_t max_bytes_;
-};
+  return Gradient(std::move(array));
+}
 
 }  // namespace
 
 absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardRequest> request, HeldNetwork& held,
                                                         Context& context) {
-  const GradientDecoder decoder(held.network, context.limits.max_decoded_bytes);
+  const Limits& limits = context.limits;
+  if (const int64_t bytes = codec::NestedFloatBytes(*request); bytes > limits.max_decoded_bytes) {
+    return OverLimit("layer_gradients", bytes, "bytes of tensors", limits.max_decoded_bytes, "--max-decoded-bytes");
+  }
   BackwardOptions options{.grad_output = {}, .layers = {}, .compute_grad_input = request->compute_grad_input()};
-  SPIKESERVE_ASSIGN_OR_RETURN(
-      const Gradient grad_output,
-      decoder.Decode(request.has_tensor(v1::BackwardRequest::kGradOutputFieldNumber),
-                     request.tensor(v1::BackwardRequest::kGradOutputFieldNumber), "grad_output"));
+  SPIKESERVE_ASSIGN_OR_RETURN(const Gradient grad_output,
+                              DecodeGradient(request.has_tensor(v1::BackwardRequest::kGradOutputFieldNumber),
+                                             request.tensor(v1::BackwardRequest::kGradOutputFieldNumber), "grad_output",
+                                             held.network.TracedShape(), limits));
   options.grad_output = ValuesOf(grad_output);
   std::vector<Gradient> decoded;
   decoded.reserve(3 * request->layer_gradients_size());
@@ -61,9 +57,11 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
   for (int k = 0; k < request->layer_gradients_size(); ++k) {
     const v1::LayerGradient& in = request->layer_gradients(k);
     const std::string field = absl::StrCat("layer_gradients[", k, "]");
+    // An absent name is no layer's, but not the output either.
+    const std::optional<Shape> traced = in.layer().empty() ? std::nullopt : held.network.TracedShape(in.layer());
     const auto decode = [&](bool has, const v1::Tensor& tensor, const char* name,
                             absl::Span<const float>& values) -> absl::Status {
-      SPIKESERVE_ASSIGN_OR_RETURN(Gradient gradient, decoder.Decode(has, tensor, field + name));
+      SPIKESERVE_ASSIGN_OR_RETURN(Gradient gradient, DecodeGradient(has, tensor, field + name, traced, limits));
       values = ValuesOf(decoded.emplace_back(std::move(gradient)));
       return absl::OkStatus();
     };
@@ -77,12 +75,13 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
   options.layers = layers;
 
   const int64_t parameters = held.network.ParameterByteSize();
-  if (const int64_t bytes =
-          held.network.BackwardResultByteSize(options) + (request->include_gradients() ? parameters : 0);
-      bytes > context.limits.max_message_bytes) {
-    return OverLimit("network", bytes, "bytes of gradients", context.limits.max_message_bytes, "--max-message-bytes");
+  const int64_t results =
+      held.network.BackwardResultByteSize(options) + (request->include_gradients() ? parameters : 0);
+  if (results > limits.max_message_bytes) {
+    return OverLimit("network", results, "bytes of gradients", limits.max_message_bytes, "--max-message-bytes");
   }
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + parameters));
+  // With the reply, which is kept where the change has its number.
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + parameters + results));
   SPIKESERVE_ASSIGN_OR_RETURN(const BackwardResult result, held.network.Backward(options, context.executor));
   Outgoing<v1::BackwardResponse> response(context.buffers);
   if (options.compute_grad_input) {
@@ -104,7 +103,7 @@ absl::StatusOr<Outgoing<v1::ZeroGradientsResponse>> ZeroGradients(Incoming<v1::Z
 absl::StatusOr<Outgoing<v1::ApplyGradientsResponse>> ApplyGradients(Incoming<v1::ApplyGradientsRequest> request,
                                                                     HeldNetwork& held, Context& context) {
   SPIKESERVE_ASSIGN_OR_RETURN(const Optimizer optimizer, codec::DecodeOptimizer(request->optimizer(), "optimizer"));
-  // The optimiser's memory, if it has none yet.
+  // The optimiser's memory, or the new parameters beside the present ones.
   SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + 2 * held.network.ParameterByteSize()));
   SPIKESERVE_RETURN_IF_ERROR(held.network.ApplyGradients(optimizer, context.executor));
   return Outgoing<v1::ApplyGradientsResponse>(context.buffers);

@@ -1,14 +1,13 @@
 // The table of all methods: a new RPC is one line here.
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "handlers/change.h"
 #include "handlers/handlers.h"
 #include "runtime/method.h"
-#include "spikeserve/compute/field_error.h"
 
 namespace spikeserve::server {
 namespace {
@@ -50,30 +49,14 @@ Method OnNetwork(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>
   return method;
 }
 
-// A method that changes one network: counts the changes, so that a caller who does not know whether its call arrived
-// may repeat it.
+// A method that changes one network.
 template <typename Request, typename Response>
 Method Change(absl::StatusOr<Outgoing<Response>> (*handler)(Incoming<Request>, HeldNetwork&, Context&)) {
   Method method = OnNetwork(handler);
   method.handle = [handler](const Envelope& envelope, HeldNetwork* held, Context& context) -> EnvelopeOr {
     const Incoming<Request> request(envelope);
-    if (request->has_step() && request->step() != held->next_step) {
-      if (request->step() + 1 == held->next_step && held->last_reply != nullptr &&
-          held->last_reply->message->GetDescriptor() == Response::descriptor()) {
-        return held->last_reply->Share();
-      }
-      return FieldError(absl::StatusCode::kFailedPrecondition, "step", absl::StrCat(request->step()),
-                        absl::StrCat(held->next_step, ", the number of the network's next change"));
-    }
-    absl::StatusOr<Outgoing<Response>> response = handler(request, *held, context);
-    if (!response.ok()) return std::move(response).status();
-    (*response)->set_next_step(++held->next_step);
-    Envelope reply = std::move(*response).Release();
-    // Only a caller that counts steps can ask for the reply again.
-    held->last_reply = request->has_step() ? std::make_unique<const Envelope>(reply.Share()) : nullptr;
-    // The handler has reserved what the change may take; this gives back what it did not.
-    context.networks.SetBytes(*held, held->ByteSize()).IgnoreError();
-    return reply;
+    return ChangeNetwork<Response>(request->has_step() ? std::optional(request->step()) : std::nullopt, *held, context,
+                                   [&] { return handler(request, *held, context); });
   };
   return method;
 }
@@ -87,6 +70,7 @@ const MethodTable& Methods() {
        InPlace(Plain(SpikeCluster, SpikeClusterWork), v1::SpikeClusterRequest::kVFieldNumber,
                {v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64})},
       {"/spikeserve.v1.SpikeFunctionService/KernelDotProduct", Plain(KernelDotProduct, KernelDotProductWork)},
+      {"/spikeserve.v1.SpikeFunctionService/KernelDotProductVjp", Plain(KernelDotProductVjp, KernelDotProductVjpWork)},
       {"/spikeserve.v1.SpikeFunctionService/SpikeSimilarLoss", Plain(SpikeSimilarLoss, SpikeSimilarLossWork)},
       {"/spikeserve.v1.SpikeFunctionService/RedundantOneHot", Plain(RedundantOneHot, RedundantOneHotWork)},
       // Any bits are spikes.

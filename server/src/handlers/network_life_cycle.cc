@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "codec/nested_tensors.h"
 #include "codec/network_codec.h"
 #include "codec/network_state_codec.h"
 #include "handlers/handlers.h"
@@ -36,14 +37,18 @@ absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::C
   if (request->has_format_version()) {
     SPIKESERVE_RETURN_IF_ERROR(codec::CheckNetworkFormatVersion(request->format_version()));
   }
+  const Limits& limits = context.limits;
+  if (const int64_t bytes = codec::NestedFloatBytes(*request); bytes > limits.max_network_bytes) {
+    return OverLimit("layers", bytes, "bytes of tensors", limits.max_network_bytes, "--max-network-bytes");
+  }
   std::vector<LayerSpec> layers;
   for (int i = 0; i < request->layers_size(); ++i) {
     SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer, codec::DecodeLayer(request->layers(i), absl::StrCat("layers[", i, "]"),
-                                                                    context.limits.max_decoded_bytes));
+                                                                    limits.max_decoded_bytes));
     layers.push_back(std::move(layer));
   }
   SPIKESERVE_ASSIGN_OR_RETURN(Network network, Network::Create(std::move(layers)));
-  SPIKESERVE_RETURN_IF_ERROR(Restore(*request, context.limits.max_decoded_bytes, network));
+  SPIKESERVE_RETURN_IF_ERROR(Restore(*request, limits.max_decoded_bytes, network));
   SPIKESERVE_ASSIGN_OR_RETURN(const std::shared_ptr<HeldNetwork> held, context.networks.Add(std::move(network)));
   Outgoing<v1::CreateNetworkResponse> response(context.buffers);
   response->set_network(held->name);

@@ -21,17 +21,23 @@ std::unique_ptr<StreamHandler> MakeStreamSpikeCluster();
 std::unique_ptr<StreamHandler> MakeStreamFirstSpikeIndex();
 std::unique_ptr<StreamHandler> MakeStreamKernelDotProduct();
 std::unique_ptr<StreamHandler> MakeStreamSpikeSimilarLoss();
+std::unique_ptr<StreamHandler> MakeRun();
 
-// A stream whose first message, and no other, has the field `open`.
+// INVALID_ARGUMENT unless the first message of a stream, and no other, has the field `open`. `opened`: it is not the
+// first one.
+inline absl::Status CheckOpen(bool has_open, bool opened) {
+  if (has_open != opened) return absl::OkStatus();
+  return opened ? InvalidField("open", "set again", "it in the first message only")
+                : InvalidField("open", "absent", "it in the first message");
+}
+
+// A stream on a function, whose first message, and no other, has the field `open`.
 template <typename Request>
 class OpenedStream : public StreamHandler {
  public:
-  absl::Status Take(const codec::Envelope& message, Context& context) final {
+  absl::Status Take(const codec::Envelope& message, HeldNetwork*, Context& context) final {
     const Incoming<Request> request(message);
-    if (request->has_open() == opened_) {
-      return opened_ ? InvalidField("open", "set again", "it in the first message only")
-                     : InvalidField("open", "absent", "it in the first message");
-    }
+    SPIKESERVE_RETURN_IF_ERROR(CheckOpen(request->has_open(), opened_));
     if (!opened_) {
       opened_ = true;
       SPIKESERVE_RETURN_IF_ERROR(Open(request, context));

@@ -2,6 +2,7 @@
 
 #include "handlers/stream_handlers.h"
 #include "runtime/stream_method.h"
+#include "spikeserve/v1/networks.pb.h"
 
 namespace spikeserve::server {
 
@@ -15,6 +16,7 @@ const StreamMethodTable& StreamMethods() {
        {&v1::StreamKernelDotProductRequest::default_instance(), MakeStreamKernelDotProduct}},
       {"/spikeserve.v1.SpikeStreamService/StreamSpikeSimilarLoss",
        {&v1::StreamSpikeSimilarLossRequest::default_instance(), MakeStreamSpikeSimilarLoss}},
+      {"/spikeserve.v1.SpikeNetworkService/Run", {&v1::RunRequest::default_instance(), MakeRun, /*on_network=*/true}},
   };
   return table;
 }

@@ -1,11 +1,14 @@
+#include <algorithm>
 #include <cstdint>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "codec/tensor_codec.h"
 #include "codec/training_codec.h"
 #include "handlers/handlers.h"
+#include "handlers/pair_limit.h"
 #include "runtime/limits.h"
 #include "status_macros.h"
 
@@ -15,8 +18,9 @@ namespace {
 // The steps of an input that is one of them, shown `times` times.
 absl::StatusOr<codec::Array<float>> Repeat(const codec::Array<float>& step, int64_t times, int64_t max_bytes) {
   if (times < 1) return InvalidField("repeat_input", absl::StrCat(times), ">= 1");
-  const auto bytes = static_cast<int64_t>(step.values().size() * sizeof(float));
-  if (bytes > 0 && times > max_bytes / bytes) {
+  // A step without elements counts as one of some, so that no number of them makes work out of nothing.
+  const auto bytes = static_cast<int64_t>(std::max<size_t>(step.values().size(), 1) * sizeof(float));
+  if (times > max_bytes / bytes) {
     return OverLimit("repeat_input", times, absl::StrCat("steps of ", bytes, " bytes"), max_bytes,
                      "--max-decoded-bytes");
   }
@@ -45,6 +49,10 @@ absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStep
                                                      codec::Accept::kInteger, limits.max_decoded_bytes));
   SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(labels.shape(), 1, "labels", "[B]"));
 
+  for (const LossTerm& term : options.losses) {
+    if (!std::holds_alternative<SimilarityLoss>(term.kind)) continue;
+    SPIKESERVE_RETURN_IF_ERROR(CheckPairs(labels.shape()[0], "labels", context));
+  }
   SPIKESERVE_ASSIGN_OR_RETURN(const auto memory, held.network.TrainStepByteSize(input.shape(), options));
   if (memory.trace_bytes > limits.max_trace_bytes) {
     return OverLimit("input", memory.trace_bytes, "bytes of trace", limits.max_trace_bytes, "--max-trace-bytes");

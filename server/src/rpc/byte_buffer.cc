@@ -6,6 +6,7 @@
 
 #include "absl/strings/string_view.h"
 #include "grpcpp/support/slice.h"
+#include "runtime/happens_before.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -13,9 +14,13 @@ namespace {
 using Owner = std::shared_ptr<const void>;
 
 grpc::Slice ToSlice(codec::Bytes bytes) {
-  return grpc::Slice(
-      const_cast<uint8_t*>(bytes.data), bytes.size, +[](void* owner) { delete static_cast<Owner*>(owner); },
-      new Owner(std::move(bytes.owner)));
+  auto* const owner = new Owner(std::move(bytes.owner));
+  server::HappensBefore(owner);
+  const auto release = +[](void* released) {
+    server::HappensAfter(released);
+    delete static_cast<Owner*>(released);
+  };
+  return grpc::Slice(const_cast<uint8_t*>(bytes.data), bytes.size, release, owner);
 }
 
 }  // namespace

@@ -115,17 +115,24 @@ class UnaryCall {
                             response);                                                                         \
   }
 
+// The same of a streaming RPC.
+#define SPIKESERVE_STREAM(service, method)                                          \
+  StreamReactor* method(CallbackServerContext* context) override {                  \
+    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context); \
+  }
+
 using F = v1::SpikeFunctionService;
-using RawFunctions = F::WithRawCallbackMethod_SpikeCluster<
-    F::WithRawCallbackMethod_KernelDotProduct<F::WithRawCallbackMethod_SpikeSimilarLoss<
+using RawFunctions = F::WithRawCallbackMethod_SpikeCluster<F::WithRawCallbackMethod_KernelDotProduct<
+    F::WithRawCallbackMethod_KernelDotProductVjp<F::WithRawCallbackMethod_SpikeSimilarLoss<
         F::WithRawCallbackMethod_RedundantOneHot<F::WithRawCallbackMethod_FirstSpikeIndex<
-            F::WithRawCallbackMethod_ThresholdMargin<F::WithRawCallbackMethod_StcaLoss<F::Service>>>>>>>;
+            F::WithRawCallbackMethod_ThresholdMargin<F::WithRawCallbackMethod_StcaLoss<F::Service>>>>>>>>;
 
 class FunctionService final : public RawFunctions {
  public:
   FunctionService(Engine& engine, const RegionStore* shared_memory) : engine_(engine), shared_memory_(shared_memory) {}
   SPIKESERVE_RPC(SpikeFunctionService, SpikeCluster)
   SPIKESERVE_RPC(SpikeFunctionService, KernelDotProduct)
+  SPIKESERVE_RPC(SpikeFunctionService, KernelDotProductVjp)
   SPIKESERVE_RPC(SpikeFunctionService, SpikeSimilarLoss)
   SPIKESERVE_RPC(SpikeFunctionService, RedundantOneHot)
   SPIKESERVE_RPC(SpikeFunctionService, FirstSpikeIndex)
@@ -138,10 +145,10 @@ class FunctionService final : public RawFunctions {
 };
 
 using N = v1::SpikeNetworkService;
-using RawNetworks =
-    N::WithRawCallbackMethod_CreateNetwork<N::WithRawCallbackMethod_GetNetwork<N::WithRawCallbackMethod_ListNetworks<
-        N::WithRawCallbackMethod_DeleteNetwork<N::WithRawCallbackMethod_SetTraining<N::WithRawCallbackMethod_Forward<
-            N::WithRawCallbackMethod_SetThresholdMargin<N::WithRawCallbackMethod_ResetNet<N::Service>>>>>>>>;
+using RawNetworks = N::WithRawCallbackMethod_CreateNetwork<
+    N::WithRawCallbackMethod_GetNetwork<N::WithRawCallbackMethod_ListNetworks<N::WithRawCallbackMethod_DeleteNetwork<
+        N::WithRawCallbackMethod_SetTraining<N::WithRawCallbackMethod_Forward<N::WithRawCallbackMethod_Run<
+            N::WithRawCallbackMethod_SetThresholdMargin<N::WithRawCallbackMethod_ResetNet<N::Service>>>>>>>>>;
 
 class NetworkService final : public RawNetworks {
  public:
@@ -154,6 +161,7 @@ class NetworkService final : public RawNetworks {
   SPIKESERVE_RPC(SpikeNetworkService, Forward)
   SPIKESERVE_RPC(SpikeNetworkService, SetThresholdMargin)
   SPIKESERVE_RPC(SpikeNetworkService, ResetNet)
+  SPIKESERVE_STREAM(SpikeNetworkService, Run)
 
  private:
   Engine& engine_;
@@ -190,13 +198,6 @@ class ServerService final : public RawServer {
   const RegionStore* const shared_memory_ = nullptr;
 };
 
-#undef SPIKESERVE_RPC
-
-#define SPIKESERVE_STREAM(service, method)                                          \
-  StreamReactor* method(CallbackServerContext* context) override {                  \
-    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context); \
-  }
-
 using S = v1::SpikeStreamService;
 using RawStreams = S::WithRawCallbackMethod_StreamSpikeCluster<S::WithRawCallbackMethod_StreamFirstSpikeIndex<
     S::WithRawCallbackMethod_StreamKernelDotProduct<S::WithRawCallbackMethod_StreamSpikeSimilarLoss<S::Service>>>>;
@@ -213,6 +214,7 @@ class StreamService final : public RawStreams {
   Engine& engine_;
 };
 
+#undef SPIKESERVE_RPC
 #undef SPIKESERVE_STREAM
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
+#include "runtime/at_once.h"
 #include "runtime/happens_before.h"
 
 namespace spikeserve::rpc {
@@ -53,10 +54,12 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     if (!ok) return stream->OnRead(std::nullopt);
     auto bytes = std::make_shared<ByteBuffer>();
     bytes->Swap(&incoming_);
-    stream->OnRead(
+    const bool is_small = bytes->Length() <= server::kSmallRequest;
+    stream->OnRead(Stream::Message{
         [bytes = std::move(bytes), &buffers = engine_.buffers()](const google::protobuf::Message& prototype) {
           return FromByteBuffer(*bytes, prototype, buffers);
-        });
+        },
+        /*may_compute_at_once=*/is_small});
   }
   void OnWriteDone(bool ok) override {
     server::HappensAfter(&outgoing_);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/at_once.h"
 #include "runtime/guarded.h"
 #include "spikeserve/compute/field_error.h"
 
@@ -20,12 +21,8 @@ absl::Status CheckWanted(const Call& call) {
   return absl::OkStatus();
 }
 
-// What is computed at once: requests of no more bytes, which take no more operations on elements (tens of
-// microseconds).
-constexpr size_t kSmallRequest = 16 << 10;
-constexpr int64_t kSmallWork = 1 << 16;
-
-// Gives a call threads until it is no longer wanted.
+// Gives a call threads until it is no longer wanted. Not one that changes a network: half of a change is worse than one
+// that nobody waits for.
 class CallExecutor : public Executor {
  public:
   CallExecutor(Executor& threads, const Call& call) : threads_(threads), call_(call) {}
@@ -108,26 +105,41 @@ absl::Status Engine::Admit() {
                    options_.limits.max_calls, " (the server's --max-calls); try again later"));
 }
 
+// The engine as a stream sees it.
+class Engine::Host final : public StreamHost {
+ public:
+  // `call` is the one that the stream's work belongs to.
+  Host(Engine& engine, Call call) : engine_(engine), call_(std::move(call)) {}
+
+  void Submit(std::function<void()> task) override { engine_.pool_.Submit(std::move(task)); }
+
+  absl::StatusOr<std::shared_ptr<HeldNetwork>> FindNetwork(const std::string& name) override {
+    return engine_.networks_.Find(name);
+  }
+
+  absl::Status Compute(HeldNetwork* held, bool at_once, absl::FunctionRef<absl::Status(Context&)> fn) override {
+    if (absl::Status wanted = CheckWanted(call_); !wanted.ok()) return wanted;
+    absl::Status status =
+        engine_.WithContext(call_, held, at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
+    if (absl::Status wanted = CheckWanted(call_); !wanted.ok()) return wanted;
+    return status;
+  }
+
+ private:
+  Engine& engine_;
+  const Call call_;
+};
+
 absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(std::string_view path, StreamTransport& transport,
                                                            absl::Time deadline, std::function<bool()> cancelled) {
   const auto method = StreamMethods().find(absl::string_view(path.data(), path.size()));
   if (method == StreamMethods().end()) return absl::UnimplementedError(absl::StrCat("no method ", std::string(path)));
   if (absl::Status admitted = Admit(); !admitted.ok()) return admitted;
 
-  // The call that the stream's work belongs to.
   Call call;
   call.deadline = deadline;
   call.cancelled = std::move(cancelled);
-  const auto compute = [this, call = std::move(call)](const std::function<absl::Status(Context&)>& fn) -> absl::Status {
-    if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return wanted;
-    CallExecutor executor(pool_, call);
-    Context context{options_.limits, executor, networks_, buffers_, counters_};
-    absl::Status status = Guarded([&] { return fn(context); });
-    if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return wanted;
-    return status;
-  };
-  auto* stream = new Stream(
-      method->second, transport, [this](std::function<void()> task) { pool_.Submit(std::move(task)); }, compute);
+  auto* stream = new Stream(method->second, transport, std::make_unique<Host>(*this, std::move(call)));
   return std::shared_ptr<Stream>(stream, [this](Stream* ended) {
     delete ended;
     --counters_.calls_in_progress;
@@ -145,7 +157,8 @@ void Engine::Begin(const Method& method, Request request, Call call) {
   absl::StatusOr<std::shared_ptr<HeldNetwork>> held = networks_.Find(method.network_of(**request));
   if (!held.ok()) return Finish(call, held.status());
   const std::shared_ptr<Strand> strand = (*held)->strand;
-  strand->Post([this, &method, &request = **request, held = *std::move(held), call = std::move(call)]() mutable {
+  // This is a thread of the pool already.
+  strand->RunOrPost([this, &method, &request = **request, held = *std::move(held), call = std::move(call)]() mutable {
     Compute(method, request, held.get(), pool_, std::move(call));
   });
 }
@@ -153,17 +166,25 @@ void Engine::Begin(const Method& method, Request request, Call call) {
 void Engine::Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads,
                      Call call) {
   if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return Finish(call, std::move(wanted));
-  CallExecutor executor(threads, call);
-  Context context{options_.limits, executor, networks_, buffers_, counters_};
-  EnvelopeOr result = Guarded([&] {
+  EnvelopeOr result = WithContext(call, held, threads, [&](Context& context) {
     const std::optional<codec::Envelope> copy = codec::CopyShared(request, method.in_place, buffers_);
     return method.handle(copy ? *copy : request, held, context);
   });
-  // A handler that changes a network carries the change out whole; others may have stopped half-way.
+  // A handler on a network has carried out all; others may have stopped half-way.
   if (held == nullptr) {
     if (absl::Status wanted = CheckWanted(call); !wanted.ok()) result = std::move(wanted);
   }
   Finish(call, std::move(result));
+}
+
+template <typename Fn>
+auto Engine::WithContext(const Call& call, const HeldNetwork* held, Executor& threads, Fn fn)
+    -> decltype(fn(std::declval<Context&>())) {
+  CallExecutor stopping(threads, call);
+  Executor& executor = held == nullptr ? stopping : threads;
+  Context context{options_.limits, executor,  networks_,
+                  buffers_,        counters_, /*wanted=*/[&call] { return CheckWanted(call); }};
+  return Guarded([&] { return fn(context); });
 }
 
 void Engine::Finish(Call& call, EnvelopeOr result) {

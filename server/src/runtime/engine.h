@@ -5,6 +5,7 @@
 // -> the pool: parse the request -> where it names a network, that network's strand -> drop it if it is cancelled or
 // late
 // -> the method's handler -> done. A small call skips the pool: to wake another thread would take longer than the call.
+// A stream's messages go the same way, one after the other: see stream.h.
 
 #ifndef SPIKESERVE_SERVER_RUNTIME_ENGINE_H_
 #define SPIKESERVE_SERVER_RUNTIME_ENGINE_H_
@@ -17,6 +18,7 @@
 #include <mutex>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
@@ -77,12 +79,17 @@ class Engine {
   BufferPool& buffers() { return buffers_; }
 
  private:
+  class Host;
   using Request = absl::StatusOr<const codec::Envelope*>;
 
   absl::Status Admit();
   Request Parse(const Method& method, const Call& call);
   void Begin(const Method& method, Request request, Call call);
   void Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads, Call call);
+  // Calls `fn` with the context of work on `held` (null: on no network) for the call.
+  template <typename Fn>
+  auto WithContext(const Call& call, const HeldNetwork* held, Executor& threads, Fn fn)
+      -> decltype(fn(std::declval<Context&>()));
   void Finish(Call& call, EnvelopeOr result);
   void ExpireNetworks();
 

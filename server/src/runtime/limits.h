@@ -17,7 +17,7 @@ struct Limits {
   int64_t max_message_bytes = int64_t{256} << 20;
   // The bytes of one tensor after decoding: bits and events take less on the wire.
   int64_t max_decoded_bytes = int64_t{1} << 30;
-  // The pairs of samples of one SpikeSimilarLoss.
+  // The pairs of samples of one SpikeSimilarLoss, and of a training step's similarity loss.
   int64_t max_pairs = int64_t{1} << 30;
   // The calls that wait or compute at the same time.
   int64_t max_calls = 1024;

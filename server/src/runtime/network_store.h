@@ -25,10 +25,15 @@ namespace spikeserve::server {
 // A network and what belongs to it. Its calls run on `strand`, and only they touch the members below it.
 struct HeldNetwork {
   HeldNetwork(std::string name_in, Network network_in, ComputePool& pool)
-      : name(std::move(name_in)), strand(std::make_shared<Strand>(pool)), network(std::move(network_in)) {}
+      : name(std::move(name_in)),
+        strand(std::make_shared<Strand>(pool)),
+        parameter_bytes(network_in.ByteSize()),
+        network(std::move(network_in)) {}
 
   const std::string name;
   const std::shared_ptr<Strand> strand;
+  // What it took when it was made, which tells how much work a step is.
+  const int64_t parameter_bytes;
 
   Network network;
   // The number of the next change, and the reply to the last one.

@@ -5,17 +5,27 @@
 namespace spikeserve::server {
 
 void Strand::Post(std::function<void()> task) {
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-    if (tasks_.size() > 1) return;
-  }
-  pool_.Submit([self = shared_from_this()] { self->RunFirst(); });
+  if (Add(std::move(task))) SubmitFirst();
+}
+
+void Strand::RunOrPost(std::function<void()> task) {
+  const auto self = shared_from_this();
+  if (Add(std::move(task))) RunFirst();
 }
 
 bool Strand::busy() const {
   const std::lock_guard lock(mutex_);
   return !tasks_.empty();
+}
+
+bool Strand::Add(std::function<void()> task) {
+  const std::lock_guard lock(mutex_);
+  tasks_.push_back(std::move(task));
+  return tasks_.size() == 1;
+}
+
+void Strand::SubmitFirst() {
+  pool_.Submit([self = shared_from_this()] { self->RunFirst(); });
 }
 
 void Strand::RunFirst() {
@@ -32,7 +42,7 @@ void Strand::RunFirst() {
     if (tasks_.empty()) return;
   }
   // By way of the pool, not in a loop: other calls get their turn.
-  pool_.Submit([self = shared_from_this()] { self->RunFirst(); });
+  SubmitFirst();
 }
 
 }  // namespace spikeserve::server

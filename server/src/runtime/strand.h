@@ -12,7 +12,8 @@
 
 namespace spikeserve::server {
 
-// Runs tasks on a pool, one at a time, in the order of Post, without holding a thread while none is due.
+// Runs tasks, on a pool if not said otherwise, one at a time, in the order of Post, without holding a thread while none
+// is due.
 //
 // Thread-safe. Owned by a shared_ptr, which posted tasks keep alive.
 class Strand : public std::enable_shared_from_this<Strand> {
@@ -22,15 +23,21 @@ class Strand : public std::enable_shared_from_this<Strand> {
 
   void Post(std::function<void()> task);
 
+  // The same, but in the calling thread, before it returns, where no other task waits or runs.
+  void RunOrPost(std::function<void()> task);
+
   // Whether a task waits or runs.
   bool busy() const;
 
  private:
+  // Adds a task; whether it is the first one, which the caller has to see to.
+  bool Add(std::function<void()> task);
   void RunFirst();
+  void SubmitFirst();
 
   ComputePool& pool_;
   mutable std::mutex mutex_;
-  // The first is the one that runs, or is submitted to the pool. Guarded by mutex_.
+  // The first is the one that runs, or is about to. Guarded by mutex_.
   std::deque<std::function<void()>> tasks_;
 };
 

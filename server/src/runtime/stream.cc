@@ -2,55 +2,72 @@
 
 #include <utility>
 
+#include "runtime/at_once.h"
+#include "status_macros.h"
+
 namespace spikeserve::server {
 
-Stream::Stream(const StreamMethod& method, StreamTransport& transport, Submit submit, Compute compute)
-    : method_(method),
-      transport_(transport),
-      submit_(std::move(submit)),
-      compute_(std::move(compute)),
-      handler_(method.make_handler()) {}
+Stream::Stream(const StreamMethod& method, StreamTransport& transport, std::unique_ptr<StreamHost> host)
+    : method_(method), transport_(transport), host_(std::move(host)), handler_(method.make_handler()) {}
 
 void Stream::Start() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  Pump();
+  Update([] {});
 }
 
 void Stream::OnRead(std::optional<Message> message) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  reading_ = false;
-  if (message) {
-    inbox_.push_back(*std::move(message));
-  } else {
-    input_done_ = true;
+  bool at_once = false;
+  bool work;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    reading_ = false;
+    if (message) {
+      at_once = method_.on_network && message->may_compute_at_once && inbox_.empty();
+      inbox_.push_back(*std::move(message));
+    } else {
+      input_done_ = true;
+    }
+    work = Pump();
   }
-  Pump();
+  if (!work) return;
+  if (at_once) return Work(/*at_once=*/true);
+  host_->Submit([self = shared_from_this()] { self->Work(/*at_once=*/false); });
 }
 
 void Stream::OnWritten(bool ok) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  writing_ = false;
-  outbox_.pop_front();
-  if (!ok && !result_) result_ = absl::CancelledError("the client is gone");
-  Pump();
+  Update([&] {
+    writing_ = false;
+    outbox_.pop_front();
+    if (ok) return;
+    abandoned_ = true;
+    if (!result_) result_ = absl::CancelledError("the client is gone");
+  });
 }
 
 void Stream::OnCancelled() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!result_) result_ = absl::CancelledError("the caller cancelled the call");
-  Pump();
+  Update([&] {
+    abandoned_ = true;
+    if (!result_) result_ = absl::CancelledError("the caller cancelled the call");
+  });
 }
 
-// Starts whatever can be started. The lock is held.
-void Stream::Pump() {
-  if (finished_) return;
+void Stream::Update(absl::FunctionRef<void()> change) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    change();
+    if (!Pump()) return;
+  }
+  host_->Submit([self = shared_from_this()] { self->Work(/*at_once=*/false); });
+}
+
+bool Stream::Pump() {
+  if (finished_) return false;
+  if (abandoned_ && !writing_) outbox_.clear();
   if (result_) {
-    // Responses that were made are written, unless something failed. Nothing may be under way when it ends.
-    if (!result_->ok() && !writing_) outbox_.clear();
+    // Nothing may be under way when it ends, and responses that were made are written.
     if (!working_ && !writing_ && outbox_.empty()) {
       finished_ = true;
       transport_.Finish(*result_);
-      return;
+      return false;
     }
   } else if (!reading_ && !input_done_ && inbox_.size() < kAhead) {
     reading_ = true;
@@ -63,24 +80,14 @@ void Stream::Pump() {
   }
   // Work follows while there is some, and room for what it may give.
   const bool more = draining_ || !inbox_.empty() || (input_done_ && !closed_);
-  if (!working_ && !result_ && more && outbox_.size() < kAhead) {
-    working_ = true;
-    submit_([self = shared_from_this()] { self->Work(); });
-  }
+  if (working_ || result_ || !more || outbox_.size() >= kAhead) return false;
+  working_ = true;
+  return true;
 }
 
-void Stream::Work() {
-  const absl::Status status = Step();
-  const std::lock_guard<std::mutex> lock(mutex_);
-  working_ = false;
-  if (!result_ && !status.ok()) result_ = status;
-  if (!result_ && closed_ && !draining_) result_ = absl::OkStatus();
-  Pump();
-}
-
-absl::Status Stream::Step() {
+void Stream::Work(bool at_once) {
   bool respond;
-  std::optional<Message> message;
+  std::optional<Message> next;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     respond = draining_;
@@ -89,34 +96,74 @@ absl::Status Stream::Step() {
       if (inbox_.empty()) {
         closed_ = true;
       } else {
-        message = std::move(inbox_.front());
+        next = std::move(inbox_.front());
         inbox_.pop_front();
         Pump();  // There is room for another one, which arrives while this one is computed.
       }
     }
   }
-  if (respond) return Respond();
-  return compute_([&](Context& context) -> absl::Status {
-    if (!message) return handler_->Close(context);
-    const absl::StatusOr<codec::Envelope> envelope = (*message)(*method_.request_prototype);
-    if (!envelope.ok()) return envelope.status();
-    *message = nullptr;  // The bytes it was read from go first.
-    return handler_->Take(*envelope, context);
-  });
-}
-
-absl::Status Stream::Respond() {
-  std::optional<codec::Envelope> response;
-  const absl::Status status = compute_([&](Context& context) -> absl::Status {
-    absl::StatusOr<std::optional<codec::Envelope>> next = handler_->Next(context);
-    if (!next.ok()) return std::move(next).status();
-    response = *std::move(next);
+  if (respond) return EndWork(Respond(at_once));
+  if (!next) return Take(/*held=*/nullptr, at_once);
+  const absl::Status parsed = host_->Compute(/*held=*/nullptr, at_once, [&](Context&) -> absl::Status {
+    SPIKESERVE_ASSIGN_OR_RETURN(message_, next->parse(*method_.request_prototype));
     return absl::OkStatus();
   });
-  const std::lock_guard<std::mutex> lock(mutex_);
-  draining_ = response.has_value();
-  if (response) outbox_.push_back(*std::move(response));
-  return status;
+  next.reset();  // The bytes that it was read from go first.
+  if (!parsed.ok()) return EndWork(parsed);
+  if (method_.on_network) return TakeOnStrand(at_once);
+  Take(/*held=*/nullptr, at_once);
+}
+
+void Stream::TakeOnStrand(bool at_once) {
+  const std::string* name = handler_->NetworkOf(*message_);
+  if (name == nullptr) return Take(/*held=*/nullptr, at_once);
+  absl::StatusOr<std::shared_ptr<HeldNetwork>> held = host_->FindNetwork(*name);
+  if (!held.ok()) return EndWork(held.status());
+  const bool small = handler_->Work(*message_, **held) <= kSmallWork;
+  const std::shared_ptr<Strand> strand = (*held)->strand;
+  std::function<void()> take = [self = shared_from_this(), held = *std::move(held), small] {
+    self->Take(held.get(), /*at_once=*/small);
+  };
+  // Otherwise this is a thread of the pool already.
+  if (at_once && !small) {
+    strand->Post(std::move(take));
+  } else {
+    strand->RunOrPost(std::move(take));
+  }
+}
+
+void Stream::Take(HeldNetwork* held, bool at_once) {
+  absl::Status status = host_->Compute(held, at_once, [&](Context& context) {
+    return message_ ? handler_->Take(*message_, held, context) : handler_->Close(context);
+  });
+  message_.reset();
+  if (status.ok()) status = Respond(at_once);
+  EndWork(status);
+}
+
+absl::Status Stream::Respond(bool at_once) {
+  while (true) {
+    std::optional<codec::Envelope> response;
+    const absl::Status status = host_->Compute(/*held=*/nullptr, at_once, [&](Context& context) -> absl::Status {
+      SPIKESERVE_ASSIGN_OR_RETURN(response, handler_->Next(context));
+      return absl::OkStatus();
+    });
+    if (!status.ok()) return status;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    draining_ = response.has_value();
+    if (!draining_) return absl::OkStatus();
+    outbox_.push_back(*std::move(response));
+    Pump();
+    if (outbox_.size() >= kAhead || result_) return absl::OkStatus();
+  }
+}
+
+void Stream::EndWork(const absl::Status& status) {
+  Update([&] {
+    working_ = false;
+    if (!result_ && !status.ok()) result_ = status;
+    if (!result_ && closed_ && !draining_) result_ = absl::OkStatus();
+  });
 }
 
 }  // namespace spikeserve::server

@@ -9,10 +9,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "codec/envelope.h"
+#include "runtime/network_store.h"
 #include "runtime/stream_method.h"
 
 namespace spikeserve::server {
@@ -30,22 +33,38 @@ class StreamTransport {
   virtual void Finish(const absl::Status& status) = 0;
 };
 
-// Runs a StreamHandler between a transport and the pool. At most kAhead messages wait to be computed and as many
+// What a stream asks of the engine. Thread-safe.
+class StreamHost {
+ public:
+  virtual ~StreamHost() = default;
+  // Runs a task on the pool.
+  virtual void Submit(std::function<void()> task) = 0;
+  // A network that the server holds, or NOT_FOUND.
+  virtual absl::StatusOr<std::shared_ptr<HeldNetwork>> FindNetwork(const std::string& name) = 0;
+  // Calls `fn` with a context for work on `held` (null: on no network), unless the call is no longer wanted: then the
+  // error. `at_once`: the work is not worth another thread.
+  virtual absl::Status Compute(HeldNetwork* held, bool at_once, absl::FunctionRef<absl::Status(Context&)> fn) = 0;
+};
+
+// Runs a StreamHandler between a transport and the engine. At most kAhead messages wait to be computed and as many
 // responses to be written: a client that sends faster than the server computes, or does not read, is not read from.
-// While one message is computed, the next ones arrive.
+// While one message is computed, the next ones arrive. A stream on a network computes on the network's strand, which it
+// holds for one message at a time.
 //
 // Thread-safe. Kept alive by whoever may still call it, and by itself while it computes.
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
-  // Gives a message that was read, or an error; called on the pool.
-  using Message = std::function<absl::StatusOr<codec::Envelope>(const google::protobuf::Message& prototype)>;
-  // Runs a task on the pool.
-  using Submit = std::function<void(std::function<void()>)>;
-  // Calls one of the handler's methods with a context, unless the call is no longer wanted: then the error.
-  using Compute = std::function<absl::Status(std::function<absl::Status(Context&)>)>;
+  // A message that was read.
+  struct Message {
+    // Gives it, or an error; called once.
+    std::function<absl::StatusOr<codec::Envelope>(const google::protobuf::Message& prototype)> parse;
+    // Whether it may be computed in the thread that calls OnRead, where that takes next to no time: to wake another
+    // thread would take longer.
+    bool may_compute_at_once = false;
+  };
 
   // `transport` must live until Finish was called on it.
-  Stream(const StreamMethod& method, StreamTransport& transport, Submit submit, Compute compute);
+  Stream(const StreamMethod& method, StreamTransport& transport, std::unique_ptr<StreamHost> host);
 
   // Begins to read.
   void Start();
@@ -59,18 +78,26 @@ class Stream : public std::enable_shared_from_this<Stream> {
  private:
   static constexpr size_t kAhead = 2;
 
-  void Pump();
-  void Work();
-  // One step of work: makes a response, takes a message, or closes.
-  absl::Status Step();
-  absl::Status Respond();
+  // Makes a change to the members below mutex_, and starts whatever can be started then.
+  void Update(absl::FunctionRef<void()> change);
+  // Starts it but for work: whether there is some, which is the caller's to start. The lock is held.
+  bool Pump();
+
+  // The work, one after the other: reads the next message, takes it (or the end of all messages), makes the responses
+  // that there is room for.
+  void Work(bool at_once);
+  void TakeOnStrand(bool at_once);
+  void Take(HeldNetwork* held, bool at_once);
+  absl::Status Respond(bool at_once);
+  void EndWork(const absl::Status& status);
 
   const StreamMethod& method_;
   StreamTransport& transport_;
-  const Submit submit_;
-  const Compute compute_;
-  // Only touched by Step.
+  const std::unique_ptr<StreamHost> host_;
+  // Only touched by the work.
   const std::unique_ptr<StreamHandler> handler_;
+  // The message that is to be taken.
+  std::optional<codec::Envelope> message_;
 
   std::mutex mutex_;
   // All below is guarded by mutex_.
@@ -79,6 +106,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool reading_ = false;
   bool writing_ = false;
   bool working_ = false;
+  // Nobody waits for the responses any longer.
+  bool abandoned_ = false;
   // Whether the handler may have a response.
   bool draining_ = false;
   // The client has sent all; the handler knows it.

@@ -39,6 +39,26 @@ module.exports = {
     });
   },
 
+  async 'KernelDotProductVjp'(call) {
+    let compared = 0;
+    await eachCase('kernel_dot_product', async ({params, inputs: {x, y, grad_output}, outputs}) => {
+      if (!outputs.grad_x) return;
+      const request = {x: tensor(x), kernel: kernel(params.kernel, params), grad_output: tensor(grad_output)};
+      const {grad_x, grad_y} = await call.KernelDotProductVjp({...request, y: tensor(y)});
+      const [exactX, exactY] = h.kernelVjpInFloat64(params, x, y, grad_output);
+      assert.deepStrictEqual([grad_x.shape, grad_y.shape], [outputs.grad_x.shape, outputs.grad_y.shape]);
+      h.assertAsAccurate(elements(grad_x), numbers(outputs.grad_x), exactX);
+      h.assertAsAccurate(elements(grad_y), numbers(outputs.grad_y), exactY);
+      const ofX = await call.KernelDotProductVjp(request);
+      const [first, second] = h.kernelVjpInFloat64(params, x, x, grad_output);
+      const exact = first.map((value, i) => value + second[i]);
+      h.assertAsAccurate(elements(ofX.grad_x), exact.map(Math.fround), exact);
+      assert.strictEqual(ofX.grad_y, null);
+      ++compared;
+    });
+    assert.strictEqual(compared, 28);
+  },
+
   async 'SpikeSimilarLoss and its gradient'(call) {
     await eachCase('spike_similar_loss', async ({params, inputs, outputs}) => {
       const reply = call.SpikeSimilarLoss({

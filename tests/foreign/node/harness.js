@@ -13,9 +13,9 @@ const REPOSITORY = path.resolve(__dirname, '../../..');
 const GOLDEN = path.join(REPOSITORY, 'tests/golden');
 
 const definitions = protoLoader.loadSync(
-    ['functions', 'networks', 'rich_error', 'server', 'streams'].map((name) => `spikeserve/v1/${name}.proto`),
+    ['functions', 'networks', 'rich_error', 'server', 'streams', 'training'].map((name) => `spikeserve/v1/${name}.proto`),
     {includeDirs: [path.join(REPOSITORY, 'proto')], enums: String, longs: Number, keepCase: true, defaults: true});
-const {SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService} =
+const {SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService, SpikeTrainingService} =
     grpc.loadPackageDefinition(definitions).spikeserve.v1;
 
 // Starts the server on a free port: its address, and how to end it as an orchestrator would.
@@ -39,18 +39,24 @@ async function startServer(binary) {
 }
 
 // The RPCs of all services as functions `request => promise of the response`, streams as functions
-// `requests => promise of the responses`; `called` has the names of those called.
+// `requests => promise of the responses`, with `open()`, which gives the stream itself; `called` has the names of those
+// called.
 function connect(address) {
   const call = {};
   const called = new Set();
   const clients = [];
-  for (const Service of [SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService]) {
+  const services =
+      [SpikeFunctionService, SpikeNetworkService, SpikeServerService, SpikeStreamService, SpikeTrainingService];
+  for (const Service of services) {
     const client = new Service(address, grpc.credentials.createInsecure());
     clients.push(client);
     for (const [rpc, {requestStream}] of Object.entries(Service.service)) {
-      call[rpc] = requestStream ? (requests) => new Promise((resolve, reject) => {
+      const open = () => {
         called.add(rpc);
-        const stream = client[rpc]({deadline: Date.now() + 60000});
+        return client[rpc]({deadline: Date.now() + 60000});
+      };
+      call[rpc] = requestStream ? (requests) => new Promise((resolve, reject) => {
+        const stream = open();
         const responses = [];
         stream.on('data', (response) => responses.push(response));
         stream.on('error', reject);
@@ -61,6 +67,7 @@ function connect(address) {
         called.add(rpc);
         client[rpc](request, {deadline: Date.now() + 60000}, (error, response) => error ? reject(error) : resolve(response));
       });
+      if (requestStream) call[rpc].open = open;
     }
   }
   return {call, called, close: () => clients.forEach((client) => client.close())};
@@ -129,6 +136,43 @@ function assertClose(got, expected, {rtol = 1e-5, atol = 1e-6} = {}) {
   });
 }
 
+// The error of `got` is at most twice the reference's own, or 1e-6 relative.
+function assertAsAccurate(got, reference, exact) {
+  assert.strictEqual(got.length, exact.length);
+  const largest = (values) => values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  const errorOf = (values) => largest(exact.map((value, i) => values[i] - value));
+  const bound = Math.max(2 * errorOf(reference), 1e-6 * largest(exact));
+  assert(errorOf(got) <= bound, `error ${errorOf(got)} is more than ${bound}`);
+}
+
+// The gradients of x and y that the kernel's definition has, for the error of those that are rounded to float32.
+function kernelVjpInFloat64({kernel, d, alpha, sigma}, x, y, gradOutput) {
+  const [[rows, columns], [yRows]] = [x.shape, y.shape];
+  const [xs, ys, weights] = [x, y, gradOutput].map(numbers);
+  const gradX = xs.map(() => 0), gradY = ys.map(() => 0);
+  for (let i = 0; i < rows; ++i) {
+    for (let j = 0; j < yRows; ++j) {
+      let product = 0, distance = 0;
+      for (let k = 0; k < columns; ++k) {
+        const a = xs[i * columns + k], b = ys[j * columns + k];
+        product += a * b;
+        distance += (a - b) ** 2;
+      }
+      const sigmoid = 1 / (1 + Math.exp(-alpha * product));
+      const weight = weights[i * yRows + j] * {
+        linear: 1, polynomial: d * product ** (d - 1), sigmoid: alpha * sigmoid * (1 - sigmoid),
+        gaussian: Math.exp(-distance / (2 * sigma ** 2)) / sigma ** 2,
+      }[kernel];
+      for (let k = 0; k < columns; ++k) {
+        const a = xs[i * columns + k], b = ys[j * columns + k];
+        gradX[i * columns + k] += weight * (kernel === 'gaussian' ? b - a : b);
+        gradY[j * columns + k] += weight * (kernel === 'gaussian' ? a - b : a);
+      }
+    }
+  }
+  return [gradX, gradY];
+}
+
 // The call fails with INVALID_ARGUMENT, and its message and its rich error name the field.
 async function assertRefused(promise, field) {
   const error = await promise.then(() => assert.fail(`the call succeeded, but its ${field} is wrong`), (e) => e);
@@ -174,6 +218,6 @@ function kernel(kind, {d, alpha, sigma}) {
 }
 
 module.exports = {
-  assertClose, assertRefused, assertSame, bitTensor, connect, eachCase, elements, eventTensor, golden, kernel, numbers,
-  scalar, startServer, tensor,
+  assertAsAccurate, assertClose, assertRefused, assertSame, bitTensor, connect, eachCase, elements, eventTensor, golden,
+  kernel, kernelVjpInFloat64, numbers, scalar, startServer, tensor,
 };

@@ -2,29 +2,10 @@
 'use strict';
 const assert = require('node:assert');
 const grpc = require('@grpc/grpc-js');
+const {neuron, withNetwork} = require('./network_testing.js');
 const {assertClose, assertRefused, assertSame, eachCase, elements, numbers, scalar, tensor} = require('./harness.js');
 
 const zeros = (...shape) => tensor({dtype: 'f4', shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1))});
-
-// The layer of a golden case of neurons.
-function neuron({type, v_reset, surrogate, alpha, beta, a, b, c, ...params}) {
-  const node = {
-    ...params, soft_reset: v_reset === null, monitor: true,
-    surrogate: {[surrogate]: {sigmoid: {alpha}, sign_swish: {beta}, bilinear_leaky_relu: {a, b, c}}[surrogate]},
-  };
-  if (v_reset !== null) node.v_reset = v_reset;
-  return {name: 'neuron', [`${type}_node`]: node};
-}
-
-// Runs the check on a new network of the layers, which is deleted afterwards.
-async function withNetwork(call, layers, check) {
-  const {network} = await call.CreateNetwork({layers});
-  try {
-    await check(network);
-  } finally {
-    await call.DeleteNetwork({network});
-  }
-}
 
 module.exports = {
   async 'neurons spike as the reference does, and again after a reset'(call) {
@@ -77,6 +58,61 @@ module.exports = {
       await assert.rejects(step(7), {code: grpc.status.FAILED_PRECONDITION});
       await assertRefused(call.Forward({network, input: zeros(1, 3, 2)}), 'input');
     });
+  },
+
+  async 'a stream of steps is the forward of all of them'(call) {
+    const layers = [{low_pass_synapse: {tau: 3}}, {name: 'output', lif_node: {tau: 2}}];
+    const input = (begin, end) => tensor({
+      dtype: 'f4', shape: [end - begin, 2, 1],
+      data: Float32Array.from({length: 2 * (end - begin)}, (_, i) => Math.sin(2 * begin + i) + 0.5),
+    });
+    const records = [{layer: 'output', v_after_reset: true}];
+    let whole;
+    await withNetwork(call, layers, async (network) => {
+      whole = await call.Forward({network, input: input(0, 9), records});
+    });
+    await withNetwork(call, layers, async (network) => {
+      const cuts = [0, 1, 4, 4, 9];
+      const requests = cuts.slice(1).map((end, i) => ({input: input(cuts[i], end)}));
+      Object.assign(requests[0], {open: {network, records}, reset: true});
+      for (const time of [1, 2]) {
+        const responses = await call.Run(requests);
+        assert.deepStrictEqual(responses.map(({next_step}) => next_step), [3, 2, 1, 0].map((left) => 4 * time - left));
+        assert.deepStrictEqual(responses.flatMap(({output}) => elements(output)), elements(whole.output));
+        assert.deepStrictEqual(
+            responses.flatMap(({records: [record]}) => elements(record.v_after_reset)),
+            elements(whole.records[0].v_after_reset));
+      }
+    });
+  },
+
+  async 'a stream answers each step before the next one is sent'(call) {
+    await withNetwork(call, [{if_node: {}}], async (network) => {
+      const stream = call.Run.open();
+      const responses = stream[Symbol.asyncIterator]();
+      const half = tensor({dtype: 'f4', shape: [1, 1], data: Float32Array.of(0.5)});
+      const answered = [];
+      for (let step = 0; step < 4; ++step) {
+        // A step that depends on what the last one came to.
+        const request = {reset: answered.at(-1) === 1, input: half, step};
+        stream.write(step ? request : {open: {network, single_step: true}, ...request});
+        answered.push(...elements((await responses.next()).value.output));
+      }
+      stream.end();
+      assert((await responses.next()).done);
+      assert.deepStrictEqual(answered, [0, 1, 0, 1]);
+    });
+  },
+
+  async 'a stream on a network that is gone or wrong is refused'(call) {
+    let first;
+    await withNetwork(call, [{if_node: {}}], async (network) => {
+      first = {open: {network}, input: zeros(1, 1, 1)};
+      await assertRefused(call.Run([{input: zeros(1, 1, 1)}]), 'open');
+      await assertRefused(call.Run([first, first]), 'open');
+      await assertRefused(call.Run([first, {input: zeros(1, 1, 2)}]), 'input');
+    });
+    await assert.rejects(call.Run([first]), {code: grpc.status.NOT_FOUND});
   },
 
   async 'deleted networks are gone'(call) {

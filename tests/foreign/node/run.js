@@ -6,7 +6,8 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const {connect, startServer} = require('./harness.js');
 
-const suites = {...require('./functions.js'), ...require('./networks.js'), ...require('./streams.js'), ...require('./errors.js')};
+const suites = Object.assign(
+    {}, ...['functions', 'networks', 'training', 'streams', 'errors'].map((name) => require(`./${name}.js`)));
 
 async function main([target]) {
   assert(target, 'needs the address of a server, or the path of the server');

@@ -1,7 +1,7 @@
 """What the tests share: the generated stubs, the server, tensors, and the golden cases.
 
-`run.py` calls `set_up` before it loads the tests, which then use the module's variables `functions`, `networks`, `server`, `streams`
-(the protos), `call` (the RPCs) and `channel`.
+`run.py` calls `set_up` before it loads the tests, which then use the module's variables `functions`, `networks`,
+`network_state`, `server`, `streams`, `training` (the protos), `call` (the RPCs) and `channel`.
 """
 import contextlib
 import importlib
@@ -68,29 +68,44 @@ class Calls:
                 return lambda request: method(request, timeout=60)
         raise AttributeError(rpc)
 
+    def open(self, rpc, requests):
+        """A stream whose requests are made while its responses come: takes an iterator, and gives one."""
+        self.called.add(rpc)
+        method, = (getattr(stub, rpc) for stub in self._stubs if hasattr(stub, rpc))
+        return method(requests, timeout=60)
+
+
+def calls_on(on):
+    """The RPCs on a channel."""
+    return Calls(
+        importlib.import_module("spikeserve.v1.functions_pb2_grpc").SpikeFunctionServiceStub(on),
+        importlib.import_module("spikeserve.v1.networks_pb2_grpc").SpikeNetworkServiceStub(on),
+        importlib.import_module("spikeserve.v1.server_pb2_grpc").SpikeServerServiceStub(on),
+        importlib.import_module("spikeserve.v1.streams_pb2_grpc").SpikeStreamServiceStub(on),
+        importlib.import_module("spikeserve.v1.training_pb2_grpc").SpikeTrainingServiceStub(on))
+
 
 def set_up(address, stub_folder, server_binary=None):
-    global functions, networks, rich_error, server, shared_memory, streams, tensor_pb, channel, call, binary
+    global functions, networks, network_state, rich_error, server, shared_memory, streams, tensor_pb, training
+    global channel, call, binary
     binary = server_binary
     generate_stubs(pathlib.Path(stub_folder))
     functions = importlib.import_module("spikeserve.v1.functions_pb2")
     networks = importlib.import_module("spikeserve.v1.networks_pb2")
+    network_state = importlib.import_module("spikeserve.v1.network_state_pb2")
     rich_error = importlib.import_module("spikeserve.v1.rich_error_pb2")
     server = importlib.import_module("spikeserve.v1.server_pb2")
     streams = importlib.import_module("spikeserve.v1.streams_pb2")
     tensor_pb = importlib.import_module("spikeserve.v1.tensor_pb2")
+    training = importlib.import_module("spikeserve.v1.training_pb2")
     shared_memory = importlib.import_module("spikeserve.v1.shared_memory_pb2")
     channel = grpc.insecure_channel(address)
-    call = Calls(
-        importlib.import_module("spikeserve.v1.functions_pb2_grpc").SpikeFunctionServiceStub(channel),
-        importlib.import_module("spikeserve.v1.networks_pb2_grpc").SpikeNetworkServiceStub(channel),
-        importlib.import_module("spikeserve.v1.server_pb2_grpc").SpikeServerServiceStub(channel),
-        importlib.import_module("spikeserve.v1.streams_pb2_grpc").SpikeStreamServiceStub(channel))
+    call = calls_on(channel)
 
 
 def rpcs():
     """The names of all RPCs of all services."""
-    protos = (functions, networks, server, streams)
+    protos = (functions, networks, server, streams, training)
     services = [service for proto in protos for service in proto.DESCRIPTOR.services_by_name.values()]
     return {method.name for service in services for method in service.methods}
 
@@ -176,6 +191,22 @@ def kernel_in_float64(name, params, x, y):
     if name == "sigmoid":
         return 1 / (1 + np.exp(-params["alpha"] * product))
     return product
+
+
+def kernel_vjp_in_float64(name, params, x, y, grad_output):
+    """The gradients of x and y that the kernel's definition has, for the same."""
+    x, y, weights = (array.astype(np.float64) for array in (x, y, grad_output))
+    values = kernel_in_float64(name, params, x, y)
+    if name == "gaussian":
+        weights = weights * values / params["sigma"] ** 2
+        # Differences come first: the weight of a row with itself would hide those of the others.
+        pulls = weights[:, :, None] * (y[None, :, :] - x[:, None, :])
+        return pulls.sum(1), -pulls.sum(0)
+    if name == "polynomial":
+        weights = weights * params["d"] * (x @ y.T) ** (params["d"] - 1)
+    if name == "sigmoid":
+        weights = weights * params["alpha"] * values * (1 - values)
+    return weights @ y, weights.T @ x
 
 
 def assert_as_accurate(got, reference, exact):

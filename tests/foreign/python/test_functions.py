@@ -71,6 +71,25 @@ class SpikeFunctions(unittest.TestCase):
                 exact = harness.kernel_in_float64(name, case.params, x, x)
                 assert_as_accurate(self_products, exact.astype(np.float32), exact)
 
+    def test_kernel_dot_product_vjp(self):
+        cases = [case for case in golden("kernel_dot_product") if "grad_x" in case.outputs]
+        self.assertEqual(len(cases), 28)
+        for case in cases:
+            with self.subTest(case.name):
+                name, x, y = case.params["kernel"], case.inputs["x"], case.inputs["y"]
+                grad_output = case.inputs["grad_output"]
+                request = functions.KernelDotProductVjpRequest(
+                    x=tensor(x), y=tensor(y), kernel=kernel(name, case.params), grad_output=tensor(grad_output))
+                response = call.KernelDotProductVjp(request)
+                exact_x, exact_y = harness.kernel_vjp_in_float64(name, case.params, x, y, grad_output)
+                assert_as_accurate(array(response.grad_x), case.outputs["grad_x"], exact_x)
+                assert_as_accurate(array(response.grad_y), case.outputs["grad_y"], exact_y)
+                request.ClearField("y")
+                response = call.KernelDotProductVjp(request)
+                self.assertFalse(response.HasField("grad_y"))
+                exact = sum(harness.kernel_vjp_in_float64(name, case.params, x, x, grad_output))
+                assert_as_accurate(array(response.grad_x), exact.astype(np.float32), exact)
+
     def test_spike_similar_loss_and_its_gradient(self):
         for case in golden("spike_similar_loss"):
             with self.subTest(case.name):

@@ -1,4 +1,5 @@
 """SpikeNetworkService against the golden cases, and its rules on state."""
+import queue
 import unittest
 
 import grpc
@@ -116,6 +117,59 @@ class SpikeNetworks(unittest.TestCase):
         with self.assertRaises(grpc.RpcError) as raised:
             self.forward(network, charge, step=7)
         self.assertEqual(raised.exception.code(), grpc.StatusCode.FAILED_PRECONDITION)
+
+    def test_a_stream_of_steps_is_the_forward_of_all_of_them(self):
+        layers = (networks.Layer(linear=networks.Linear(weight=tensor(np.eye(4, 6, dtype=np.float32) * 0.7))),
+                  networks.Layer(name="output", lif_node=networks.LifNode(tau=2)))
+        steps = np.random.default_rng(3).random((9, 2, 6)).astype(np.float32) * 3
+        record = networks.RecordRequest(layer="output", v_after_reset=True)
+        whole = self.forward(self.create(*layers), steps, records=[record])
+        network = self.create(*layers)
+        opening = networks.RunRequest.Open(network=network, records=[record])
+        blocks = [steps[:1], steps[1:4], steps[4:4], steps[4:]]
+        for _ in range(2):
+            requests = [networks.RunRequest(input=tensor(block)) for block in blocks]
+            requests[0].open.CopyFrom(opening)
+            requests[0].reset = True
+            responses = call.Run(requests)
+            self.assertEqual(len(responses), len(blocks))
+            np.testing.assert_array_equal(
+                np.concatenate([array(response.output) for response in responses]), array(whole.output))
+            np.testing.assert_array_equal(
+                np.concatenate([array(response.records[0].v_after_reset) for response in responses]),
+                array(whole.records[0].v_after_reset))
+        self.assertEqual(responses[-1].next_step, 2 * len(blocks))
+
+    def test_a_stream_answers_each_step_before_the_next_one_is_sent(self):
+        network = self.create(networks.Layer(if_node=networks.IfNode()))
+        outgoing = queue.SimpleQueue()
+        responses = call.open("Run", iter(outgoing.get, None))
+        answered, spiked = [], False
+        for number in range(4):
+            # A step that depends on what the last one came to.
+            request = networks.RunRequest(reset=spiked, input=tensor(np.full((1, 1), 0.5, np.float32)), step=number)
+            if number == 0:
+                request.open.network = network
+                request.open.single_step = True
+            outgoing.put(request)
+            spiked = bool(array(next(responses).output)[0, 0])
+            answered.append(spiked)
+        outgoing.put(None)
+        self.assertEqual(list(responses), [])
+        self.assertEqual(answered, [False, True, False, True])
+
+    def test_a_stream_on_a_network_that_is_gone_or_wrong_is_refused(self):
+        network = self.create(networks.Layer(if_node=networks.IfNode()))
+        step = tensor(np.zeros((1, 1, 1), np.float32))
+        first = networks.RunRequest(open={"network": network}, input=step)
+        harness.assert_refused(lambda: call.Run([networks.RunRequest(input=step)]), "open")
+        harness.assert_refused(lambda: call.Run([first, first]), "open")
+        wide = networks.RunRequest(input=tensor(np.zeros((1, 1, 2), np.float32)))
+        harness.assert_refused(lambda: call.Run([first, wide]), "input")
+        call.DeleteNetwork(networks.DeleteNetworkRequest(network=network))
+        with self.assertRaises(grpc.RpcError) as raised:
+            call.Run([first])
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.NOT_FOUND)
 
     def test_deleted_networks_are_gone(self):
         network = self.create(networks.Layer(if_node=networks.IfNode()))

@@ -72,5 +72,6 @@ class Service(unittest.TestCase):
         info = harness.channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
         list_services = b"\x3a\x00"  # ServerReflectionRequest { list_services: "" }
         response = next(iter(info(iter([list_services]), timeout=30)))
-        for service in (b"SpikeFunctionService", b"SpikeNetworkService", b"SpikeServerService", b"SpikeStreamService"):
+        for service in (b"SpikeFunctionService", b"SpikeNetworkService", b"SpikeServerService", b"SpikeStreamService",
+                        b"SpikeTrainingService"):
             self.assertIn(b"spikeserve.v1." + service, response)

@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "spikeserve/client/functions.h"
+#include "spikeserve/client/network_run.h"
 #include "spikeserve/client/networks.h"
 #include "spikeserve/client/options.h"
 #include "spikeserve/client/statistics.h"
@@ -82,6 +83,8 @@ class Client {
   // Functions.
   ResultOr<SpikeClusterArgs> SpikeCluster(const SpikeClusterArgs& a, const CallOptions& o = {}) const;
   ResultOr<KernelDotProductArgs> KernelDotProduct(const KernelDotProductArgs& a, const CallOptions& o = {}) const;
+  ResultOr<KernelDotProductVjpArgs> KernelDotProductVjp(const KernelDotProductVjpArgs& a,
+                                                        const CallOptions& o = {}) const;
   ResultOr<SpikeSimilarLossArgs> SpikeSimilarLoss(const SpikeSimilarLossArgs& a, const CallOptions& o = {}) const;
   ResultOr<RedundantOneHotArgs> RedundantOneHot(const RedundantOneHotArgs& a, const CallOptions& o = {}) const;
   ResultOr<FirstSpikeIndexArgs> FirstSpikeIndex(const FirstSpikeIndexArgs& a, const CallOptions& o = {}) const;
@@ -109,6 +112,8 @@ class Client {
   template <typename Args>
   ResultOr<Args> CallLeased(const Args& args, const CallOptions& options, std::shared_ptr<const void> lease) const;
 
+  friend class NetworkHandle;  // Opens streams.
+
   std::shared_ptr<Connection> connection_;
 };
 
@@ -128,6 +133,9 @@ class NetworkHandle {
   const std::string& name() const { return name_; }
 
   Client::ResultOr<ForwardArgs> Forward(ForwardArgs args, const CallOptions& o = {}) const;
+  // Opens a stream of steps; the timeout is that of the whole stream. Whether there is such a network shows in the
+  // stream.
+  absl::StatusOr<NetworkRun> Run(RunArgs args = {}, const CallOptions& o = {}) const;
   Client::ResultOr<GetNetworkArgs> Get(bool include_monitors = false, const CallOptions& o = {}) const;
   Client::ResultOr<GetNetworkArgs> Get(GetNetworkArgs args, const CallOptions& o = {}) const;
   Client::ResultOr<SetTrainingArgs> SetTraining(bool training, const CallOptions& o = {}) const;
@@ -139,6 +147,7 @@ class NetworkHandle {
   Client::ResultOr<BackwardArgs> Backward(BackwardArgs args, const CallOptions& o = {}) const;
   Client::ResultOr<ZeroGradientsArgs> ZeroGradients(const CallOptions& o = {}) const;
   Client::ResultOr<ApplyGradientsArgs> ApplyGradients(const Optimizer& optimizer, const CallOptions& o = {}) const;
+  Client::ResultOr<ApplyGradientsArgs> ApplyGradients(ApplyGradientsArgs args, const CallOptions& o = {}) const;
   Client::ResultOr<TrainStepArgs> TrainStep(TrainStepArgs args, const CallOptions& o = {}) const;
 
   // Deletes the network now, and tells whether that went well.

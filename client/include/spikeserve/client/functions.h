@@ -49,6 +49,24 @@ struct KernelDotProductArgs {
   Kernel kernel;
 };
 
+struct KernelDotProductVjpResult {
+  // [N, M], FLOAT64 where x, y or grad_output is, else FLOAT32.
+  Tensor grad_x;
+  // [K, M]; absent where y is: then grad_x is the gradient of both places of x.
+  std::optional<Tensor> grad_y;
+};
+
+struct KernelDotProductVjpArgs {
+  using Result = KernelDotProductVjpResult;
+  // [N, M].
+  TensorView x;
+  // [K, M]; nullopt: x.
+  std::optional<TensorView> y = std::nullopt;
+  Kernel kernel;
+  // [N, K].
+  TensorView grad_output;
+};
+
 struct SpikeSimilarLossResult {
   float loss;
   // With compute_gradient: of the shape of spikes.

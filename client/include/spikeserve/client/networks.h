@@ -106,6 +106,17 @@ struct ForwardArgs {
   bool keep_trace = false;
 };
 
+// What holds for all messages of a NetworkRun.
+struct RunArgs {
+  std::string network = {};
+  // The inputs are one step each, [batch, features ...].
+  bool single_step = false;
+  // To be returned with each output.
+  std::vector<RecordRequest> records = {};
+  // kBool or kBit.
+  DataType mask_dtype = DataType::kBool;
+};
+
 struct SetThresholdMarginArgs {
   struct Result {
     // FLOAT32: in training of the shape of label_one_hot, else a scalar.

@@ -24,6 +24,10 @@ std::string FieldOf(const absl::Status& status);
 // Sets the field that `status` blames; its message stays as it is.
 void SetField(absl::Status& status, std::string_view field);
 
+// The same error about the member of `path` that has the name of the field: "sigma: 0; need ..." within "kernel"
+// becomes "kernel.sigma: 0; need ...". An error that blames no field is about `path` itself.
+absl::Status WithinField(std::string_view path, const absl::Status& status);
+
 }  // namespace spikeserve
 
 #endif  // SPIKESERVE_COMPUTE_FIELD_ERROR_H_

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -133,6 +134,10 @@ class Network {
   // and the mode stay.
   void Reset();
 
+  // Resets the network and calls `run`, which may do with it what Forward does. Where that fails, its error, and the
+  // network is what it was before the reset.
+  absl::Status ResetAndRun(absl::FunctionRef<absl::Status()> run);
+
   // --- Learning.
 
   // Back-propagation through the trace's steps, from the last one to the first, with the layers' surrogates for the
@@ -147,6 +152,9 @@ class Network {
 
   // The steps in the trace.
   int64_t trace_steps() const;
+  // The shape of the gradients that Backward takes of a layer's spikes and voltages, of an empty name of the output:
+  // [T, batch, features ...]. nullopt without a trace, and where no layer has that name.
+  std::optional<Shape> TracedShape(std::string_view layer = {}) const;
 
   // The gradients that Backward has added up.
   std::vector<ParameterTensor> Gradients() const;
