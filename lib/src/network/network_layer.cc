@@ -74,9 +74,9 @@ absl::Status CheckStateParts(std::string_view field, const LayerState& state, st
                {".masks_drawn", state.masks_drawn != 0, own == "mask"}};
   for (const auto& [name, of_state, of_layer] : parts) {
     if (!of_state || of_layer) continue;
-    return InvalidField(
-        std::string(field) + name, absl::StrCat("a part of the state of \"", state.layer, "\""),
-        own.empty() ? "none: the layer has no state" : absl::StrCat("the part that the layer has, ", std::string(own)));
+    return InvalidField(std::string(field) + name,
+                        absl::StrCat("a part of a state that layer \"", state.layer, "\" does not have"),
+                        own.empty() ? "none: it has no state" : absl::StrCat("its state, ", std::string(own)));
   }
   return absl::OkStatus();
 }
