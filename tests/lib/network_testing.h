@@ -114,6 +114,14 @@ inline std::vector<ParameterTensor> ParametersOf(const Network& network) {
     if (const auto* synapse = std::get_if<LowPassSynapse>(&spec.kind); synapse && synapse->p) {
       values[{spec.name, "p"}] = {*synapse->p};
     }
+    if (const auto* conv = std::get_if<Conv2d>(&spec.kind)) {
+      values[{spec.name, "weight"}] = conv->weight;
+      values[{spec.name, "bias"}] = conv->bias;
+    }
+    if (const auto* norm = std::get_if<BatchNorm2d>(&spec.kind)) {
+      values[{spec.name, "weight"}] = norm->weight;
+      values[{spec.name, "bias"}] = norm->bias;
+    }
     if (const auto* plif = std::get_if<PlifNode>(&spec.kind)) values[{spec.name, "p"}] = {*plif->p};
     if (const auto* rif = std::get_if<RifNode>(&spec.kind)) values[{spec.name, "g"}] = {*rif->g};
   }
@@ -157,6 +165,10 @@ inline Snapshot SnapshotOf(const Network& network) {
   for (const LayerSpec& spec : network.Spec()) {
     std::visit(
         [&](const auto& kind) {
+          if constexpr (std::is_same_v<BatchNorm2d, std::decay_t<decltype(kind)>>) {
+            out.Add(spec.name + ".running_mean", kind.running_mean);
+            out.Add(spec.name + ".running_var", kind.running_var);
+          }
           if constexpr (std::is_base_of_v<NeuronSpec, std::decay_t<decltype(kind)>>) {
             const auto* tensor = std::get_if<ThresholdTensor>(&kind.v_threshold);
             if (tensor != nullptr) out.Add(spec.name + ".v_threshold shape", tensor->shape);

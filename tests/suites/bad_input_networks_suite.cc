@@ -120,14 +120,14 @@ TEST_P(BadNetworkSuite, WhatGoesOnWhereAnotherNetworkWasHasToFit) {
       {kCreate,
        with(STATE("layer: 'n' v " FLOATS("1", "0") "current " FLOATS("1", "0"))),
        kInvalid,
-       "state.layers[0]",
+       "state.layers[0].current",
        {"\"n\" does not have"}},
       {kCreate,
        with(STATE("layer: 'n' masks_drawn: 3 v " FLOATS("1", "0"))),
        kInvalid,
-       "state.layers[0]",
+       "state.layers[0].masks_drawn",
        {"\"n\" does not have"}},
-      {kCreate, with(STATE("layer: 'fc' v " FLOATS("1", "0"))), kInvalid, "state.layers[0]", {"layer that has none"}},
+      {kCreate, with(STATE("layer: 'fc' v " FLOATS("1", "0"))), kInvalid, "state.layers[0].v", {"it has no state"}},
   });
 }
 

@@ -26,9 +26,10 @@ void AddTo(absl::Span<float> sum, absl::Span<const float> values) {
 
 }  // namespace
 
-absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, Trace& trace, const OuterGradients& outer,
-                         ParameterNumbers& gradients, absl::Span<float> grad_input, Executor& executor,
-                         absl::FunctionRef<absl::Status()> wanted) {
+absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool training, Trace& trace,
+                         const OuterGradients& outer, ParameterNumbers& gradients, absl::Span<float> grad_input,
+                         Executor& executor, absl::FunctionRef<absl::Status()> wanted) {
+  for (size_t i = 0; i < layers.size(); ++i) layers[i]->SetStep(plan.input_shape(i), training);
   const size_t first = FirstLayer(layers, !grad_input.empty());
   std::vector<std::vector<absl::Span<float>>> gradient_spans(layers.size());
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -154,7 +155,7 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     result.grad_input.resize(*ElementCount(result.shape));
   }
   if (learning_->gradients.empty()) learning_->gradients = ZerosFor(layers_);
-  absl::Status status = RunBackward(layers_, *plan, learning_->trace, outer, learning_->gradients,
+  absl::Status status = RunBackward(layers_, *plan, training_, learning_->trace, outer, learning_->gradients,
                                     absl::MakeSpan(result.grad_input), executor, AlwaysWanted);
   if (!status.ok()) return status;
   return result;

@@ -92,12 +92,13 @@ absl::Status BatchNorm2dLayer::CheckTraining(const Shape& input) const {
   return WrongInput(input, "more than one element for each channel, in training");
 }
 
-void BatchNorm2dLayer::Prepare(const Shape& input, int64_t, int64_t block, bool training) {
+void BatchNorm2dLayer::SetStep(const Shape& input, bool training) {
   training_ = training;
   batch_ = input[0];
   plane_ = input[2] * input[3];
-  statistics_.resize(block * channels());
 }
+
+void BatchNorm2dLayer::Prepare(const Shape&, int64_t, int64_t block, bool) { statistics_.resize(block * channels()); }
 
 int64_t BatchNorm2dLayer::PrepareByteSize(const Shape&, int64_t, int64_t block, bool) const {
   const int64_t added = block * channels() - static_cast<int64_t>(statistics_.size());

@@ -20,6 +20,7 @@ class BatchNorm2dLayer final : public NetworkLayer {
   decltype(LayerSpec::kind) Kind() const override { return spec_; }
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
   absl::Status CheckTraining(const Shape& input) const override;
+  void SetStep(const Shape& input, bool training) override;
   void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
   int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const override;
   void Forward(const ForwardBlock& block, Executor& executor) override;
@@ -51,7 +52,7 @@ class BatchNorm2dLayer final : public NetworkLayer {
 
   // With all vectors of their size, if num_features is in its range.
   BatchNorm2d spec_;
-  // Of the last Prepare.
+  // As SetStep has it.
   bool training_ = false;
   int64_t batch_ = 0;
   int64_t plane_ = 0;

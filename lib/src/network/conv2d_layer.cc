@@ -89,7 +89,7 @@ absl::StatusOr<Shape> Conv2dLayer::OutputShape(const Shape& input) const {
   return Shape{input[0], out(), window_.height.OutputLength(input[2]), window_.width.OutputLength(input[3])};
 }
 
-void Conv2dLayer::Prepare(const Shape& input, int64_t, int64_t, bool) {
+void Conv2dLayer::SetStep(const Shape& input, bool) {
   input_ = {input[2], input[3]};
   output_ = {window_.height.OutputLength(input[2]), window_.width.OutputLength(input[3])};
 }

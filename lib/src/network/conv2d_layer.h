@@ -22,7 +22,7 @@ class Conv2dLayer final : public NetworkLayer {
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   decltype(LayerSpec::kind) Kind() const override;
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
-  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
+  void SetStep(const Shape& input, bool training) override;
   void Forward(const ForwardBlock& block, Executor& executor) override;
   Needs BackwardNeeds() const override { return {.input = true}; }
   std::vector<Parameter> Parameters() override;
@@ -46,7 +46,7 @@ class Conv2dLayer final : public NetworkLayer {
   // With the weight transposed, [in / groups, kernel height, kernel width, out], once it is known to be of its shape.
   Conv2d spec_;
   Window window_;
-  // Of a plane, in the last Prepare.
+  // Of a plane, as SetStep has it.
   Extent input_ = {0, 0};
   Extent output_ = {0, 0};
 };

@@ -30,11 +30,12 @@ absl::Status DropoutLayer::Check(std::string_view field, KnownShape&) const {
   return InvalidField(std::string(field) + ".p", absl::StrCat(spec_.p), "a probability in [0, 1)");
 }
 
+void DropoutLayer::SetStep(const Shape&, bool training) { training_ = training; }
+
 void DropoutLayer::Prepare(const Shape& input, int64_t, int64_t, bool training) {
-  training_ = training;
   if (!training || !mask_.empty()) return;
   const uint64_t stream = Mix(Mix(spec_.seed + kGamma) + ++masks_drawn_ * kGamma);
-  const float scale = static_cast<float>(1 / (1 - spec_.p));
+  const float scale = Scale();
   mask_.resize(ElementCount(input).value_or(0));
   for (uint64_t n = 0; n < mask_.size(); ++n) {
     // 53 bits, so exact as a double, in [0, 1).
@@ -42,6 +43,8 @@ void DropoutLayer::Prepare(const Shape& input, int64_t, int64_t, bool training) 
     mask_[n] = uniform < spec_.p ? 0 : scale;
   }
 }
+
+float DropoutLayer::Scale() const { return static_cast<float>(1 / (1 - spec_.p)); }
 
 int64_t DropoutLayer::PrepareByteSize(const Shape& input, int64_t, int64_t, bool training) const {
   return training && mask_.empty() ? StepBytes(DataType::kFloat32, 1, input) : 0;
@@ -86,8 +89,16 @@ void DropoutLayer::Put(std::unique_ptr<LayerMemory> taken) {
 }
 
 absl::Status DropoutLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
+  if (absl::Status s = CheckStateParts(field, state, "mask"); !s.ok()) return s;
   if (!state.mask.empty()) {
-    if (absl::Status s = CheckStatePart(std::string(field) + ".mask", input, state.mask); !s.ok()) return s;
+    const std::string name = std::string(field) + ".mask";
+    if (absl::Status s = CheckStatePart(name, input, state.mask); !s.ok()) return s;
+    const auto is_neither = [scale = Scale()](float m) { return m != 0 && m != scale; };
+    const auto bad = std::find_if(state.mask.begin(), state.mask.end(), is_neither);
+    if (bad != state.mask.end()) {
+      return InvalidField(name, absl::StrCat(*bad, " at element ", bad - state.mask.begin()),
+                          absl::StrCat("0 or ", Scale(), ", 1 / (1 - p)"));
+    }
   }
   mask_ = state.mask;
   masks_drawn_ = state.masks_drawn;

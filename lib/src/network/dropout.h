@@ -20,6 +20,7 @@ class DropoutLayer final : public NetworkLayer {
 
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   decltype(LayerSpec::kind) Kind() const override { return spec_; }
+  void SetStep(const Shape& input, bool training) override;
   void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
   int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const override;
   void Forward(const ForwardBlock& block, Executor& executor) override;
@@ -32,11 +33,14 @@ class DropoutLayer final : public NetworkLayer {
   int64_t ByteSize() const override;
 
  private:
-  // output[i] = input[i] masked as in the last Forward.
+  // What a value that is kept is multiplied by.
+  float Scale() const;
+
+  // output[i] = input[i], masked in training.
   void Mask(int64_t steps, absl::Span<const float> input, absl::Span<float> output, Executor& executor) const;
 
   Dropout spec_;
-  // Of the last Forward.
+  // As SetStep has it.
   bool training_ = false;
   uint64_t masks_drawn_ = 0;
   // Of a step's shape, 0 or 1 / (1 - p); empty before the first step in training.

@@ -100,6 +100,7 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
   result.output.resize(*ElementCount(result.shape));
   for (size_t r = 0; r < records.size(); ++r) {
     result.records.push_back(MakeRecord(records[r], WithSteps(steps, step_shapes[recorded[r]])));
+    if (plan.empty()) continue;
     layers_[recorded[r]]->spiking()->RecordVoltages(records[r].v_before_reset, records[r].v_after_reset);
   }
   if (steps == 0) return result;
@@ -108,6 +109,7 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
   // One buffer for what the even layers give in a block, one for the odd ones; the last layer writes to the result.
   ScratchFloats buffers[2];
   for (size_t i = 0; i < layers_.size(); ++i) {
+    layers_[i]->SetStep(plan.input_shape(i), training_);
     layers_[i]->Prepare(plan.input_shape(i), steps, block, training_);
     ScratchFloats& buffer = buffers[i % 2];
     if (i + 1 < layers_.size()) buffer.resize(std::max<size_t>(buffer.size(), block * plan.output_size(i)));

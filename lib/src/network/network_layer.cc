@@ -59,8 +59,26 @@ void NetworkLayer::Prepare(const Shape&, int64_t, int64_t, bool) {}
 
 int64_t NetworkLayer::PrepareByteSize(const Shape&, int64_t, int64_t, bool) const { return 0; }
 
-absl::Status NetworkLayer::SetState(std::string_view field, const Shape&, const LayerState&) {
-  return InvalidField(field, "a state of a layer that has none", "states of layers that have one");
+absl::Status NetworkLayer::SetState(std::string_view field, const Shape&, const LayerState& state) {
+  return CheckStateParts(field, state, "");
+}
+
+absl::Status CheckStateParts(std::string_view field, const LayerState& state, std::string_view own) {
+  const struct {
+    const char* name;
+    bool of_state;
+    bool of_layer;
+  } parts[] = {{".v", !state.v.empty(), own == "v"},
+               {".current", !state.current.empty(), own == "current"},
+               {".mask", !state.mask.empty(), own == "mask"},
+               {".masks_drawn", state.masks_drawn != 0, own == "mask"}};
+  for (const auto& [name, of_state, of_layer] : parts) {
+    if (!of_state || of_layer) continue;
+    return InvalidField(std::string(field) + name,
+                        absl::StrCat("a part of a state that layer \"", state.layer, "\" does not have"),
+                        own.empty() ? "none: it has no state" : absl::StrCat("its state, ", std::string(own)));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status NetworkLayer::WrongInput(const Shape& input, std::string_view needed) const {

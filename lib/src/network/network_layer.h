@@ -102,8 +102,13 @@ class NetworkLayer {
   // Refuses an input of a shape that OutputShape takes where training needs more.
   virtual absl::Status CheckTraining(const Shape& /*input*/) const { return absl::OkStatus(); }
 
-  // Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with inputs of shape `input`, of
-  // which at most `block` at a time, need.
+  // Tells the layer what it is about to run forth or back: steps with inputs of shape `input`, and the mode. What a
+  // layer keeps of these holds until the next such call only, since a trace may be gone back through after a call that
+  // was on others and has been undone.
+  virtual void SetStep(const Shape& /*input*/, bool /*training*/) {}
+
+  // Behind SetStep, before Forward. Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with
+  // inputs of shape `input`, of which at most `block` at a time, need.
   virtual void Prepare(const Shape& input, int64_t steps, int64_t block, bool training);
   // What Prepare would add to ByteSize; 2^63 - 1 where that is more.
   virtual int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const;
@@ -141,8 +146,9 @@ class NetworkLayer {
 
   // The state by the names of its parts; empty after a reset.
   virtual LayerState State() const { return {}; }
-  // Sets the state for steps of shape `input`. INVALID_ARGUMENT, with nothing changed, for parts of other sizes;
-  // `field` is what a request calls the state.
+  // Sets the state for steps of shape `input`; without parts it is that of a new layer. INVALID_ARGUMENT, with nothing
+  // changed, for parts of other sizes and those that the layer does not have; `field` is what a request calls the
+  // state.
   virtual absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state);
 
   // The memory that parameters, state and monitor take.
@@ -179,6 +185,9 @@ int64_t StepBytes(DataType dtype, int64_t steps, const Shape& step);
 
 // Refuses a time constant that is not finite, or 0, as the float32 it is computed with.
 absl::Status CheckTau(std::string_view field, double tau);
+
+// Refuses what the state of a layer does not have whose state is `own`: "v", "current", "mask" or nothing.
+absl::Status CheckStateParts(std::string_view field, const LayerState& state, std::string_view own);
 
 // Refuses values that are not those of a step of shape `input`, or NaN.
 absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Span<const float> values);

@@ -19,10 +19,6 @@ namespace {
 
 constexpr int64_t kMaxOptimizerSteps = int64_t{1} << 53;
 
-bool SameParts(const LayerState& a, const LayerState& b) {
-  return a.v == b.v && a.current == b.current && a.mask == b.mask && a.masks_drawn == b.masks_drawn;
-}
-
 bool HasVectors(const LayerState& state) { return !state.v.empty() || !state.current.empty() || !state.mask.empty(); }
 
 }  // namespace
@@ -54,32 +50,25 @@ absl::Status Network::SetState(const NetworkState& state) {
   for (const auto& layer : layers_) before.push_back(layer->Take());
 
   const auto set = [&]() -> absl::Status {
-    std::vector<bool> seen(layers_.size());
+    std::vector<const LayerState*> states(layers_.size());
+    std::vector<std::string> fields(layers_.size());
     for (size_t k = 0; k < state.layers.size(); ++k) {
       const LayerState& of_layer = state.layers[k];
       const std::string field = absl::StrCat("state.layers[", k, "]");
       const auto found = index.find(of_layer.layer);
-      if (found == index.end() || seen[found->second]) {
+      if (found == index.end() || states[found->second] != nullptr) {
         return InvalidField(field + ".layer", Quoted(of_layer.layer), "the name of a layer of the network, each once");
       }
-      seen[found->second] = true;
       if (!settled && HasVectors(of_layer)) {
         return InvalidField(field, "elements without a sample_shape", "a sample_shape");
       }
-      if (!settled && of_layer.masks_drawn == 0) continue;
-      NetworkLayer& layer = *layers_[found->second];
-      absl::Status status = layer.SetState(field, inputs[found->second], of_layer);
-      if (!status.ok()) return status;
-      if (!SameParts(layer.State(), of_layer)) {
-        return InvalidField(field,
-                            absl::StrCat("parts of a state that layer ", Quoted(of_layer.layer), " does not have"),
-                            "the state of a layer of its kind");
-      }
+      states[found->second] = &of_layer;
+      fields[found->second] = field;
     }
-    // What a reset leaves, but a state without it sets back.
+    const LayerState none;
     for (size_t i = 0; i < layers_.size(); ++i) {
-      if (seen[i] || layers_[i]->State().masks_drawn == 0) continue;
-      if (absl::Status status = layers_[i]->SetState("state", inputs[i], {}); !status.ok()) return status;
+      absl::Status status = layers_[i]->SetState(fields[i], inputs[i], states[i] == nullptr ? none : *states[i]);
+      if (!status.ok()) return status;
     }
     return absl::OkStatus();
   };
@@ -104,6 +93,10 @@ OptimizerState Network::GetOptimizerState() const {
 
 absl::Status Network::SetOptimizerState(const OptimizerState& state) {
   OptimizerMemory memory;
+  if (!state.optimizer.has_value() &&
+      (state.steps != 0 || !state.first_moments.empty() || !state.second_moments.empty())) {
+    return InvalidField("optimizer_state.optimizer", "absent beside steps or moments", "the optimiser that made them");
+  }
   if (state.optimizer.has_value()) {
     if (absl::Status status = CheckOptimizer(*state.optimizer); !status.ok()) {
       return WithinField("optimizer_state", status);

@@ -76,7 +76,7 @@ absl::StatusOr<Shape> Pool2dLayer::OutputShape(const Shape& input) const {
   return Shape{input[0], input[1], window_.height.OutputLength(input[2]), window_.width.OutputLength(input[3])};
 }
 
-void Pool2dLayer::Prepare(const Shape& input, int64_t, int64_t, bool) {
+void Pool2dLayer::SetStep(const Shape& input, bool) {
   input_ = {input[2], input[3]};
   output_ = {window_.height.OutputLength(input[2]), window_.width.OutputLength(input[3])};
 }

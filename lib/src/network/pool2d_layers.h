@@ -17,7 +17,7 @@ class Pool2dLayer : public NetworkLayer {
 
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
-  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
+  void SetStep(const Shape& input, bool training) override;
   int64_t ByteSize() const override { return sizeof(*this) + name().size(); }
 
  protected:
@@ -28,7 +28,7 @@ class Pool2dLayer : public NetworkLayer {
   int64_t output_plane() const { return output_.height * output_.width; }
 
   Window window_;
-  // Of a plane, in the last Prepare.
+  // Of a plane, as SetStep has it.
   Extent input_ = {0, 0};
   Extent output_ = {0, 0};
 };

@@ -203,7 +203,8 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
   }
 
   ParameterNumbers parameter_gradients = ZerosFor(layers_);
-  absl::Status status = RunBackward(layers_, plan->forward, trace, outer, parameter_gradients, {}, executor, wanted);
+  absl::Status status =
+      RunBackward(layers_, plan->forward, training_, trace, outer, parameter_gradients, {}, executor, wanted);
   if (!status.ok()) return status;
   if (status = UpdateParameters(layers_, parameter_gradients, options.optimizer, learning_->optimizer, executor);
       !status.ok()) {

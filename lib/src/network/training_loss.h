@@ -41,7 +41,9 @@ struct LossValue {
   std::vector<float> grad_v_before_reset;
 };
 
-// `v_threshold` is the layer's. The gradient is that of `weight` times the loss. Errors: those of the loss's function.
+// `v_threshold` is the layer's. The gradient is that of `weight` times the loss. Errors, whose
+// field is such as "similarity.loss_type": INVALID_ARGUMENT for kBce with a similarity outside of [0, 1];
+// FAILED_PRECONDITION, without a field, for NaN among voltages.
 absl::StatusOr<LossValue> Evaluate(const LossTerm& term, const LayerRecord& record,
                                    const std::variant<float, ThresholdTensor>& v_threshold, const Classes& classes,
                                    Executor& executor);

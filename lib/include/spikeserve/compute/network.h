@@ -94,7 +94,8 @@ struct BackwardResult {
 // Thread rule: thread-compatible (calls that change the network need exclusion; its user serialises them).
 // Errors name the operand as the field of the request; a layer of the specification as "layers[2].linear.weight". A
 // call that fails leaves the network as it was. Forward called once with T steps, or T times with one, gives the same
-// bits; gradients then agree to rounding. No result depends on the executor's threads.
+// bits; gradients then agree to rounding. No result depends on the executor's threads. Only the gradients of surrogates
+// with an exponential depend on the machine, in their rounding.
 //
 // The trace is what Backward needs of the steps since it began. It goes with Backward, a reset, a Forward that does not
 // keep it, and whatever changes thresholds, parameters or the mode.

@@ -18,12 +18,14 @@ struct ParameterTensor {
   std::string layer;
   // "weight", "bias", "p" or "g".
   std::string parameter;
+  // Of p and g: [].
   Shape shape;
   // Row-major.
   std::vector<float> values;
 };
 
-// The state of one layer since the last reset. A layer has one of the vectors, of a step's shape, or none.
+// The state of one layer since the last reset. A layer has one of the vectors, of a step's shape, or none: then it is
+// in its initial state.
 struct LayerState {
   std::string layer = {};
   // Of a spiking layer: the membrane voltages.
@@ -39,18 +41,18 @@ struct LayerState {
 struct NetworkState {
   // [batch, features ...] of a step's input; empty after a reset: then no layer has a vector.
   Shape sample_shape;
-  // The layers that have a state.
+  // The layers that have a state, each once, in any order. Others are in their initial one.
   std::vector<LayerState> layers;
 };
 
 // What the optimiser has of the steps before.
 struct OptimizerState {
-  // That of the last step, without its learning rate; nullopt before the first.
+  // That of the last step; nullopt before the first: then there is nothing else.
   std::optional<Optimizer> optimizer;
   int64_t steps = 0;
   // For each parameter: SGD's momentum, or Adam's mean of the gradients.
   std::vector<ParameterTensor> first_moments;
-  // Adam's mean of the squared gradients.
+  // Adam's mean of the squared gradients; SGD has none.
   std::vector<ParameterTensor> second_moments;
 };
 

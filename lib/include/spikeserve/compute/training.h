@@ -45,12 +45,12 @@ struct ClusterLoss {
 struct LossTerm {
   // A spiking layer; empty: the output layer.
   std::string layer = {};
-  // Finite.
+  // Finite as float32.
   double weight = 1;
   std::variant<SimilarityLoss, RateLoss, CountLoss, ClusterLoss> kind;
 };
 
-// The thresholds of the output layer during a step: those of the neurons of the label are higher.
+// The thresholds of the output layer during a step, threshold1 for the neurons of the label; not NaN.
 struct TrainingMargin {
   double threshold0 = 0.9;
   double threshold1 = 1.1;
@@ -95,8 +95,13 @@ inline absl::Status AlwaysWanted() { return absl::OkStatus(); }
 //
 // Errors, after which the network is as it was: INVALID_ARGUMENT for the errors of Forward, T or B = 0, labels of
 // another number than B or outside of [0, num_classes), a layer that is unknown or does not spike or does not have
-// num_classes * n neurons, a loss's parameter out of its range, and those of CheckOptimizer; FAILED_PRECONDITION for a
-// loss, a gradient or a parameter after the step that is not finite.
+// num_classes * n neurons, a loss's parameter out of its range, kBce with a similarity outside of [0, 1] (which shows
+// only when the steps have run), and those of CheckOptimizer; FAILED_PRECONDITION for a voltage or loss, a gradient, or
+// after the step a parameter or what the optimiser remembers of it, that is not finite.
+//
+// The same network, data and options give the same bits for every executor, and on every machine of one kind.
+// Surrogates with an exponential are rounded otherwise by instruction sets without fused multiply-adds; with
+// BilinearLeakyReluSurrogate all agree.
 
 }  // namespace spikeserve
 
