@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,13 +11,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "connection.h"
+#include "client/shared_memory_connection_testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "rpc_traits.h"
 #include "shared_memory/handover_server.h"
 #include "shared_memory/handover_socket.h"
-#include "shared_memory/result_sizes.h"
 #include "shared_memory/shared_tensors.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/compute/field_error.h"
@@ -28,93 +25,7 @@
 namespace spikeserve {
 namespace {
 
-using ::testing::ElementsAre;
 using Request = v1::SpikeClusterRequest;
-
-// Answers each attempt as it is told, and remembers what was asked.
-class Inner : public Connection {
- public:
-  void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
-    requests.push_back(rpc.request->Share());
-    const absl::Status status = answer(requests.back());
-    if (status.ok()) respond(std::string(rpc.result_memory), *rpc.response);
-    done(status);
-  }
-  int64_t stream_above_bytes(int64_t divisor) const override { return 800 / divisor; }
-  void Stream(std::shared_ptr<StreamExchange>, absl::Time, std::function<void(absl::Status)> done) override {
-    done(absl::UnimplementedError("not streamed here"));
-  }
-
-  absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc&) override {
-    return absl::UnimplementedError("not streamed here");
-  }
-  BufferPool& buffers() override { return buffers_; }
-
-  std::function<absl::Status(const codec::Envelope& request)> answer = [](const auto&) { return absl::OkStatus(); };
-  // Makes the response, given the memory that was offered for it.
-  std::function<void(const std::string& offer, codec::Envelope& response)> respond = [](const auto&, auto&) {};
-  std::vector<codec::Envelope> requests;
-
- private:
-  BufferPool buffers_{1 << 20};
-};
-
-class SharedMemoryConnectionTest : public ::testing::Test {
- protected:
-  void StartServer(const shared_memory::Quota& quota = {}) {
-    store_ = std::make_shared<shared_memory::RegionStore>(quota);
-    auto server = shared_memory::HandoverServer::Start({path_ + ".shm"}, store_);
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-  }
-  void StopServer() { server_.reset(); }
-
-  void Connect(ConnectOptions options = {}) {
-    options.min_shared_tensor_bytes = 100;
-    connection_ = *MakeSharedMemoryConnection(inner_, "unix:" + path_, options);
-  }
-
-  // A request whose v is the bytes at `data`.
-  codec::Envelope RequestOf(const void* data, size_t size) {
-    codec::Outgoing<Request> request(inner_->buffers());
-    request.AddReference(Request::kVFieldNumber, TensorView(DataType::kUint8, {static_cast<int64_t>(size)}, data),
-                         owner_);
-    request->set_t_in(7);
-    return std::move(request).Release();
-  }
-
-  absl::Status Call(const codec::Envelope& request, bool has_side_effects = false,
-                    absl::Time deadline = absl::InfiniteFuture()) {
-    absl::Status got = absl::UnknownError("not called");
-    response_ = {std::make_unique<v1::SpikeClusterResponse>(), {}};
-    connection_->Start({"/x/y", true, &request, &response_, deadline, has_side_effects},
-                       [&](absl::Status status) { got = std::move(status); });
-    return got;
-  }
-
-  // The v of the n-th request that came through.
-  const codec::TensorField& V(size_t n) { return *inner_->requests.at(n).Find(Request::kVFieldNumber); }
-  // The bytes that the server finds for it.
-  std::string Resolved(const codec::Envelope& request) {
-    codec::Envelope copy = request.Share();
-    const absl::Status status = shared_memory::Resolve(copy, *store_, INT64_MAX);
-    EXPECT_TRUE(status.ok()) << status;
-    const codec::TensorField& v = *copy.Find(Request::kVFieldNumber);
-    return std::string(v.data.view());
-  }
-  shared_memory::RegionStore::Usage usage() const { return store_->UsageOf(getuid()); }
-
-  static absl::Status Unknown() { return FieldError(absl::StatusCode::kNotFound, "v.shared.handle", "x", "y"); }
-
-  const std::string path_ = absl::StrCat(::testing::TempDir(), "spikeserve-shm-", getpid(), "-",
-                                         ::testing::UnitTest::GetInstance()->current_test_info()->name());
-  std::shared_ptr<shared_memory::RegionStore> store_;
-  std::unique_ptr<shared_memory::HandoverServer> server_;
-  std::shared_ptr<Inner> inner_ = std::make_shared<Inner>();
-  std::shared_ptr<Connection> connection_;
-  std::shared_ptr<const void> owner_ = std::make_shared<int>();
-  codec::Envelope response_;
-};
 
 TEST_F(SharedMemoryConnectionTest, ATensorOfTheConnectionIsNamedWhereItIs) {
   StartServer();
@@ -313,167 +224,6 @@ TEST_F(SharedMemoryConnectionTest, TheInputOfAFailedChangeStaysAsItIs) {
   inner_->answer = [](const auto&) { return absl::OkStatus(); };
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(Call(RequestOf(operand.data(), 1000), /*has_side_effects=*/true).ok());
   EXPECT_EQ(abandoned.Find(Request::kVFieldNumber)->data.view(), std::string(1000, 'a'));
-}
-
-// Responds as a server does, with a tensor of so many bytes, all `letter`.
-std::function<void(const std::string&, codec::Envelope&)> Responding(const shared_memory::RegionStore& store,
-                                                                     BufferPool& buffers, size_t size, char letter) {
-  return [&store, &buffers, size, letter](const std::string& offer, codec::Envelope& response) {
-    const std::string bytes(size, letter);
-    codec::Outgoing<v1::SpikeClusterResponse> outgoing(buffers);
-    codec::EncodeTensor(TensorView(DataType::kUint8, {static_cast<int64_t>(size)}, bytes.data()), outgoing.tensor(1));
-    response = std::move(outgoing).Release();
-    shared_memory::PlaceResults(offer, store, response);
-  };
-}
-
-TEST_F(SharedMemoryConnectionTest, FromTheSecondCallOnResultsComeInSharedMemory) {
-  StartServer();
-  Connect();
-  const std::string operand(10, 'x');
-  std::vector<codec::Envelope> responses;  // All are kept, so that each has memory of its own.
-  for (const char letter : {'a', 'b', 'c'}) {
-    inner_->respond = Responding(*store_, inner_->buffers(), 1000, letter);
-    ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
-    responses.push_back(std::move(response_));
-  }
-  EXPECT_EQ(usage().regions, 2);
-  for (int i = 0; i < 3; ++i) {
-    codec::TensorField& result = responses[i].tensors.at(0);
-    EXPECT_EQ(result.data.view(), std::string(1000, static_cast<char>('a' + i)));
-    EXPECT_FALSE(result.header.has_shared());
-    const absl::StatusOr<Tensor> tensor = codec::TakeTensor(result, "n_o", INT64_MAX);
-    ASSERT_TRUE(tensor.ok()) << tensor.status();
-    EXPECT_EQ(tensor->values<uint8_t>()[999], 'a' + i);
-  }
-  // A result may be an operand, which then is not copied.
-  responses.clear();
-  inner_->respond = Responding(*store_, inner_->buffers(), 1000, 'd');
-  ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
-  const codec::Envelope kept = std::move(response_);
-  ASSERT_TRUE(Call(RequestOf(kept.tensors[0].data.data, 1000)).ok());
-  EXPECT_EQ(Resolved(inner_->requests.back()), std::string(1000, 'd'));
-  EXPECT_EQ(usage().regions, 2);
-}
-
-TEST_F(SharedMemoryConnectionTest, ResultsOfEachKindOfRequestAreExpectedAsTheyWereLast) {
-  StartServer();
-  Connect();
-  const std::string operand(20, 'x');
-  std::vector<std::string> offers;
-  for (int round = 0; round < 2; ++round) {
-    // The larger operand has the smaller result.
-    for (const size_t operand_size : {10, 20}) {
-      const size_t result_size = 100000 / operand_size;
-      inner_->respond = [&](const std::string& offer, codec::Envelope& response) {
-        offers.push_back(offer);
-        Responding(*store_, inner_->buffers(), result_size, 'r')(offer, response);
-      };
-      ASSERT_TRUE(Call(RequestOf(operand.data(), operand_size)).ok());
-    }
-  }
-  const auto expected = [&](int call) {
-    v1::ResultMemory offered;
-    EXPECT_TRUE(offered.ParseFromString(offers[call]));
-    return offered.pieces_size() == 1 ? offered.pieces(0).size() : 0;
-  };
-  EXPECT_EQ(expected(0), 0u);
-  EXPECT_EQ(expected(1), 0u);
-  EXPECT_EQ(expected(2), 10000u);
-  EXPECT_EQ(expected(3), 5000u);
-}
-
-TEST(ResultSizes, ARequestsNumbersDoNotMakeItAnotherKind) {
-  BufferPool buffers(0);
-  codec::Outgoing<Request> a(buffers);
-  codec::Outgoing<Request> b(buffers);
-  a->set_t_in(1);
-  b->set_t_in(2);
-  b->set_v_min(-1);
-  const codec::Envelope first = std::move(a).Release();
-  codec::Envelope second = std::move(b).Release();
-  EXPECT_EQ(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
-  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/b", first));
-  static_cast<Request&>(*second.message).set_index_output(true);
-  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
-  static_cast<Request&>(*second.message).set_index_output(false);
-  EXPECT_EQ(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
-  static_cast<Request&>(*second.message).set_mask_dtype(v1::DATA_TYPE_BIT);
-  EXPECT_NE(ResultSizes::KindOf("/a", first), ResultSizes::KindOf("/a", second));
-}
-
-TEST(ResultSizes, ForgetsRatherThanGrows) {
-  ResultSizes sizes;
-  for (int i = 0; i < 1000; ++i) {
-    sizes.Learn(absl::StrCat(i), {static_cast<size_t>(i)});
-    EXPECT_THAT(sizes.Expected(absl::StrCat(i)), ElementsAre(i));
-  }
-  EXPECT_TRUE(sizes.Expected("0").empty());
-  EXPECT_TRUE(sizes.Expected("never").empty());
-}
-
-TEST(ResultSizes, KindsWithoutLargeResultsTakeNoPlaceOfOthers) {
-  ResultSizes sizes;
-  sizes.Learn("large", {7});
-  for (int i = 0; i < 1000; ++i) sizes.Learn(absl::StrCat(i), {});
-  EXPECT_THAT(sizes.Expected("large"), ElementsAre(7));
-  sizes.Learn("large", {});
-  EXPECT_TRUE(sizes.Expected("large").empty());
-}
-
-TEST_F(SharedMemoryConnectionTest, ResultsThatBecomeLargerAreSent) {
-  StartServer();
-  Connect();
-  const std::string operand(10, 'x');
-  for (const size_t size : {1000, 100000, 100001, 50, 100, 200000}) {
-    inner_->respond = Responding(*store_, inner_->buffers(), size, 'r');
-    ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
-    EXPECT_EQ(response_.tensors.at(0).data.view(), std::string(size, 'r'));
-  }
-}
-
-TEST_F(SharedMemoryConnectionTest, MemoryForTheResultsOfAFailedCallIsNotUsedAgain) {
-  StartServer();
-  Connect();
-  const std::string operand(10, 'x');
-  std::string late;
-  inner_->respond = [&](const std::string& offer, codec::Envelope& response) {
-    late = offer;
-    Responding(*store_, inner_->buffers(), 1000, 'a')(offer, response);
-  };
-  for (int i = 0; i < 2; ++i) ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
-  response_ = {};
-  inner_->answer = [](const auto&) { return absl::DeadlineExceededError("x"); };
-  ASSERT_FALSE(Call(RequestOf(operand.data(), 10)).ok());
-  v1::ResultMemory offered;
-  ASSERT_TRUE(offered.ParseFromString(late));
-  const std::string handle = offered.pieces(0).handle();
-  // The server forgets it as soon as it hears of it.
-  while (store_->Find(handle) != nullptr) absl::SleepFor(absl::Milliseconds(1));
-  inner_->answer = [](const auto&) { return absl::OkStatus(); };
-  ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
-  ASSERT_TRUE(offered.ParseFromString(late));
-  EXPECT_NE(offered.pieces(0).handle(), handle);
-}
-
-TEST_F(SharedMemoryConnectionTest, AResponseThatNamesOtherMemoryIsAnError) {
-  StartServer();
-  Connect();
-  const std::string operand(10, 'x');
-  inner_->respond = Responding(*store_, inner_->buffers(), 1000, 'a');
-  ASSERT_TRUE(Call(RequestOf(operand.data(), 10)).ok());
-  const std::vector<std::function<void(v1::SharedMemory&)>> changes = {
-      [](v1::SharedMemory& name) { name.set_handle("other"); },
-      [](v1::SharedMemory& name) { name.set_offset(64); },
-      [](v1::SharedMemory& name) { name.set_size(1001); },
-  };
-  for (const auto& change : changes) {
-    inner_->respond = [&](const std::string& offer, codec::Envelope& response) {
-      Responding(*store_, inner_->buffers(), 1000, 'a')(offer, response);
-      change(*response.tensors[0].header.mutable_shared());
-    };
-    EXPECT_EQ(Call(RequestOf(operand.data(), 10)).code(), absl::StatusCode::kInternal);
-  }
 }
 
 TEST_F(SharedMemoryConnectionTest, OverTheClientsBoundTensorsAreSent) {

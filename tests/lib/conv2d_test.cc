@@ -134,22 +134,27 @@ std::vector<float> Input(const Case& c, double rate, uint32_t seed) {
 
 const ParameterTensor& Gradient(const testing::LayerRun& run, size_t index) { return run.gradients.at(index); }
 
+// Output and gradients of the layer, and their shapes.
+void ExpectTheDefinitions(const Case& c, const std::vector<float>& input) {
+  const testing::LayerRun run = testing::RunLayer(c.conv, input, c.shape);
+  NaiveConv naive = c.Naive(input);
+  const Planes wanted = naive.Forward();
+  EXPECT_EQ(run.shape, (Shape{c.shape[0], c.shape[1], wanted.channels, wanted.height, wanted.width}));
+  ExpectNear(run.output, wanted.values, 2e-6, "output");
+  const NaiveConv::Gradients gradients = naive.Backward(testing::GradOutput(run.output.size()));
+  ExpectNear(run.grad_input, gradients.x.values, 2e-6, "input");
+  EXPECT_EQ(Gradient(run, 0).shape, c.conv.weight_shape);
+  ExpectNear(Gradient(run, 0).values, gradients.weight.values, 2e-6, "weight");
+  ASSERT_EQ(run.gradients.size(), c.conv.bias.empty() ? 1u : 2u);
+  if (!c.conv.bias.empty()) ExpectNear(Gradient(run, 1).values, gradients.bias, 2e-6, "bias");
+}
+
 TEST(Conv2d, AndItsGradientsAreTheDefinitionsForRandomShapes) {
   for (uint32_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
     const Case c = RandomCase(seed);
     const std::vector<float> input = Input(c, seed % 3 == 0 ? 1.0 : 0.2, seed);
-    const testing::LayerRun run = testing::RunLayer(c.conv, input, c.shape);
-    NaiveConv naive = c.Naive(input);
-    const Planes wanted = naive.Forward();
-    EXPECT_EQ(run.shape, (Shape{c.shape[0], c.shape[1], wanted.channels, wanted.height, wanted.width}));
-    ExpectNear(run.output, wanted.values, 2e-6, "output");
-    const NaiveConv::Gradients gradients = naive.Backward(testing::GradOutput(run.output.size()));
-    ExpectNear(run.grad_input, gradients.x.values, 2e-6, "input");
-    EXPECT_EQ(Gradient(run, 0).shape, c.conv.weight_shape);
-    ExpectNear(Gradient(run, 0).values, gradients.weight.values, 2e-6, "weight");
-    ASSERT_EQ(run.gradients.size(), c.conv.bias.empty() ? 1u : 2u);
-    if (!c.conv.bias.empty()) ExpectNear(Gradient(run, 1).values, gradients.bias, 2e-6, "bias");
+    ExpectTheDefinitions(c, input);
   }
 }
 
@@ -187,13 +192,7 @@ TEST(Conv2d, OfPlanesLargerThanATileIsTheDefinitions) {
     Case c = MakeCase({20, 2, 3, 3}, shape);
     c.conv.padding = {1, 1};
     const std::vector<float> input = Input(c, 0.1, 7);
-    const testing::LayerRun run = testing::RunLayer(c.conv, input, shape);
-    NaiveConv naive = c.Naive(input);
-    ExpectNear(run.output, naive.Forward().values, 2e-6, "output");
-    const NaiveConv::Gradients gradients = naive.Backward(testing::GradOutput(run.output.size()));
-    ExpectNear(run.grad_input, gradients.x.values, 2e-6, "input");
-    ExpectNear(Gradient(run, 0).values, gradients.weight.values, 2e-6, "weight");
-    ExpectNear(Gradient(run, 1).values, gradients.bias, 2e-6, "bias");
+    ExpectTheDefinitions(c, input);
   }
 }
 
@@ -252,13 +251,7 @@ TEST(Conv2d, OfAPictureThatIsShownForSomeStepsIsTheDefinitions) {
   const std::vector<float> picture = RandomNumbers(2 * 2 * 6 * 7, 3);
   std::vector<float> input;
   for (int t = 0; t < 5; ++t) input.insert(input.end(), picture.begin(), picture.end());
-  const testing::LayerRun run = testing::RunLayer(c.conv, input, c.shape);
-  NaiveConv naive = c.Naive(input);
-  ExpectNear(run.output, naive.Forward().values, 2e-6, "output");
-  const NaiveConv::Gradients gradients = naive.Backward(testing::GradOutput(run.output.size()));
-  ExpectNear(run.grad_input, gradients.x.values, 2e-6, "input");
-  ExpectNear(Gradient(run, 0).values, gradients.weight.values, 2e-6, "weight");
-  ExpectNear(Gradient(run, 1).values, gradients.bias, 2e-6, "bias");
+  ExpectTheDefinitions(c, input);
 }
 
 TEST(Conv2d, OfAStepAndASampleIsThatOfAll) {

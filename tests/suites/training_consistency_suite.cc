@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "codec/network_state_codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "suites/training_testing.h"
@@ -27,16 +26,6 @@ namespace {
 
 class TrainingConsistencySuite : public TransportTest {};
 SPIKESERVE_OVER_ALL_TRANSPORTS(TrainingConsistencySuite);
-
-// All that the network is and is in the middle of, to the bit.
-std::string BitsOfAll(const GetNetworkArgs::Result& network) {
-  v1::CreateNetworkRequest message;
-  codec::EncodeState(network.state, message.mutable_state());
-  codec::EncodeOptimizerState(network.optimizer_state, message.mutable_optimizer_state());
-  codec::EncodeParameters(network.gradients, message.mutable_gradients());
-  message.set_training(network.training);
-  return BitsOf(network.layers) + message.SerializeAsString();
-}
 
 const GetNetworkArgs kEverything{
     .include_monitors = true, .include_state = true, .include_optimizer_state = true, .include_gradients = true};
@@ -122,7 +111,7 @@ TEST_P(TrainingConsistencySuite, AStepWhoseCallerGivesUpIsMadeWholeOrNot) {
     if (after->next_step == before->next_step) {
       ++given_up;
       EXPECT_FALSE(status.ok());
-      EXPECT_EQ(BitsOfAll(*after), BitsOfAll(*before));
+      EXPECT_EQ(BitsOf(*after), BitsOf(*before));
     } else {
       ++made;
       ASSERT_EQ(after->next_step, before->next_step + 1);

@@ -29,7 +29,7 @@ TEST_P(TrainingLimitsSuite, ATraceOverTheLimitIsRefusedAndTheFlagIsNamed) {
   server::EngineOptions options;
   options.limits.max_trace_bytes = 20'000;
   Transport small(GetParam(), options);
-  const auto network = small.client().CreateNetwork(LearningLayers());
+  const auto network = small.client().CreateNetwork(TwoClassLayers());
   ASSERT_TRUE(network.ok()) << network.status();
   const Batches batches;
   const Numbers long_input({100, 8, 6}, 1), input({2, 8, 6}, 2), grad({2, 8, 4}, 3);
@@ -58,7 +58,7 @@ TEST_P(TrainingLimitsSuite, ATraceOverTheLimitIsRefusedAndTheFlagIsNamed) {
 }
 
 TEST_P(TrainingLimitsSuite, TheTraceCountsAmongTheBytesOfANetworkUntilItGoes) {
-  const NetworkHandle network = Create(LearningLayers());
+  const NetworkHandle network = Create(TwoClassLayers());
   const Numbers input({40, 8, 6}, 1), grad({40, 8, 4}, 2);
   ASSERT_TRUE(network.Forward({.input = input}).ok());
   const int64_t without = BytesHeld(client());
@@ -116,7 +116,7 @@ TEST_P(TrainingLimitsSuite, WhatANetworkLearnsWithIsLimitedAndTheFlagIsNamed) {
 }
 
 TEST_P(TrainingLimitsSuite, AFailedChangeGivesBackWhatItReserved) {
-  const NetworkHandle network = Create(LearningLayers());
+  const NetworkHandle network = Create(TwoClassLayers());
   const int64_t held = BytesHeld(client());
   Numbers input({50, 8, 6}, 1);
   input.values[7] = std::nanf("");
@@ -135,7 +135,7 @@ TEST_P(TrainingLimitsSuite, PairsOfASimilarityLossAreLimited) {
   server::EngineOptions options;
   options.limits.max_pairs = 63;
   Transport small(GetParam(), options);
-  const auto network = small.client().CreateNetwork(LearningLayers());
+  const auto network = small.client().CreateNetwork(TwoClassLayers());
   ASSERT_TRUE(network.ok());
   const Batches batches;
   const Numbers input({2, 8, 6}, 1);

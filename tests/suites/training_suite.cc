@@ -86,8 +86,8 @@ TEST_P(TrainingSuite, BackwardIsTheLibrarysToTheBit) {
            BackwardCase{"all of them", {1, 5}, true, true, true, true},
        }) {
     SCOPED_TRACE(c.name);
-    const NetworkHandle network = Create(LearningLayers());
-    Network library = MakeNetwork(LearningLayers());
+    const NetworkHandle network = Create(TwoClassLayers());
+    Network library = MakeNetwork(TwoClassLayers());
     // The second round goes on from the state, and adds to the gradients, that the first one left.
     for (int round = 0; round < 2; ++round) {
       int64_t begin = 0;
@@ -126,7 +126,7 @@ TEST_P(TrainingSuite, BackwardIsTheLibrarysToTheBit) {
 }
 
 TEST_P(TrainingSuite, BackwardReturnsWhatIsAskedForOnly) {
-  const NetworkHandle network = Create(LearningLayers());
+  const NetworkHandle network = Create(TwoClassLayers());
   const Numbers input({2, 3, 6}, 1), grad({2, 3, 4}, 2);
   ASSERT_TRUE(network.Forward({.input = input, .keep_trace = true}).ok());
   const auto result = network.Backward({.grad_output = grad});
@@ -191,8 +191,8 @@ const std::vector<std::pair<const char*, Optimizer>>& Optimizers() {
 }
 
 TEST_P(TrainingSuite, ApplyGradientsIsTheLibrarysToTheBit) {
-  const NetworkHandle network = Create(LearningLayers());
-  Network library = MakeNetwork(LearningLayers());
+  const NetworkHandle network = Create(TwoClassLayers());
+  Network library = MakeNetwork(TwoClassLayers());
   const Numbers input({5, 3, 6}, 1), grad({5, 3, 4}, 2);
   // Each kind twice, so that its memory counts, and then the other one, which begins anew.
   for (const auto& [name, optimizer] : Optimizers()) {
@@ -246,8 +246,8 @@ TEST_P(TrainingSuite, TrainStepIsTheLibrarysToTheBit) {
   for (const TrainCase& c : TrainCases()) {
     for (const auto& [name, optimizer] : Optimizers()) {
       SCOPED_TRACE(std::string(c.name) + ", " + name);
-      const NetworkHandle network = Create(LearningLayers());
-      Network library = MakeNetwork(LearningLayers());
+      const NetworkHandle network = Create(TwoClassLayers());
+      Network library = MakeNetwork(TwoClassLayers());
       const TrainStepOptions options{.optimizer = optimizer,
                                      .num_classes = 2,
                                      .losses = c.losses,
@@ -263,7 +263,7 @@ TEST_P(TrainingSuite, TrainStepIsTheLibrarysToTheBit) {
         EXPECT_EQ(got->next_step, step + 1u);
       }
       EXPECT_EQ(BitsOf(network), BitsOf(library.Spec()));
-      EXPECT_NE(BitsOf(network), BitsOf(MakeNetwork(LearningLayers()).Spec()));
+      EXPECT_NE(BitsOf(network), BitsOf(MakeNetwork(TwoClassLayers()).Spec()));
     }
   }
 }
@@ -274,7 +274,7 @@ TEST_P(TrainingSuite, AnInputThatIsRepeatedIsOneThatHasAllSteps) {
   std::vector<float> steps;
   for (int t = 0; t < 5; ++t) steps.insert(steps.end(), step.values.begin(), step.values.end());
   const TrainStepOptions options{.optimizer = Sgd{}, .num_classes = 2, .losses = {{.kind = RateLoss{}}}};
-  const NetworkHandle once = Create(LearningLayers()), whole = Create(LearningLayers());
+  const NetworkHandle once = Create(TwoClassLayers()), whole = Create(TwoClassLayers());
   const auto a = once.TrainStep({.input = step, .labels = batches.labels, .options = options, .repeat_input = 5});
   const auto b = whole.TrainStep(
       {.input = TensorView(absl::MakeConstSpan(steps), {5, 8, 6}), .labels = batches.labels, .options = options});
@@ -285,7 +285,7 @@ TEST_P(TrainingSuite, AnInputThatIsRepeatedIsOneThatHasAllSteps) {
 
 TEST_P(TrainingSuite, TrainStepLeavesModeThresholdsAndGradientsAndResetsTheRest) {
   const Batches batches;
-  const NetworkHandle network = Create(LearningLayers());
+  const NetworkHandle network = Create(TwoClassLayers());
   const Numbers input({5, 8, 6}, 1), grad({5, 8, 4}, 2);
   ASSERT_TRUE(network.Forward({.input = input, .keep_trace = true}).ok());
   ASSERT_TRUE(network.Backward({.grad_output = grad}).ok());
@@ -309,7 +309,7 @@ TEST_P(TrainingSuite, TrainStepLeavesModeThresholdsAndGradientsAndResetsTheRest)
 
 TEST_P(TrainingSuite, ARepeatedCallIsCarriedOutOnceAndAWrongNumberIsRefused) {
   const Batches batches;
-  const NetworkHandle network = Create(LearningLayers());
+  const NetworkHandle network = Create(TwoClassLayers());
   const Numbers input({2, 8, 6}, 1), grad({2, 8, 4}, 2);
   const TrainStepOptions options{.optimizer = Adam{}, .num_classes = 2, .losses = {{.kind = CountLoss{}}}};
   std::optional<double> loss;

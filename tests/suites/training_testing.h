@@ -9,6 +9,7 @@
 
 #include "absl/types/span.h"
 #include "codec/network_codec.h"
+#include "codec/network_state_codec.h"
 #include "gtest/gtest.h"
 #include "lib/network_testing.h"
 #include "spikeserve/client/client.h"
@@ -18,7 +19,7 @@
 namespace spikeserve::testing {
 
 // A network of every kind of parameter: 6 features, then 10 hidden neurons, then 4, of two classes.
-inline std::vector<LayerSpec> LearningLayers() {
+inline std::vector<LayerSpec> TwoClassLayers() {
   PlifNode hidden;
   hidden.surrogate = SignSwishSurrogate{2};
   RifNode out;
@@ -49,6 +50,16 @@ inline std::string BitsOf(const std::vector<LayerSpec>& layers) {
   v1::CreateNetworkRequest message;
   for (const LayerSpec& layer : layers) codec::EncodeLayer(layer, message.add_layers());
   return message.SerializeAsString();
+}
+
+// All that the network is and is in the middle of but its monitors and next_step, to the bit.
+inline std::string BitsOf(const GetNetworkArgs::Result& network) {
+  v1::CreateNetworkRequest message;
+  codec::EncodeState(network.state, message.mutable_state());
+  codec::EncodeOptimizerState(network.optimizer_state, message.mutable_optimizer_state());
+  codec::EncodeParameters(network.gradients, message.mutable_gradients());
+  message.set_training(network.training);
+  return BitsOf(network.layers) + message.SerializeAsString();
 }
 
 // The layers that the service holds now.

@@ -9,6 +9,8 @@
 
 #include "cli/command.h"
 #include "cli/commands/commands.h"
+#include "spikeserve/client/networks.h"
+#include "status_macros.h"
 
 namespace spikeserve::cli {
 
@@ -34,6 +36,18 @@ class ChangeCommand : public OneNetworkCommand {
 
  protected:
   std::optional<uint64_t> step_;
+};
+
+// A change that says nothing but the network and the step; Args are the client's.
+template <typename Args>
+class BareChangeCommand final : public ChangeCommand {
+ public:
+  absl::StatusOr<Report> Run(const Caller& caller) override {
+    SPIKESERVE_ASSIGN_OR_RETURN(const NextStep result, caller.Call(Args{network_, step_}));
+    Report report;
+    report.AddValue("next_step", result.next_step);
+    return report;
+  }
 };
 
 }  // namespace spikeserve::cli

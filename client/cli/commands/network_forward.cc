@@ -34,16 +34,6 @@ class SetTrainingCommand final : public ChangeCommand {
   std::optional<bool> training_;
 };
 
-class ResetCommand final : public ChangeCommand {
- public:
-  absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const NextStep result, caller.Call(ResetNetArgs{network_, step_}));
-    Report report;
-    report.AddValue("next_step", result.next_step);
-    return report;
-  }
-};
-
 class ForwardCommand final : public ChangeCommand {
  public:
   void AddOptions(CLI::App& app) override {
@@ -124,8 +114,8 @@ CommandInfo NetworkSetThresholdMargin() {
 }
 
 CommandInfo NetworkReset() {
-  return DescribeNetwork<ResetCommand>("reset", "Return every layer's state to its initial one",
-                                       "spikectl network reset $NET --server 127.0.0.1:50051");
+  return DescribeNetwork<BareChangeCommand<ResetNetArgs>>("reset", "Return every layer's state to its initial one",
+                                                          "spikectl network reset $NET --server 127.0.0.1:50051");
 }
 
 }  // namespace spikeserve::cli

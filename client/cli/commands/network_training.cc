@@ -113,16 +113,6 @@ class BackwardCommand final : public ChangeCommand {
   bool include_gradients_ = false;
 };
 
-class ZeroGradientsCommand final : public ChangeCommand {
- public:
-  absl::StatusOr<Report> Run(const Caller& caller) override {
-    SPIKESERVE_ASSIGN_OR_RETURN(const NextStep result, caller.Call(ZeroGradientsArgs{network_, step_}));
-    Report report;
-    report.AddValue("next_step", result.next_step);
-    return report;
-  }
-};
-
 class ApplyGradientsCommand final : public ChangeCommand {
  public:
   void AddOptions(CLI::App& app) override {
@@ -204,8 +194,9 @@ CommandInfo NetworkBackward() {
 }
 
 CommandInfo NetworkZeroGradients() {
-  return DescribeNetwork<ZeroGradientsCommand>("zero-gradients", "Set the gradients of all parameters to 0",
-                                               "spikectl network zero-gradients $NET --server 127.0.0.1:50051");
+  return DescribeNetwork<BareChangeCommand<ZeroGradientsArgs>>(
+      "zero-gradients", "Set the gradients of all parameters to 0",
+      "spikectl network zero-gradients $NET --server 127.0.0.1:50051");
 }
 
 CommandInfo NetworkApplyGradients() {

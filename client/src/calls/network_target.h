@@ -1,7 +1,11 @@
-// What the requests on one network share.
+// What the calls on one network share.
 
 #ifndef SPIKESERVE_CLIENT_CALLS_NETWORK_TARGET_H_
 #define SPIKESERVE_CLIENT_CALLS_NETWORK_TARGET_H_
+
+#include "absl/status/statusor.h"
+#include "rpc_traits.h"
+#include "spikeserve/client/networks.h"
 
 namespace spikeserve {
 
@@ -13,6 +17,17 @@ void EncodeTarget(const Args& args, Request& request) {
     if (args.step) request.set_step(*args.step);
   }
 }
+
+// A change whose reply is its number alone. Whoever says more than the network and the step has an Encode of its own.
+template <typename Args, typename RequestMessage, typename ResponseMessage>
+struct ChangeTraits {
+  using Request = RequestMessage;
+  using Response = ResponseMessage;
+
+  static void Encode(const Args& args, RequestBuilder<Request>& request) { EncodeTarget(args, *request); }
+
+  static absl::StatusOr<NextStep> Decode(ResponseReader<Response>& response) { return NextStep{response->next_step()}; }
+};
 
 }  // namespace spikeserve
 

@@ -90,16 +90,11 @@ struct RpcTraits<DeleteNetworkArgs> {
 };
 
 template <>
-struct RpcTraits<SetTrainingArgs> {
-  using Request = v1::SetTrainingRequest;
-  using Response = v1::SetTrainingResponse;
-
+struct RpcTraits<SetTrainingArgs> : ChangeTraits<SetTrainingArgs, v1::SetTrainingRequest, v1::SetTrainingResponse> {
   static void Encode(const SetTrainingArgs& args, RequestBuilder<Request>& request) {
     EncodeTarget(args, *request);
     request->set_training(args.training);
   }
-
-  static absl::StatusOr<NextStep> Decode(ResponseReader<Response>& response) { return NextStep{response->next_step()}; }
 };
 
 template <>
@@ -140,14 +135,7 @@ struct RpcTraits<SetThresholdMarginArgs> {
 };
 
 template <>
-struct RpcTraits<ResetNetArgs> {
-  using Request = v1::ResetNetRequest;
-  using Response = v1::ResetNetResponse;
-
-  static void Encode(const ResetNetArgs& args, RequestBuilder<Request>& request) { EncodeTarget(args, *request); }
-
-  static absl::StatusOr<NextStep> Decode(ResponseReader<Response>& response) { return NextStep{response->next_step()}; }
-};
+struct RpcTraits<ResetNetArgs> : ChangeTraits<ResetNetArgs, v1::ResetNetRequest, v1::ResetNetResponse> {};
 
 SPIKESERVE_INSTANTIATE_CALL(CreateNetworkArgs);
 SPIKESERVE_INSTANTIATE_CALL(GetNetworkArgs);

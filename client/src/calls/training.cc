@@ -44,26 +44,16 @@ struct RpcTraits<BackwardArgs> {
 };
 
 template <>
-struct RpcTraits<ZeroGradientsArgs> {
-  using Request = v1::ZeroGradientsRequest;
-  using Response = v1::ZeroGradientsResponse;
-
-  static void Encode(const ZeroGradientsArgs& args, RequestBuilder<Request>& request) { EncodeTarget(args, *request); }
-
-  static absl::StatusOr<NextStep> Decode(ResponseReader<Response>& response) { return NextStep{response->next_step()}; }
-};
+struct RpcTraits<ZeroGradientsArgs>
+    : ChangeTraits<ZeroGradientsArgs, v1::ZeroGradientsRequest, v1::ZeroGradientsResponse> {};
 
 template <>
-struct RpcTraits<ApplyGradientsArgs> {
-  using Request = v1::ApplyGradientsRequest;
-  using Response = v1::ApplyGradientsResponse;
-
+struct RpcTraits<ApplyGradientsArgs>
+    : ChangeTraits<ApplyGradientsArgs, v1::ApplyGradientsRequest, v1::ApplyGradientsResponse> {
   static void Encode(const ApplyGradientsArgs& args, RequestBuilder<Request>& request) {
     EncodeTarget(args, *request);
     codec::EncodeOptimizer(args.optimizer, request->mutable_optimizer());
   }
-
-  static absl::StatusOr<NextStep> Decode(ResponseReader<Response>& response) { return NextStep{response->next_step()}; }
 };
 
 template <>

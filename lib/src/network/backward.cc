@@ -127,8 +127,7 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
   const auto check = [&](const std::string& field, absl::Span<const float> values, const Shape& step) {
     return values.empty() ? absl::OkStatus() : CheckValues(field, values, WithSteps(steps, step));
   };
-  if (absl::Status status = check("grad_output", args.grad_output, plan->step_shapes.back()); !status.ok())
-    return status;
+  if (absl::Status s = check("grad_output", args.grad_output, plan->step_shapes.back()); !s.ok()) return s;
   if (args.grad_output.empty() && args.layers.empty()) {
     return InvalidField("grad_output", "absent, as are gradients of layers", "at least one gradient");
   }
@@ -185,10 +184,10 @@ int64_t Network::trace_bytes() const { return learning_->trace.ByteSize(); }
 absl::StatusOr<int64_t> Network::TraceByteSize(const Shape& shape) const {
   const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, {});
   if (!plan.ok()) return plan.status();
-  return TraceBytesOf(layers_, *plan);
+  return AddBytes(trace_bytes(), TraceBytesOf(layers_, *plan));
 }
 
-int64_t Network::ParameterByteSize() const { return spikeserve::ByteSize(ZerosFor(layers_)); }
+int64_t Network::ParameterByteSize() const { return ByteSizeFor(layers_); }
 
 std::vector<ParameterTensor> Network::Gradients() const { return Export(layers_, learning_->gradients); }
 

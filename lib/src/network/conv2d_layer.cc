@@ -86,12 +86,13 @@ absl::StatusOr<Shape> Conv2dLayer::OutputShape(const Shape& input) const {
   if (!Fits(window_, input) || input[1] != in()) {
     return WrongInput(input, absl::StrCat("[batch, ", in(), ", height, width] of ", FittingPlanes(window_)));
   }
-  return Shape{input[0], out(), window_.height.OutputLength(input[2]), window_.width.OutputLength(input[3])};
+  const auto [height, width] = window_.Output(PlaneOf(input));
+  return Shape{input[0], out(), height, width};
 }
 
 void Conv2dLayer::SetStep(const Shape& input, bool) {
-  input_ = {input[2], input[3]};
-  output_ = {window_.height.OutputLength(input[2]), window_.width.OutputLength(input[3])};
+  input_ = PlaneOf(input);
+  output_ = window_.Output(input_);
 }
 
 int64_t Conv2dLayer::Samples(size_t input_elements) const {

@@ -90,15 +90,13 @@ void DropoutLayer::Put(std::unique_ptr<LayerMemory> taken) {
 
 absl::Status DropoutLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
   if (absl::Status s = CheckStateParts(field, state, "mask"); !s.ok()) return s;
-  if (!state.mask.empty()) {
-    const std::string name = std::string(field) + ".mask";
-    if (absl::Status s = CheckStatePart(name, input, state.mask); !s.ok()) return s;
-    const auto is_neither = [scale = Scale()](float m) { return m != 0 && m != scale; };
-    const auto bad = std::find_if(state.mask.begin(), state.mask.end(), is_neither);
-    if (bad != state.mask.end()) {
-      return InvalidField(name, absl::StrCat(*bad, " at element ", bad - state.mask.begin()),
-                          absl::StrCat("0 or ", Scale(), ", 1 / (1 - p)"));
-    }
+  const std::string name = std::string(field) + ".mask";
+  if (absl::Status s = CheckStatePart(name, input, state.mask); !s.ok()) return s;
+  const auto is_neither = [scale = Scale()](float m) { return m != 0 && m != scale; };
+  const auto bad = std::find_if(state.mask.begin(), state.mask.end(), is_neither);
+  if (bad != state.mask.end()) {
+    return InvalidField(name, absl::StrCat(*bad, " at element ", bad - state.mask.begin()),
+                        absl::StrCat("0 or ", Scale(), ", 1 / (1 - p)"));
   }
   mask_ = state.mask;
   masks_drawn_ = state.masks_drawn;

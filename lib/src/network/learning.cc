@@ -1,7 +1,6 @@
 #include "network/learning.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <utility>
 
@@ -46,9 +45,7 @@ absl::Status CheckTensor(const std::string& field, const Parameter& parameter, c
     return InvalidField(field, absl::StrCat("shape ", ShapeString(tensor.shape)),
                         absl::StrCat(ShapeString(parameter.shape), ", that of ", tensor.layer, ".", tensor.parameter));
   }
-  const auto bad = std::find_if(tensor.values.begin(), tensor.values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad == tensor.values.end()) return absl::OkStatus();
-  return InvalidField(field, absl::StrCat(*bad, " at element ", bad - tensor.values.begin()), "finite numbers");
+  return CheckFinite(field, tensor.values);
 }
 
 }  // namespace
@@ -60,6 +57,16 @@ ParameterNumbers ZerosFor(const Layers& layers) {
     for (const Parameter& parameter : layer->Parameters()) of_layer.emplace_back(parameter.values.size());
   }
   return zeros;
+}
+
+int64_t ByteSizeFor(const Layers& layers) {
+  int64_t bytes = 0;
+  for (const auto& layer : layers) {
+    for (const Parameter& parameter : layer->Parameters()) {
+      bytes += static_cast<int64_t>(parameter.values.size() * sizeof(float));
+    }
+  }
+  return bytes;
 }
 
 int64_t ByteSize(const ParameterNumbers& numbers) {

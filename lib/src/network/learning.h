@@ -21,6 +21,8 @@ using ParameterNumbers = std::vector<std::vector<std::vector<float>>>;
 // All 0.
 ParameterNumbers ZerosFor(const Layers& layers);
 int64_t ByteSize(const ParameterNumbers& numbers);
+// What they would take for the layers.
+int64_t ByteSizeFor(const Layers& layers);
 
 // The numbers as others see them; empty `numbers` are zeros.
 std::vector<ParameterTensor> Export(const Layers& layers, const ParameterNumbers& numbers);

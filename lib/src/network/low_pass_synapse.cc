@@ -103,12 +103,9 @@ void SynapseLayer::Put(std::unique_ptr<LayerMemory> memory) {
 
 absl::Status SynapseLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
   if (absl::Status status = CheckStateParts(field, state, "current"); !status.ok()) return status;
-  if (!state.current.empty()) {
-    absl::Status status = CheckStatePart(std::string(field) + ".current", input, state.current);
-    if (!status.ok()) return status;
-  }
-  current_ = state.current;
-  return absl::OkStatus();
+  absl::Status status = CheckStatePart(std::string(field) + ".current", input, state.current);
+  if (status.ok()) current_ = state.current;
+  return status;
 }
 
 int64_t SynapseLayer::ByteSize() const { return sizeof(*this) + name().size() + current_.size() * sizeof(float); }

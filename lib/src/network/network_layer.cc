@@ -87,7 +87,7 @@ absl::Status NetworkLayer::WrongInput(const Shape& input, std::string_view neede
 }
 
 absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Span<const float> values) {
-  if (ElementCount(input) != static_cast<int64_t>(values.size())) {
+  if (!values.empty() && ElementCount(input) != static_cast<int64_t>(values.size())) {
     return InvalidField(field, absl::StrCat(values.size(), " elements"),
                         absl::StrCat("as many as a step of ", ShapeString(input), " has"));
   }

@@ -189,7 +189,7 @@ absl::Status CheckTau(std::string_view field, double tau);
 // Refuses what the state of a layer does not have whose state is `own`: "v", "current", "mask" or nothing.
 absl::Status CheckStateParts(std::string_view field, const LayerState& state, std::string_view own);
 
-// Refuses values that are not those of a step of shape `input`, or NaN.
+// Refuses values that are not those of a step of shape `input`, or NaN. None stand for the initial ones.
 absl::Status CheckStatePart(std::string_view field, const Shape& input, absl::Span<const float> values);
 
 // Refuses a parameter that is not finite as float32.

@@ -311,9 +311,7 @@ LayerState SpikingLayer::State() const { return {.v = v_}; }
 
 absl::Status SpikingLayer::SetState(std::string_view field, const Shape& input, const LayerState& state) {
   if (absl::Status status = CheckStateParts(field, state, "v"); !status.ok()) return status;
-  if (!state.v.empty()) {
-    if (absl::Status status = CheckStatePart(std::string(field) + ".v", input, state.v); !status.ok()) return status;
-  }
+  if (absl::Status status = CheckStatePart(std::string(field) + ".v", input, state.v); !status.ok()) return status;
   v_ = state.v;
   if (monitored()) {
     monitor_.clear();

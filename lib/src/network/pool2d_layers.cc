@@ -46,6 +46,17 @@ void ForEachColumn(const AxisWindow& window, int64_t length, int64_t windows, Bo
   }
 }
 
+// Calls body(y, from, begin, end, stride) for each of the plane's rows y that the windows of row `row` of the outputs
+// cover, and there as ForEachColumn does.
+template <class Body>
+void ForEachRow(const Window& window, Extent input, Extent output, int64_t row, Body body) {
+  const Covered rows = CoveredBy(window.height, row, input.height);
+  for (int64_t y = rows.begin; y < rows.end; ++y) {
+    ForEachColumn(window.width, input.width, output.width,
+                  [&](int64_t from, int64_t begin, int64_t end, auto stride) { body(y, from, begin, end, stride); });
+  }
+}
+
 // NaN is above all numbers.
 bool IsAbove(float value, float maximum) { return value > maximum || value != value; }
 
@@ -73,12 +84,13 @@ absl::StatusOr<Shape> Pool2dLayer::OutputShape(const Shape& input) const {
   if (!Fits(window_, input)) {
     return WrongInput(input, absl::StrCat("[batch, channels, height, width] of ", FittingPlanes(window_)));
   }
-  return Shape{input[0], input[1], window_.height.OutputLength(input[2]), window_.width.OutputLength(input[3])};
+  const auto [height, width] = window_.Output(PlaneOf(input));
+  return Shape{input[0], input[1], height, width};
 }
 
 void Pool2dLayer::SetStep(const Shape& input, bool) {
-  input_ = {input[2], input[3]};
-  output_ = {window_.height.OutputLength(input[2]), window_.width.OutputLength(input[3])};
+  input_ = PlaneOf(input);
+  output_ = window_.Output(input_);
 }
 
 int64_t Pool2dLayer::Planes(size_t input_elements) const {
@@ -107,14 +119,11 @@ void AvgPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
       float* out = block.output.data() + plane * output_plane();
       for (int64_t row = 0; row < output_.height; ++row, out += output_.width) {
         std::fill_n(out, output_.width, 0.0f);
-        const Covered rows = CoveredBy(window_.height, row, input_.height);
-        for (int64_t y = rows.begin; y < rows.end; ++y) {
-          const float* in_row = in + y * input_.width;
-          ForEachColumn(window_.width, input_.width, output_.width,
-                        [&](int64_t from, int64_t first, int64_t last, auto stride) {
-                          for (int64_t o = first; o < last; ++o) out[o] += in_row[from + o * stride];
-                        });
-        }
+        ForEachRow(window_, input_, output_, row,
+                   [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
+                     const float* in_row = in + y * input_.width;
+                     for (int64_t o = first; o < last; ++o) out[o] += in_row[from + o * stride];
+                   });
         Divide(row, out, out);
       }
     }
@@ -130,14 +139,11 @@ void AvgPool2dLayer::Backward(const BackwardBlock& block, bool, Executor& execut
       std::fill_n(grad_in, input_plane(), 0.0f);
       for (int64_t row = 0; row < output_.height; ++row) {
         Divide(row, block.grad_output.data() + plane * output_plane() + row * output_.width, shares.data());
-        const Covered rows = CoveredBy(window_.height, row, input_.height);
-        for (int64_t y = rows.begin; y < rows.end; ++y) {
-          float* in_row = grad_in + y * input_.width;
-          ForEachColumn(window_.width, input_.width, output_.width,
-                        [&](int64_t from, int64_t first, int64_t last, auto stride) {
-                          for (int64_t o = first; o < last; ++o) in_row[from + o * stride] += shares[o];
-                        });
-        }
+        ForEachRow(window_, input_, output_, row,
+                   [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
+                     float* in_row = grad_in + y * input_.width;
+                     for (int64_t o = first; o < last; ++o) in_row[from + o * stride] += shares[o];
+                   });
       }
     }
   });
@@ -150,17 +156,14 @@ void MaxPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
       float* out = block.output.data() + plane * output_plane();
       for (int64_t row = 0; row < output_.height; ++row, out += output_.width) {
         std::fill_n(out, output_.width, -std::numeric_limits<float>::infinity());
-        const Covered rows = CoveredBy(window_.height, row, input_.height);
-        for (int64_t y = rows.begin; y < rows.end; ++y) {
-          const float* in_row = in + y * input_.width;
-          ForEachColumn(window_.width, input_.width, output_.width,
-                        [&](int64_t from, int64_t first, int64_t last, auto stride) {
-                          for (int64_t o = first; o < last; ++o) {
-                            const float value = in_row[from + o * stride];
-                            out[o] = IsAbove(value, out[o]) ? value : out[o];
-                          }
-                        });
-        }
+        ForEachRow(window_, input_, output_, row,
+                   [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
+                     const float* in_row = in + y * input_.width;
+                     for (int64_t o = first; o < last; ++o) {
+                       const float value = in_row[from + o * stride];
+                       out[o] = IsAbove(value, out[o]) ? value : out[o];
+                     }
+                   });
       }
     }
   });
@@ -183,18 +186,16 @@ void MaxPool2dLayer::Backward(const BackwardBlock& block, bool, Executor& execut
           places[o] = rows.begin * input_.width + CoveredBy(window_.width, o, input_.width).begin;
           maxima[o] = in[places[o]];
         }
-        for (int64_t y = rows.begin; y < rows.end; ++y) {
-          ForEachColumn(window_.width, input_.width, output_.width,
-                        [&](int64_t from, int64_t first, int64_t last, auto stride) {
-                          for (int64_t o = first; o < last; ++o) {
-                            const int64_t place = y * input_.width + from + o * stride;
-                            // Among NaNs the last one, as in PyTorch.
-                            const bool above = IsAbove(in[place], maxima[o]);
-                            maxima[o] = above ? in[place] : maxima[o];
-                            places[o] = above ? place : places[o];
-                          }
-                        });
-        }
+        ForEachRow(window_, input_, output_, row,
+                   [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
+                     for (int64_t o = first; o < last; ++o) {
+                       const int64_t place = y * input_.width + from + o * stride;
+                       // Among NaNs the last one, as in PyTorch.
+                       const bool above = IsAbove(in[place], maxima[o]);
+                       maxima[o] = above ? in[place] : maxima[o];
+                       places[o] = above ? place : places[o];
+                     }
+                   });
         for (int64_t o = 0; o < output_.width; ++o) grad_in[places[o]] += grad_out[o];
       }
     }

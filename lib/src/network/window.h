@@ -40,6 +40,8 @@ struct Window {
         width{kernel.width, stride.width, padding.width, dilation.width} {}
 
   int64_t kernel_size() const { return height.kernel * width.kernel; }
+  // Of a plane of `input`; see AxisWindow::OutputLength.
+  Extent Output(Extent input) const { return {height.OutputLength(input.height), width.OutputLength(input.width)}; }
 };
 
 // "[3, 2]".
@@ -54,6 +56,9 @@ absl::Status CheckPlanes(std::string_view field, const KnownShape& shape);
 // Makes of what is known of the input's shape what is known of the output's, of `channels`. Refuses planes into which
 // the window does not fit; `field` is that of the kernel.
 absl::Status Slide(std::string_view field, const Window& window, int64_t channels, KnownShape& shape);
+
+// The planes of a step of shape [batch, channels, height, width].
+inline Extent PlaneOf(const Shape& step) { return {step[2], step[3]}; }
 
 // Whether `input` is [batch, channels, height, width] with planes into which the window fits.
 bool Fits(const Window& window, const Shape& input);

@@ -39,11 +39,11 @@ absl::StatusOr<codec::Outgoing<Response>> RunSteps(const codec::WireTensor& wire
   }
   int64_t trace = 0;
   if (options.keep_trace) {
-    SPIKESERVE_ASSIGN_OR_RETURN(trace, held.network.TraceByteSize(shape));
-    const int64_t in_all = held.network.trace_bytes() + trace;
+    SPIKESERVE_ASSIGN_OR_RETURN(const int64_t in_all, held.network.TraceByteSize(shape));
     if (in_all > context.limits.max_trace_bytes) {
       return OverLimit("keep_trace", in_all, "bytes of trace", context.limits.max_trace_bytes, "--max-trace-bytes");
     }
+    trace = in_all - held.network.trace_bytes();
   }
   SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + more + trace));
   SPIKESERVE_ASSIGN_OR_RETURN(

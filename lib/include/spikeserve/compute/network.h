@@ -203,7 +203,7 @@ class Network {
   // The most that one Forward on an input of `shape` adds to ByteSize but for the trace, plus what its result takes;
   // for deciding whether to allow it. INVALID_ARGUMENT as for Forward.
   absl::StatusOr<int64_t> ForwardByteSize(const Shape& shape, absl::Span<const RecordRequest> records) const;
-  // The most that it adds to the trace if it keeps one, and what the trace takes now.
+  // The most that the trace takes afterwards if it is kept, and what it takes now.
   absl::StatusOr<int64_t> TraceByteSize(const Shape& shape) const;
   int64_t trace_bytes() const;
   // The memory of one number for each parameter: gradients take one, optimisers up to two.
