@@ -19,10 +19,11 @@ class InProcessConnection final : public Connection {
     call.path = rpc.path;
     call.request = [request = rpc.request](const google::protobuf::Message&, BufferPool&) { return request; };
     call.deadline = rpc.deadline;
-    call.done = [response = rpc.response, done = std::move(done)](server::EnvelopeOr result) {
+    call.respond = [response = rpc.response](server::EnvelopeOr result) {
       if (result.ok()) *response = *std::move(result);
-      done(result.status());
+      return result.status();
     };
+    call.finish = std::move(done);
     engine_->Submit(std::move(call));
   }
 

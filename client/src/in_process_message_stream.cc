@@ -20,8 +20,11 @@ class InProcessMessageStream final : public MessageStream,
   explicit InProcessMessageStream(const StreamRpc& rpc) : MessageStream(rpc.deadline), keep_alive_(rpc.keep_alive) {}
 
   absl::Status Start(server::Engine& engine, const StreamRpc& rpc) {
-    absl::StatusOr<std::shared_ptr<server::Stream>> stream =
-        engine.OpenStream(rpc.path, *this, rpc.deadline, [this] { return cancelled_.load(); });
+    server::StreamingCall call;
+    call.path = rpc.path;
+    call.deadline = rpc.deadline;
+    call.cancelled = [this] { return cancelled_.load(); };
+    absl::StatusOr<std::shared_ptr<server::Stream>> stream = engine.OpenStream(std::move(call), *this);
     if (!stream.ok()) return stream.status();
     stream_ = *std::move(stream);
     self_ = shared_from_this();

@@ -6,6 +6,7 @@
 #include <future>
 #include <latch>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
+#include "support/calls.h"
 #include "support/envelopes.h"
 
 namespace spikeserve::server {
@@ -51,13 +53,13 @@ Call MakeCall(const codec::Envelope& request, std::function<void(EnvelopeOr)> do
   Call call;
   call.path = kPath;
   call.request = [&request](const Message&, BufferPool&) { return &request; };
-  call.done = std::move(done);
+  testing::OnFinish(call, std::move(done));
   return call;
 }
 
 EnvelopeOr Perform(Engine& engine, Call call) {
   std::promise<EnvelopeOr> promise;
-  call.done = [&](EnvelopeOr result) { promise.set_value(std::move(result)); };
+  testing::OnFinish(call, [&](EnvelopeOr result) { promise.set_value(std::move(result)); });
   engine.Submit(std::move(call));
   return promise.get_future().get();
 }
@@ -218,6 +220,94 @@ TEST(Engine, ARequestThatThrowsEndsTheCallAndNotTheServer) {
   call.request = [](const Message&, BufferPool&) -> absl::StatusOr<const codec::Envelope*> { throw std::bad_alloc(); };
   EXPECT_EQ(Perform(engine, std::move(call)).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(Perform(engine, MakeCall(request, nullptr)).ok());
+}
+
+// Keeps what it is told.
+class Recorder : public CallObserver {
+ public:
+  struct Entry {
+    std::string path;
+    std::string identity;
+    absl::StatusCode code;
+    bool refused;
+    CallTimes times;
+    absl::Duration total;
+    int64_t request_bytes;
+  };
+
+  void OnEnd(const CallReport& report) override {
+    const std::lock_guard lock(mutex_);
+    entries_.push_back({std::string(report.path), report.caller.identity, report.status.code(), report.refused,
+                        report.times, report.total, report.request_bytes});
+  }
+
+  std::vector<Entry> entries() {
+    const std::lock_guard lock(mutex_);
+    return entries_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Entry> entries_;
+};
+
+TEST(Engine, TellsItsObserverOfEachCallBeforeTheCallIsFinished) {
+  Recorder recorder;
+  EngineOptions options;
+  options.observer = &recorder;
+  Engine engine(options);
+  const auto request = Request(500);
+  Call call = MakeCall(request, nullptr);
+  call.caller.identity = "alice";
+  call.request_bytes = 500;
+  ASSERT_TRUE(Perform(engine, std::move(call)).ok());
+  ASSERT_EQ(recorder.entries().size(), 1u);
+  const Recorder::Entry entry = recorder.entries()[0];
+  EXPECT_EQ(entry.path, kPath);
+  EXPECT_EQ(entry.identity, "alice");
+  EXPECT_EQ(entry.code, absl::StatusCode::kOk);
+  EXPECT_FALSE(entry.refused);
+  EXPECT_EQ(entry.request_bytes, 500);
+  const CallTimes& times = entry.times;
+  EXPECT_GT(times.compute, absl::ZeroDuration());
+  // Nothing is counted twice.
+  EXPECT_LE(times.queue + times.decode + times.compute + times.encode, entry.total);
+}
+
+TEST(Engine, TellsItsObserverOfCallsThatCameToNothing) {
+  Recorder recorder;
+  EngineOptions options;
+  options.observer = &recorder;
+  options.limits.max_calls = 1;
+  Engine engine(options);
+  const auto request = Request(1);
+  Call unknown = MakeCall(request, nullptr);
+  unknown.path = "/no.such/Method";
+  Perform(engine, std::move(unknown)).IgnoreError();
+
+  std::promise<void> begun, go;
+  std::promise<EnvelopeOr> held;
+  Call holding = MakeCall(request, nullptr);
+  holding.request = [&](const Message&, BufferPool&) -> absl::StatusOr<const codec::Envelope*> {
+    begun.set_value();
+    go.get_future().wait();
+    return absl::InvalidArgumentError("bad");
+  };
+  testing::OnFinish(holding, [&](EnvelopeOr result) { held.set_value(std::move(result)); });
+  engine.Submit(std::move(holding));
+  begun.get_future().wait();
+  Perform(engine, MakeCall(request, nullptr)).IgnoreError();
+  go.set_value();
+  held.get_future().wait();
+
+  const std::vector<Recorder::Entry> entries = recorder.entries();
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[0].path, "");  // What anybody may make up is no label.
+  EXPECT_EQ(entries[0].code, absl::StatusCode::kUnimplemented);
+  EXPECT_TRUE(entries[1].refused);
+  EXPECT_EQ(entries[1].code, absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(entries[2].code, absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(entries[2].refused);
 }
 
 TEST(Engine, ItsEndWaitsForTheCallsThatWereSubmitted) {

@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "runtime/engine.h"
 #include "spikeserve/v1/functions.pb.h"
+#include "support/calls.h"
 
 namespace spikeserve::server {
 namespace {
@@ -41,9 +42,9 @@ Outcome Perform(Engine& engine, const char* method, const codec::Envelope& reque
   call.request = [&request](const Message&, BufferPool&) { return &request; };
   call.may_compute_at_once = true;
   call.request_bytes = 10;
-  call.done = [&promise, caller = std::this_thread::get_id()](EnvelopeOr result) {
+  testing::OnFinish(call, [&promise, caller = std::this_thread::get_id()](EnvelopeOr result) {
     promise.set_value({result.status(), std::this_thread::get_id() == caller});
-  };
+  });
   engine.Submit(std::move(call));
   return promise.get_future().get();
 }

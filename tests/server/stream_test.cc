@@ -94,6 +94,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
       if (!test_.wanted_.ok()) return test_.wanted_;
       return fn(test_.context_);
     }
+    void OnEnd(const absl::Status& status) override { test_.ended_.push_back(status); }
 
    private:
     StreamTest& test_;
@@ -101,6 +102,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
 
   void Open(const StreamMethod& method) {
     reads_ = 0;
+    ended_.clear();
     stream_ = std::make_shared<Stream>(method, *this, std::make_unique<Host>(*this));
     stream_->Start();
   }
@@ -114,6 +116,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
   void Finish(const absl::Status& status) override {
     EXPECT_FALSE(result_.has_value());
     EXPECT_FALSE(writing_);
+    EXPECT_THAT(ended_, ElementsAre(status));  // The host is told first.
     result_ = status;
   }
 
@@ -154,13 +157,16 @@ class StreamTest : public ::testing::Test, public StreamTransport {
   NetworkStore networks_{limits_, pool_, absl::Now};
   BufferPool buffers_{0};
   Counters counters_;
-  Context context_{limits_, InlineExecutor(), networks_, buffers_, counters_};
+  const Caller caller_;
+  const Wanted wanted_by_all_;
+  Context context_{limits_, InlineExecutor(), networks_, buffers_, counters_, caller_, wanted_by_all_};
   absl::Status wanted_;
   std::deque<std::function<void()>> tasks_;
   int reads_ = 0;
   bool writing_ = false;
   std::vector<std::string> written_;
   std::optional<absl::Status> result_;
+  std::vector<absl::Status> ended_;
   std::shared_ptr<Stream> stream_;
 };
 

@@ -33,6 +33,18 @@ absl::Status CheckAddress(const std::string& address) {
   return absl::OkStatus();
 }
 
+// Where clients hand over memory: a socket beside each "unix:" one.
+absl::StatusOr<std::vector<std::string>> HandoverPaths(const std::vector<std::string>& listen) {
+  std::vector<std::string> paths;
+  for (const std::string& address : listen) {
+    if (!absl::StartsWith(address, "unix:")) continue;
+    SPIKESERVE_ASSIGN_OR_RETURN(std::string path, shared_memory::HandoverPath(address, "--listen"));
+    paths.push_back(std::move(path));
+  }
+  if (paths.empty()) return InvalidField("--shared-memory", "no --listen=unix:PATH", "one at least");
+  return paths;
+}
+
 int ToInt(int64_t bytes) { return static_cast<int>(std::min<int64_t>(bytes, std::numeric_limits<int>::max())); }
 
 }  // namespace
@@ -43,25 +55,19 @@ Server::Server(const ServerOptions& options)
                                            : nullptr),
       services_(MakeServices(*engine_, shared_memory_.get())) {}
 
-absl::Status Server::StartHandover(const std::vector<std::string>& listen) {
-  std::vector<std::string> paths;
-  for (const std::string& address : listen) {
-    if (!absl::StartsWith(address, "unix:")) continue;
-    SPIKESERVE_ASSIGN_OR_RETURN(std::string path, shared_memory::HandoverPath(address, "--listen"));
-    paths.push_back(std::move(path));
-  }
-  if (paths.empty()) return InvalidField("--shared-memory", "no --listen=unix:PATH", "one at least");
-  SPIKESERVE_ASSIGN_OR_RETURN(handover_, shared_memory::HandoverServer::Start(paths, shared_memory_));
-  return absl::OkStatus();
+absl::Status Server::Check(const ServerOptions& options) {
+  if (options.listen.empty()) return InvalidField("--listen", "absent", "at least one address");
+  for (const std::string& address : options.listen) SPIKESERVE_RETURN_IF_ERROR(CheckAddress(address));
+  return options.shared_memory ? HandoverPaths(options.listen).status() : absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
-  if (options.listen.empty()) return InvalidField("--listen", "absent", "at least one address");
-  for (const std::string& address : options.listen) {
-    if (absl::Status status = CheckAddress(address); !status.ok()) return status;
-  }
+  SPIKESERVE_RETURN_IF_ERROR(Check(options));
   std::unique_ptr<Server> self(new Server(options));
-  if (options.shared_memory) SPIKESERVE_RETURN_IF_ERROR(self->StartHandover(options.listen));
+  if (options.shared_memory) {
+    SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> paths, HandoverPaths(options.listen));
+    SPIKESERVE_ASSIGN_OR_RETURN(self->handover_, shared_memory::HandoverServer::Start(paths, self->shared_memory_));
+  }
 
   KeepGrpcInitialized();
   grpc::EnableDefaultHealthCheckService(true);

@@ -29,8 +29,11 @@ struct ServerOptions {
 // Thread-safe. The destructor shuts down at once.
 class Server {
  public:
-  // Serves from here on. Errors: INVALID_ARGUMENT for an address that is none, and for shared memory without a "unix:"
-  // address; UNAVAILABLE for an address that cannot be listened on.
+  // INVALID_ARGUMENT for options that no server can have: an address that is none, shared memory without a "unix:"
+  // address.
+  static absl::Status Check(const ServerOptions& options);
+
+  // Serves from here on. Errors: those of Check; UNAVAILABLE for an address that cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options);
   ~Server();
 
@@ -43,7 +46,6 @@ class Server {
 
  private:
   explicit Server(const ServerOptions& options);
-  absl::Status StartHandover(const std::vector<std::string>& listen);
 
   std::vector<std::string> addresses_;
   std::unique_ptr<server::Engine> engine_;

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
+#include "rpc/caller_of.h"
 #include "rpc/rich_status.h"
 #include "rpc/stream_call.h"
 #include "runtime/guarded.h"
@@ -43,12 +44,14 @@ class UnaryCall {
     auto* self = new UnaryCall(engine, shared_memory, context, reactor, request, response);
     server::Call call;
     call.path = path;
+    call.caller = CallerOf(*context);
     call.request = [self](const Message& prototype, BufferPool& buffers) { return self->Parse(prototype, buffers); };
     call.may_compute_at_once = true;
     call.request_bytes = request->Length();
     call.deadline = absl::FromChrono(context->deadline());
     call.cancelled = [context] { return context->IsCancelled(); };
-    call.done = [self](server::EnvelopeOr response) { self->Complete(std::move(response)); };
+    call.respond = [self](server::EnvelopeOr response) { return self->Respond(std::move(response)); };
+    call.finish = [self](const absl::Status& status) { self->Finish(status); };
     engine.Submit(std::move(call));
     return reactor;
   }
@@ -84,18 +87,22 @@ class UnaryCall {
     shared_memory::PlaceResults({offer->second.data(), offer->second.size()}, *shared_memory_, response);
   }
 
-  void Complete(server::EnvelopeOr response) {
-    absl::Status status = server::Guarded([&] {
+  absl::Status Respond(server::EnvelopeOr response) {
+    return server::Guarded([&] {
       if (!response.ok()) return response.status();
       PlaceResults(*response);
       *response_bytes_ = ToByteBuffer(*response);
       return absl::OkStatus();
     });
+  }
+
+  void Finish(const absl::Status& status) {
     ServerUnaryReactor* const reactor = reactor_;
     const Engine* const engine = &engine_;
+    grpc::Status grpc_status = ToGrpc(status);
     delete this;
     server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
-    reactor->Finish(ToGrpc(status));
+    reactor->Finish(std::move(grpc_status));
   }
 
   Engine& engine_;

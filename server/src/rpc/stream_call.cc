@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
+#include "rpc/caller_of.h"
 #include "rpc/rich_status.h"
 #include "runtime/at_once.h"
 #include "runtime/happens_before.h"
@@ -19,8 +20,12 @@ using server::Stream;
 class StreamCall final : public StreamReactor, public server::StreamTransport {
  public:
   StreamCall(server::Engine& engine, const char* path, grpc::CallbackServerContext* context) : engine_(engine) {
-    absl::StatusOr<std::shared_ptr<Stream>> stream = engine.OpenStream(
-        path, *this, absl::FromChrono(context->deadline()), [context] { return context->IsCancelled(); });
+    server::StreamingCall call;
+    call.path = path;
+    call.caller = CallerOf(*context);
+    call.deadline = absl::FromChrono(context->deadline());
+    call.cancelled = [context] { return context->IsCancelled(); };
+    absl::StatusOr<std::shared_ptr<Stream>> stream = engine.OpenStream(std::move(call), *this);
     if (!stream.ok()) {
       Finish(stream.status());
       return;

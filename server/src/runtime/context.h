@@ -3,13 +3,12 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 #define SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 
-#include <functional>
-
-#include "absl/status/status.h"
 #include "memory/buffer_pool.h"
+#include "runtime/caller.h"
 #include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/network_store.h"
+#include "runtime/wanted.h"
 #include "spikeserve/compute/executor.h"
 
 namespace spikeserve::server {
@@ -24,9 +23,9 @@ struct Context {
   // For the elements of results.
   BufferPool& buffers;
   const Counters& counters;
-  // Whether somebody still waits for the call, or why not: CANCELLED, DEADLINE_EXCEEDED. For what takes long on a
-  // network, and can be undone. From any thread.
-  std::function<absl::Status()> wanted = [] { return absl::OkStatus(); };
+  const Caller& caller;
+  // For what takes long on a network, and can be undone.
+  const Wanted& wanted;
 };
 
 }  // namespace spikeserve::server

@@ -4,33 +4,26 @@
 #include <optional>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/at_once.h"
 #include "runtime/guarded.h"
+#include "runtime/stopwatch.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve::server {
 namespace {
 
-// Why a call is not worth computing (any more).
-absl::Status CheckWanted(const Call& call) {
-  if (call.cancelled()) return absl::CancelledError("the caller cancelled the call");
-  if (absl::Now() >= call.deadline) {
-    return absl::DeadlineExceededError("the call's deadline passed before it was computed");
-  }
-  return absl::OkStatus();
-}
-
 // Gives a call threads until it is no longer wanted. Not one that changes a network: half of a change is worse than one
 // that nobody waits for.
 class CallExecutor : public Executor {
  public:
-  CallExecutor(Executor& threads, const Call& call) : threads_(threads), call_(call) {}
+  CallExecutor(Executor& threads, const Wanted& wanted) : threads_(threads), wanted_(wanted) {}
 
   void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) override {
     threads_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; b += grain) {
-        if (!CheckWanted(call_).ok()) return;
+        if (!wanted_.Check().ok()) return;
         body(b, std::min(b + grain, end));
       }
     });
@@ -38,7 +31,7 @@ class CallExecutor : public Executor {
 
  private:
   Executor& threads_;
-  const Call& call_;
+  const Wanted& wanted_;
 };
 
 int ThreadCount(int wanted) {
@@ -46,6 +39,16 @@ int ThreadCount(int wanted) {
 }
 
 }  // namespace
+
+// A call on its way through the engine.
+struct Engine::Job {
+  explicit Job(Call call_in) : wanted(call_in.deadline, std::move(call_in.cancelled)), call(std::move(call_in)) {}
+
+  Wanted wanted;
+  Call call;
+  Stopwatch watch;
+  CallTimes times;
+};
 
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)),
@@ -67,29 +70,29 @@ Engine::~Engine() {
 }
 
 void Engine::Submit(Call call) {
-  const auto method = Methods().find(absl::string_view(call.path.data(), call.path.size()));
+  Job job(std::move(call));
+  const auto method = Methods().find(absl::string_view(job.call.path.data(), job.call.path.size()));
   if (method == Methods().end()) {
-    call.done(absl::UnimplementedError(absl::StrCat("no method ", std::string(call.path))));
-    return;
+    absl::Status unknown = absl::UnimplementedError(absl::StrCat("no method ", std::string(job.call.path)));
+    job.call.path = {};
+    return Respond(job, std::move(unknown), /*refused=*/false);
   }
-  if (absl::Status admitted = Admit(); !admitted.ok()) {
-    call.done(std::move(admitted));
-    return;
-  }
-  if (call.may_compute_at_once && method->second.work != nullptr && call.request_bytes <= kSmallRequest) {
-    Request request = Parse(method->second, call);
-    if (!request.ok()) return Finish(call, request.status());
+  if (absl::Status admitted = Admit(); !admitted.ok()) return Respond(job, std::move(admitted), /*refused=*/true);
+  if (job.call.may_compute_at_once && method->second.work != nullptr && job.call.request_bytes <= kSmallRequest) {
+    Request request = Parse(method->second, job);
+    if (!request.ok()) return End(job, request.status());
     // Shared memory is not among the request's bytes.
     if (method->second.work(**request) <= kSmallWork && (*request)->ElementBytes() <= kSmallRequest) {
-      return Compute(method->second, **request, nullptr, InlineExecutor(), std::move(call));
+      return Compute(method->second, **request, nullptr, InlineExecutor(), std::move(job));
     }
-    return pool_.Submit([this, &method = method->second, &request = **request, call = std::move(call)]() mutable {
-      Begin(method, &request, std::move(call));
+    return pool_.Submit([this, &method = method->second, &request = **request, job = std::move(job)]() mutable {
+      Begin(method, &request, std::move(job));
     });
   }
-  pool_.Submit([this, &method = method->second, call = std::move(call)]() mutable {
-    Request request = Parse(method, call);
-    Begin(method, std::move(request), std::move(call));
+  pool_.Submit([this, &method = method->second, job = std::move(job)]() mutable {
+    job.times.queue += job.watch.Lap();
+    Request request = Parse(method, job);
+    Begin(method, std::move(request), std::move(job));
   });
 }
 
@@ -108,8 +111,8 @@ absl::Status Engine::Admit() {
 // The engine as a stream sees it.
 class Engine::Host final : public StreamHost {
  public:
-  // `call` is the one that the stream's work belongs to.
-  Host(Engine& engine, Call call) : engine_(engine), call_(std::move(call)) {}
+  Host(Engine& engine, StreamingCall call)
+      : engine_(engine), wanted_(call.deadline, std::move(call.cancelled)), call_(std::move(call)) {}
 
   void Submit(std::function<void()> task) override { engine_.pool_.Submit(std::move(task)); }
 
@@ -118,27 +121,40 @@ class Engine::Host final : public StreamHost {
   }
 
   absl::Status Compute(HeldNetwork* held, bool at_once, absl::FunctionRef<absl::Status(Context&)> fn) override {
-    if (absl::Status wanted = CheckWanted(call_); !wanted.ok()) return wanted;
-    absl::Status status =
-        engine_.WithContext(call_, held, at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
-    if (absl::Status wanted = CheckWanted(call_); !wanted.ok()) return wanted;
+    Stopwatch watch;
+    const absl::Cleanup count = [&] { times_.compute += watch.Lap(); };
+    if (absl::Status wanted = wanted_.Check(); !wanted.ok()) return wanted;
+    absl::Status status = engine_.WithContext(call_.caller, wanted_, held,
+                                              at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
+    if (absl::Status wanted = wanted_.Check(); !wanted.ok()) return wanted;
     return status;
+  }
+
+  void OnEnd(const absl::Status& status) override {
+    engine_.Report(
+        {.path = call_.path, .caller = call_.caller, .status = status, .times = times_, .total = watch_.Total()});
   }
 
  private:
   Engine& engine_;
-  const Call call_;
+  const Wanted wanted_;
+  const StreamingCall call_;
+  const Stopwatch watch_;
+  // Only touched by the stream's work, and after it.
+  CallTimes times_;
 };
 
-absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(std::string_view path, StreamTransport& transport,
-                                                           absl::Time deadline, std::function<bool()> cancelled) {
-  const auto method = StreamMethods().find(absl::string_view(path.data(), path.size()));
-  if (method == StreamMethods().end()) return absl::UnimplementedError(absl::StrCat("no method ", std::string(path)));
-  if (absl::Status admitted = Admit(); !admitted.ok()) return admitted;
-
-  Call call;
-  call.deadline = deadline;
-  call.cancelled = std::move(cancelled);
+absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, StreamTransport& transport) {
+  const auto method = StreamMethods().find(absl::string_view(call.path.data(), call.path.size()));
+  if (method == StreamMethods().end()) {
+    absl::Status unknown = absl::UnimplementedError(absl::StrCat("no method ", std::string(call.path)));
+    Report({.path = {}, .caller = call.caller, .status = unknown});
+    return unknown;
+  }
+  if (absl::Status admitted = Admit(); !admitted.ok()) {
+    Report({.path = call.path, .caller = call.caller, .status = admitted, .refused = true});
+    return admitted;
+  }
   auto* stream = new Stream(method->second, transport, std::make_unique<Host>(*this, std::move(call)));
   return std::shared_ptr<Stream>(stream, [this](Stream* ended) {
     delete ended;
@@ -146,50 +162,71 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(std::string_view path
   });
 }
 
-Engine::Request Engine::Parse(const Method& method, const Call& call) {
-  return Guarded([&] { return call.request(*method.request_prototype, buffers_); });
+Engine::Request Engine::Parse(const Method& method, Job& job) {
+  Request request = Guarded([&] { return job.call.request(*method.request_prototype, buffers_); });
+  job.times.decode = job.watch.Lap();
+  return request;
 }
 
-void Engine::Begin(const Method& method, Request request, Call call) {
-  if (!request.ok()) return Finish(call, request.status());
-  if (method.network_of == nullptr) return Compute(method, **request, nullptr, pool_, std::move(call));
+void Engine::Begin(const Method& method, Request request, Job job) {
+  if (!request.ok()) return End(job, request.status());
+  if (method.network_of == nullptr) return Compute(method, **request, nullptr, pool_, std::move(job));
 
   absl::StatusOr<std::shared_ptr<HeldNetwork>> held = networks_.Find(method.network_of(**request));
-  if (!held.ok()) return Finish(call, held.status());
+  if (!held.ok()) return End(job, held.status());
   const std::shared_ptr<Strand> strand = (*held)->strand;
   // This is a thread of the pool already.
-  strand->RunOrPost([this, &method, &request = **request, held = *std::move(held), call = std::move(call)]() mutable {
-    Compute(method, request, held.get(), pool_, std::move(call));
+  strand->RunOrPost([this, &method, &request = **request, held = *std::move(held), job = std::move(job)]() mutable {
+    Compute(method, request, held.get(), pool_, std::move(job));
   });
 }
 
 void Engine::Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads,
-                     Call call) {
-  if (absl::Status wanted = CheckWanted(call); !wanted.ok()) return Finish(call, std::move(wanted));
-  EnvelopeOr result = WithContext(call, held, threads, [&](Context& context) {
+                     Job job) {
+  job.times.queue += job.watch.Lap();
+  if (absl::Status wanted = job.wanted.Check(); !wanted.ok()) return End(job, std::move(wanted));
+  EnvelopeOr result = WithContext(job.call.caller, job.wanted, held, threads, [&](Context& context) {
     const std::optional<codec::Envelope> copy = codec::CopyShared(request, method.in_place, buffers_);
     return method.handle(copy ? *copy : request, held, context);
   });
   // A handler on a network has carried out all; others may have stopped half-way.
   if (held == nullptr) {
-    if (absl::Status wanted = CheckWanted(call); !wanted.ok()) result = std::move(wanted);
+    if (absl::Status wanted = job.wanted.Check(); !wanted.ok()) result = std::move(wanted);
   }
-  Finish(call, std::move(result));
+  job.times.compute = job.watch.Lap();
+  End(job, std::move(result));
 }
 
 template <typename Fn>
-auto Engine::WithContext(const Call& call, const HeldNetwork* held, Executor& threads, Fn fn)
+auto Engine::WithContext(const Caller& caller, const Wanted& wanted, const HeldNetwork* held, Executor& threads, Fn fn)
     -> decltype(fn(std::declval<Context&>())) {
-  CallExecutor stopping(threads, call);
+  CallExecutor stopping(threads, wanted);
   Executor& executor = held == nullptr ? stopping : threads;
-  Context context{options_.limits, executor,  networks_,
-                  buffers_,        counters_, /*wanted=*/[&call] { return CheckWanted(call); }};
+  Context context{options_.limits, executor, networks_, buffers_, counters_, caller, wanted};
   return Guarded([&] { return fn(context); });
 }
 
-void Engine::Finish(Call& call, EnvelopeOr result) {
+void Engine::End(Job& job, EnvelopeOr result) {
   --counters_.calls_in_progress;
-  call.done(std::move(result));
+  Respond(job, std::move(result), /*refused=*/false);
+}
+
+void Engine::Respond(Job& job, EnvelopeOr result, bool refused) {
+  const Call& call = job.call;
+  const absl::Status status = call.respond(std::move(result));
+  job.times.encode = job.watch.Lap();
+  Report({.path = call.path,
+          .caller = call.caller,
+          .status = status,
+          .refused = refused,
+          .times = job.times,
+          .total = job.watch.Total(),
+          .request_bytes = static_cast<int64_t>(call.request_bytes)});
+  call.finish(status);  // The engine may be gone when this returns.
+}
+
+void Engine::Report(const CallReport& report) const {
+  if (options_.observer != nullptr) options_.observer->OnEnd(report);
 }
 
 void Engine::ExpireNetworks() {

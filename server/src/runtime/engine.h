@@ -3,9 +3,8 @@
 // How a call goes: a transport (gRPC, or a client in the same process) calls Submit -> admission, in the caller's
 // thread
 // -> the pool: parse the request -> where it names a network, that network's strand -> drop it if it is cancelled or
-// late
-// -> the method's handler -> done. A small call skips the pool: to wake another thread would take longer than the call.
-// A stream's messages go the same way, one after the other: see stream.h.
+// late -> the method's handler -> respond -> the observer -> finish. A small call skips the pool: to wake another
+// thread would take longer than the call. A stream's messages go the same way, one after the other: see stream.h.
 
 #ifndef SPIKESERVE_SERVER_RUNTIME_ENGINE_H_
 #define SPIKESERVE_SERVER_RUNTIME_ENGINE_H_
@@ -25,12 +24,15 @@
 #include "absl/time/time.h"
 #include "codec/envelope.h"
 #include "memory/buffer_pool.h"
+#include "runtime/call_observer.h"
+#include "runtime/caller.h"
 #include "runtime/compute_pool.h"
 #include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
 #include "runtime/network_store.h"
 #include "runtime/stream.h"
+#include "runtime/wanted.h"
 
 namespace spikeserve::server {
 
@@ -40,24 +42,39 @@ struct EngineOptions {
   int threads = 0;
   // Tells the time for the expiry of networks.
   std::function<absl::Time()> clock = absl::Now;
+  // Is told of every call; null: nobody is. Must outlive the engine.
+  CallObserver* observer = nullptr;
 };
 
 // One call, as a transport hands it over.
 struct Call {
   // Such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".
   std::string_view path;
+  Caller caller;
   // Gives the request, or an error. `prototype` is an empty message of its type, `buffers` the place for its tensors'
-  // elements. The request must live until `done` is called.
+  // elements. The request must live until `finish` is called.
   std::function<absl::StatusOr<const codec::Envelope*>(const Message& prototype, BufferPool& buffers)> request;
   // Whether a call that takes next to no time may be computed in the thread that submits it, and the bytes of the
   // request, which tell whether it is worth a look.
   bool may_compute_at_once = false;
   size_t request_bytes = 0;
   absl::Time deadline = absl::InfiniteFuture();
-  // Whether the caller has given up; called from any thread until `done` is.
+  // Whether the caller has given up; called from any thread until `finish` is.
   std::function<bool()> cancelled = [] { return false; };
-  // Called once with the response or an error, in any thread.
-  std::function<void(EnvelopeOr)> done;
+  // Called once with the response or an error, in any thread: makes it ready to go, and returns how the call ends.
+  std::function<absl::Status(EnvelopeOr)> respond;
+  // Ends the call, with what `respond` returned. Called once, as the last thing that the engine does for the call.
+  std::function<void(const absl::Status&)> finish;
+};
+
+// The same of a streaming call.
+struct StreamingCall {
+  // Such as "/spikeserve.v1.SpikeStreamService/StreamSpikeCluster".
+  std::string_view path;
+  Caller caller;
+  absl::Time deadline = absl::InfiniteFuture();
+  // What it refers to must live until the transport's Finish is called.
+  std::function<bool()> cancelled = [] { return false; };
 };
 
 // Thread-safe. The destructor waits for the calls that were submitted.
@@ -67,30 +84,33 @@ class Engine {
   ~Engine();
 
   // Never blocks. Refusals (UNIMPLEMENTED, RESOURCE_EXHAUSTED with too many calls), and calls that may be computed at
-  // once, reach `done` before it returns.
+  // once, are finished before it returns.
   void Submit(Call call);
 
-  // A stream on the method `path`, to be started by the caller; it counts as a call until it is destroyed. Errors:
-  // those of Submit. `transport`, and what `cancelled` refers to, must live until Finish was called on it.
-  absl::StatusOr<std::shared_ptr<Stream>> OpenStream(std::string_view path, StreamTransport& transport,
-                                                     absl::Time deadline, std::function<bool()> cancelled);
+  // A stream for the call, to be started by who opens it; it counts as a call until it is destroyed. Errors: those of
+  // Submit. `transport` must live until Finish was called on it.
+  absl::StatusOr<std::shared_ptr<Stream>> OpenStream(StreamingCall call, StreamTransport& transport);
 
   const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
 
  private:
   class Host;
+  struct Job;
   using Request = absl::StatusOr<const codec::Envelope*>;
 
   absl::Status Admit();
-  Request Parse(const Method& method, const Call& call);
-  void Begin(const Method& method, Request request, Call call);
-  void Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads, Call call);
-  // Calls `fn` with the context of work on `held` (null: on no network) for the call.
+  Request Parse(const Method& method, Job& job);
+  void Begin(const Method& method, Request request, Job job);
+  void Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads, Job job);
+  // Calls `fn` with the context of work on `held` (null: on no network) for the caller, until nobody wants it any more.
   template <typename Fn>
-  auto WithContext(const Call& call, const HeldNetwork* held, Executor& threads, Fn fn)
+  auto WithContext(const Caller& caller, const Wanted& wanted, const HeldNetwork* held, Executor& threads, Fn fn)
       -> decltype(fn(std::declval<Context&>()));
-  void Finish(Call& call, EnvelopeOr result);
+  // Ends a call that was admitted.
+  void End(Job& job, EnvelopeOr result);
+  void Respond(Job& job, EnvelopeOr result, bool refused);
+  void Report(const CallReport& report) const;
   void ExpireNetworks();
 
   const EngineOptions options_;

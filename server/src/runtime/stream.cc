@@ -66,6 +66,7 @@ bool Stream::Pump() {
     // Nothing may be under way when it ends, and responses that were made are written.
     if (!working_ && !writing_ && outbox_.empty()) {
       finished_ = true;
+      host_->OnEnd(*result_);
       transport_.Finish(*result_);
       return false;
     }

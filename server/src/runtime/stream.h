@@ -44,6 +44,8 @@ class StreamHost {
   // Calls `fn` with a context for work on `held` (null: on no network), unless the call is no longer wanted: then the
   // error. `at_once`: the work is not worth another thread.
   virtual absl::Status Compute(HeldNetwork* held, bool at_once, absl::FunctionRef<absl::Status(Context&)> fn) = 0;
+  // The stream ends: with its lock held, once, before the transport's Finish.
+  virtual void OnEnd(const absl::Status& status) = 0;
 };
 
 // Runs a StreamHandler between a transport and the engine. At most kAhead messages wait to be computed and as many

@@ -1,0 +1,34 @@
+// Where flags come from besides the command line.
+
+#ifndef SPIKESERVE_SERVER_CONFIG_FLAG_SOURCES_H_
+#define SPIKESERVE_SERVER_CONFIG_FLAG_SOURCES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+
+namespace spikeserve::config {
+
+// The flag that names a file of flags.
+inline constexpr char kFlagFile[] = "--flagfile";
+
+// The environment variable of a flag: "SPIKESERVE_MAX_CALLS" of "--max-calls".
+std::string EnvironmentVariable(const std::string& flag);
+
+// A command line that has all sources in it.
+struct Arguments {
+  std::vector<std::string> arguments;
+  // Of each flag in it that is not from the command line itself, such as "--max-calls": where it is from, such as
+  // "the environment variable SPIKESERVE_MAX_CALLS".
+  absl::flat_hash_map<std::string, std::string> sources;
+};
+
+// `command_line` with those of `flags` (their names) added that are not in it, but in the environment or, failing that,
+// in the file. INVALID_ARGUMENT for a file that cannot be read or has something else in it.
+absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, const std::vector<std::string>& flags);
+
+}  // namespace spikeserve::config
+
+#endif  // SPIKESERVE_SERVER_CONFIG_FLAG_SOURCES_H_

@@ -1,0 +1,159 @@
+#include "config/flags.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "config/flag_sources.h"
+#include "status_macros.h"
+#include "version.h"
+
+namespace spikeserve::config {
+namespace {
+
+constexpr char kProgram[] = "spikeserve " SPIKESERVE_VERSION;
+
+// What the flags set.
+struct Values {
+  ServerConfig config;
+  bool share_memory = false;
+  shared_memory::Quota shared_memory;
+  std::string flag_file;
+  bool check_config = false;
+};
+
+// A whole number from `min` to `max`.
+template <typename T>
+void AddNumber(CLI::App& app, const std::string& name, T& value, const std::string& help, int64_t min, int64_t max) {
+  const auto check = [min, max](const std::string& text) -> std::string {
+    int64_t number;
+    if (absl::SimpleAtoi(text, &number) && number >= min && number <= max) return "";
+    return absl::StrCat("got ", text, "; need a whole number from ", min, " to ", max);
+  };
+  app.add_option(name, value, help)->check(check)->capture_default_str()->type_name("N");
+}
+
+void AddLimit(CLI::App& app, const std::string& name, int64_t& value, const std::string& help,
+              int64_t max = int64_t{1} << 40) {
+  AddNumber(app, name, value, help, 1, max);
+}
+
+enum class Zero { kRefused, kAllowed };
+
+// A time in seconds.
+void AddSeconds(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,
+                Zero zero = Zero::kRefused) {
+  constexpr double kMax = 1e9;
+  const auto check = [zero](const std::string& text) -> std::string {
+    double seconds;
+    const bool is_number = absl::SimpleAtod(text, &seconds);
+    if (is_number && seconds <= kMax && (seconds > 0 || (seconds == 0 && zero == Zero::kAllowed))) return "";
+    return absl::StrCat("got ", text, "; need seconds, ", zero == Zero::kAllowed ? "from 0" : "more than 0");
+  };
+  app.add_option_function<double>(
+         name, [&value](double seconds) { value = absl::Seconds(seconds); }, help)
+      ->check(check)
+      ->default_str(absl::StrCat(absl::ToDoubleSeconds(value)))
+      ->type_name("SECONDS");
+}
+
+void AddListening(CLI::App& app, Values& values) {
+  app.add_option("--listen", values.config.server.listen,
+                 "HOST:PORT (port 0: a free one) or unix:PATH; may be repeated")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->type_name("ADDRESS");
+  app.add_flag("--shared-memory", values.share_memory,
+               "Let clients on each --listen=unix:PATH hand over memory, on the socket PATH.shm");
+}
+
+void AddComputing(CLI::App& app, Values& values) {
+  AddNumber(app, "--threads", values.config.server.engine.threads, "Threads that compute; 0: one for each processor", 0,
+            1024);
+}
+
+void AddLimits(CLI::App& app, Values& values) {
+  server::Limits& limits = values.config.server.engine.limits;
+  // gRPC and Protobuf count the bytes of a message in 31 bits.
+  AddLimit(app, "--max-message-bytes", limits.max_message_bytes, "Bytes of one request or response", 0x7fffffff);
+  AddLimit(app, "--max-decoded-bytes", limits.max_decoded_bytes, "Bytes of one tensor after decoding");
+  AddLimit(app, "--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss or similarity loss");
+  AddLimit(app, "--max-calls", limits.max_calls, "Calls that wait or compute at the same time");
+  AddLimit(app, "--max-idle-buffer-bytes", limits.max_idle_buffer_bytes,
+           "Bytes of buffers kept for the next call; each heap keeps as much freed memory");
+  AddLimit(app, "--max-networks", limits.max_networks, "Networks held at the same time");
+  AddLimit(app, "--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together");
+  AddLimit(app, "--max-trace-bytes", limits.max_trace_bytes,
+           "Bytes that one network keeps for going back through its steps");
+  AddLimit(app, "--max-shared-memory-bytes", values.shared_memory.max_bytes,
+           "Bytes of memory that one user's clients share");
+  AddSeconds(app, "--network-idle-timeout", limits.network_idle_timeout,
+             "Time after which a network without calls expires");
+}
+
+void AddLifeCycle(CLI::App& app, Values& values) {
+  AddSeconds(app, "--drain-timeout", values.config.drain_timeout,
+             "Time that accepted calls get to finish after SIGTERM or SIGINT");
+}
+
+void AddConfiguration(CLI::App& app, Values& values) {
+  app.add_option(kFlagFile, values.flag_file, "A file with a flag on each line, for those that are not given otherwise")
+      ->type_name("FILE");
+  app.add_flag("--check-config", values.check_config, "Check the configuration, and end");
+}
+
+// What CLI11 finds wrong, in one line that tells where it is.
+absl::Status Explain(const CLI::ParseError& error, const Arguments& arguments) {
+  std::string what = absl::StrReplaceAll(std::string(absl::StripAsciiWhitespace(error.what())), {{"\n", " "}});
+  for (const auto& [flag, source] : arguments.sources) {
+    if (what.compare(0, flag.size() + 1, flag + ":") == 0) absl::StrAppend(&what, " (from ", source, ")");
+  }
+  return absl::InvalidArgumentError(absl::StrCat(what, "; --help lists the flags"));
+}
+
+}  // namespace
+
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
+  CLI::App app(absl::StrCat(kProgram,
+                            ": a gRPC service that computes on spike trains\nEach flag may also be given as the "
+                            "environment variable of its name, such as SPIKESERVE_MAX_CALLS for --max-calls."),
+               "spikeserve");
+  app.set_version_flag("--version", kProgram);
+  Values values;
+  std::vector<std::string> flags;
+  const auto add = [&](const char* group, void (*add_flags)(CLI::App&, Values&)) {
+    const size_t before = app.get_options().size();
+    add_flags(app, values);
+    for (size_t i = before; i < app.get_options().size(); ++i) {
+      CLI::Option* const option = app.get_options()[i];
+      option->group(group);
+      flags.push_back(option->get_name());
+    }
+  };
+  add("Listening", AddListening);
+  add("Computing", AddComputing);
+  add("Limits", AddLimits);
+  add("Life cycle", AddLifeCycle);
+  add("Configuration", AddConfiguration);
+  SPIKESERVE_ASSIGN_OR_RETURN(Arguments arguments, AddSources({argv + 1, argv + argc}, flags));
+  try {
+    // CLI11 takes them in reverse order.
+    app.parse(std::vector<std::string>(arguments.arguments.rbegin(), arguments.arguments.rend()));
+  } catch (const CLI::Success& success) {
+    app.exit(success);
+    return Printed();
+  } catch (const CLI::ParseError& error) {
+    return Explain(error, arguments);
+  }
+  if (values.share_memory) values.config.server.shared_memory = values.shared_memory;
+  SPIKESERVE_RETURN_IF_ERROR(rpc::Server::Check(values.config.server));
+  if (values.check_config) return Checked();
+  return std::move(values.config);
+}
+
+}  // namespace spikeserve::config
