@@ -46,6 +46,8 @@ class UnaryCall {
   void End(const grpc::Status& status) {
     const CallbackScope scope;
     absl::Status result = StatusOf(status);
+    // Nobody cancels these calls but a server that ends: gRPC resets those that it has not handed over yet.
+    if (absl::IsCancelled(result)) result = absl::UnavailableError("the server ended before it took the call");
     if (status.ok()) {
       absl::StatusOr<codec::Envelope> read = ReadResponse(response_, *envelope_.message, buffers_);
       result = read.status();

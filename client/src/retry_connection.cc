@@ -9,14 +9,15 @@
 #include "connection.h"
 #include "dispose.h"
 #include "grpcpp/alarm.h"
+#include "runtime/retry_after.h"
 
 namespace spikeserve {
 namespace {
 
 // Half to the whole of the capped exponential backoff, so that clients that failed together do not come back together.
-absl::Duration Backoff(const RetryPolicy& policy, int retry) {
+absl::Duration Backoff(absl::Duration first, absl::Duration longest, int retry) {
   thread_local absl::BitGen random;
-  const absl::Duration whole = std::min(policy.max_backoff, policy.initial_backoff * std::exp2(retry - 1));
+  const absl::Duration whole = std::min(longest, first * std::exp2(retry - 1));
   return whole * absl::Uniform(random, 0.5, 1.0);
 }
 
@@ -26,10 +27,9 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
       : inner_(std::move(inner)), policy_(policy), timer_(std::move(timer)) {}
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
-    if (!rpc.repeatable) return inner_->Start(rpc, std::move(done));
     std::make_shared<Attempts>(
-        shared_from_this(), [this, rpc](Done ended) { inner_->Start(rpc, std::move(ended)); }, rpc.deadline,
-        std::move(done))
+        shared_from_this(), [this, rpc](Done ended) { inner_->Start(rpc, std::move(ended)); }, rpc.repeatable,
+        rpc.deadline, std::move(done))
         ->Begin();
   }
 
@@ -38,8 +38,8 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
               std::function<void(absl::Status)> done) override {
     std::make_shared<Attempts>(
         shared_from_this(),
-        [this, exchange, deadline](Done ended) { inner_->Stream(exchange, deadline, std::move(ended)); }, deadline,
-        std::move(done))
+        [this, exchange, deadline](Done ended) { inner_->Stream(exchange, deadline, std::move(ended)); },
+        /*repeatable=*/true, deadline, std::move(done))
         ->Begin();
   }
 
@@ -60,12 +60,15 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
   // One call, made until it succeeds or may not be repeated.
   class Attempts : public std::enable_shared_from_this<Attempts> {
    public:
-    Attempts(std::shared_ptr<RetryConnection> connection, std::function<void(Done)> call, absl::Time deadline,
-             Done done)
-        : connection_(std::move(connection)), call_(std::move(call)), deadline_(deadline), done_(std::move(done)) {}
+    Attempts(std::shared_ptr<RetryConnection> connection, std::function<void(Done)> call, bool repeatable,
+             absl::Time deadline, Done done)
+        : connection_(std::move(connection)),
+          call_(std::move(call)),
+          repeatable_(repeatable),
+          deadline_(deadline),
+          done_(std::move(done)) {}
 
     void Begin() {
-      ++attempt_;
       call_([self = shared_from_this()](absl::Status status) { self->End(std::move(status)); });
     }
 
@@ -79,19 +82,37 @@ class RetryConnection final : public Connection, public std::enable_shared_from_
     }
 
     // How long to wait before the next attempt; nullopt: there is none.
-    std::optional<absl::Duration> WaitAfter(const absl::Status& status) const {
+    std::optional<absl::Duration> WaitAfter(const absl::Status& status) {
+      if (connection_->policy_.max_attempts <= 1) return std::nullopt;
+      const std::optional<absl::Duration> asked = server::RetryAfterOf(status);
+      const std::optional<absl::Duration> wait = asked ? WaitAfterRefusal(*asked) : WaitAfterFailure(status);
+      if (!wait || absl::Now() + *wait >= deadline_) return std::nullopt;
+      return wait;
+    }
+
+    std::optional<absl::Duration> WaitAfterFailure(const absl::Status& status) {
       const RetryPolicy& policy = connection_->policy_;
-      if (!absl::IsUnavailable(status) || attempt_ >= policy.max_attempts) return std::nullopt;
-      const absl::Duration wait = Backoff(policy, attempt_);
-      if (absl::Now() + wait >= deadline_) return std::nullopt;
+      if (!repeatable_ || !absl::IsUnavailable(status) || ++failures_ >= policy.max_attempts) return std::nullopt;
+      return Backoff(policy.initial_backoff, policy.max_backoff, failures_);
+    }
+
+    std::optional<absl::Duration> WaitAfterRefusal(absl::Duration asked) {
+      const RetryPolicy& policy = connection_->policy_;
+      // Twice as long as asked, and longer each time: whoever else was refused was told the same.
+      const absl::Duration wait = std::max(asked, Backoff(2 * asked, policy.max_backoff, ++refusals_));
+      refused_wait_ += wait;
+      if (refused_wait_ > policy.max_refused_wait) return std::nullopt;
       return wait;
     }
 
     std::shared_ptr<RetryConnection> connection_;
     std::function<void(Done)> call_;
+    const bool repeatable_;
     const absl::Time deadline_;
     Done done_;
-    int attempt_ = 0;
+    int failures_ = 0;
+    int refusals_ = 0;
+    absl::Duration refused_wait_;
   };
 
   const std::shared_ptr<Connection> inner_;

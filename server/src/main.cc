@@ -1,8 +1,7 @@
-// The server's process: its memory, its signals, its end.
+// The server's process: its memory and its life cycle.
 
 #include <malloc.h>
-#include <pthread.h>
-#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <climits>
@@ -11,7 +10,9 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "config/flags.h"
+#include "process/end_signals.h"
 #include "rpc/server.h"
 
 namespace {
@@ -21,15 +22,6 @@ using spikeserve::rpc::Server;
 
 constexpr int kExitUsage = 2;
 constexpr int kExitCancelled = 3;
-
-// The signals that end the server. They are blocked in every thread, and taken up by the main one with sigwait.
-sigset_t EndSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  return signals;
-}
 
 // Keeps up to so many bytes of freed memory in each heap for the next calls. gRPC allocates what it receives anew for
 // each message, and glibc gives memory back to the system as soon as 128 KB at the end of a heap are free: to map and
@@ -51,16 +43,18 @@ int Fail(const absl::Status& status) {
 
 int Serve(const ServerConfig& config) {
   KeepFreedMemory(config.server.engine.limits.max_idle_buffer_bytes);
-  const sigset_t signals = EndSignals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  spikeserve::process::EndSignals signals([] {
+    std::cerr << "spikeserve: a second signal, ending at once" << std::endl;
+    _exit(kExitCancelled);
+  });
   const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config.server);
   if (!server.ok()) return Fail(server.status());
   for (const std::string& address : (*server)->addresses()) {
     std::cout << "spikeserve listening on " << address << std::endl;
   }
-  int signal = 0;
-  sigwait(&signals, &signal);
-  std::cerr << "spikeserve: " << (signal == SIGTERM ? "SIGTERM" : "SIGINT") << ", draining" << std::endl;
+  std::cerr << "spikeserve: " << signals.Wait() << ", draining" << std::endl;
+  (*server)->AnnounceDrain();
+  absl::SleepFor(config.drain_delay);
   if (!(*server)->Drain(config.drain_timeout)) {
     std::cerr << "spikeserve: calls were cancelled, because they took longer than --drain-timeout" << std::endl;
     return kExitCancelled;

@@ -5,6 +5,7 @@
 #include "connection.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/retry_after.h"
 #include "spikeserve/client/client.h"
 
 namespace spikeserve {
@@ -55,6 +56,48 @@ const absl::Status kUnavailable = absl::UnavailableError("draining");
 TEST_F(RetryConnectionTest, RepeatsAnUnavailableCallThatIsSafeToRepeat) {
   EXPECT_TRUE(Run({kUnavailable, kUnavailable, absl::OkStatus()}, true).ok());
   EXPECT_EQ(inner_->attempts(), 3u);
+}
+
+absl::Status Refused(absl::Duration delay) {
+  absl::Status status = absl::ResourceExhaustedError("busy");
+  server::SetRetryAfter(status, delay);
+  return status;
+}
+
+TEST_F(RetryConnectionTest, RepeatsARefusedCallWhateverItIsAndWaitsAtLeastAsLongAsAsked) {
+  std::vector<absl::Status> statuses(10, Refused(absl::Milliseconds(20)));
+  statuses.push_back(absl::OkStatus());
+  EXPECT_TRUE(Run(statuses, /*repeatable=*/false).ok());
+  ASSERT_EQ(waits_.size(), 10u);
+  for (const absl::Duration wait : waits_) EXPECT_GE(wait, absl::Milliseconds(20));
+  EXPECT_LE(waits_.front(), absl::Milliseconds(40));
+  EXPECT_LE(waits_.back(), policy_.max_backoff);
+  EXPECT_GT(waits_.back(), waits_.front());
+}
+
+TEST_F(RetryConnectionTest, ARefusedCallGivesUpWhenItHasWaitedForLong) {
+  policy_.max_refused_wait = absl::Milliseconds(100);
+  EXPECT_TRUE(absl::IsResourceExhausted(Run(std::vector<absl::Status>(20, Refused(absl::Milliseconds(20))), true)));
+  absl::Duration sum;
+  for (const absl::Duration wait : waits_) sum += wait;
+  EXPECT_LE(sum, policy_.max_refused_wait);
+  EXPECT_GE(waits_.size(), 1u);
+}
+
+TEST_F(RetryConnectionTest, RefusalsAreNotCountedAsFailures) {
+  const absl::Status refused = Refused(absl::Milliseconds(1));
+  EXPECT_TRUE(Run({refused, kUnavailable, refused, kUnavailable, refused, kUnavailable, absl::OkStatus()}, true).ok());
+}
+
+TEST_F(RetryConnectionTest, WithoutRetriesARefusedCallIsNotRepeatedEither) {
+  policy_.max_attempts = 1;
+  EXPECT_TRUE(absl::IsResourceExhausted(Run({Refused(absl::Milliseconds(1))}, true)));
+  EXPECT_EQ(inner_->attempts(), 1u);
+}
+
+TEST_F(RetryConnectionTest, ALimitThatDoesNotGoAwayIsNotWaitedFor) {
+  EXPECT_TRUE(absl::IsResourceExhausted(Run({absl::ResourceExhaustedError("too large")}, true)));
+  EXPECT_EQ(inner_->attempts(), 1u);
 }
 
 TEST_F(RetryConnectionTest, DoesNotRepeatOthers) {

@@ -43,7 +43,7 @@ class SpikectlOnServer : public SpikectlWithServer {
 
 class SpikectlOnSmallServer : public SpikectlOnServer {
  protected:
-  SpikectlOnSmallServer() : SpikectlOnServer("--max-calls=1") {}
+  SpikectlOnSmallServer() : SpikectlOnServer({"--max-calls=1"}) {}
 };
 
 TEST_F(SpikectlOnServer, HealthExitsWith0) {

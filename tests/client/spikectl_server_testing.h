@@ -4,56 +4,46 @@
 #define SPIKESERVE_TESTS_CLIENT_SPIKECTL_SERVER_TESTING_H_
 
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/strings/strip.h"
 #include "client/spikectl_testing.h"
+#include "support/server_process.h"
 
 namespace spikeserve::testing {
 
 // With a server of its own.
 class SpikectlWithServer : public Spikectl {
  protected:
-  explicit SpikectlWithServer(const char* extra_flag = nullptr) : extra_flag_(extra_flag) {}
+  explicit SpikectlWithServer(std::vector<std::string> flags = {}) : flags_(std::move(flags)) {
+    flags_.insert(flags_.begin(), "--listen=127.0.0.1:0");
+  }
 
-  void SetUp() override { StartServer(extra_flag_); }
+  void SetUp() override { StartServer(); }
   void TearDown() override { StopServer(); }
 
-  void StartServer(const char* extra_flag) {
-    int ends[2];
-    ASSERT_EQ(pipe(ends), 0);
-    server_process_ = fork();
-    ASSERT_GE(server_process_, 0);
-    if (server_process_ == 0) {
-      dup2(ends[1], STDOUT_FILENO);
-      close(ends[0]);
-      close(ends[1]);
-      execl(SPIKESERVE, "spikeserve", "--listen=127.0.0.1:0", extra_flag, nullptr);
-      _exit(127);
-    }
-    close(ends[1]);
-    std::string line;
-    for (char c; read(ends[0], &c, 1) == 1 && c != '\n';) line += c;
-    close(ends[0]);
-    ASSERT_THAT(line, ::testing::StartsWith("spikeserve listening on "));
-    server_ = std::string(absl::StripPrefix(line, "spikeserve listening on "));
+  void StartServer(const std::vector<std::string>& more_flags = {}) {
+    std::vector<std::string> flags = flags_;
+    flags.insert(flags.end(), more_flags.begin(), more_flags.end());
+    server_process_ = std::make_unique<ServerProcess>(flags);
+    const std::vector<std::string> addresses = server_process_->WaitForAddresses();
+    ASSERT_EQ(addresses.size(), 1u);
+    server_ = addresses[0];
   }
 
   void StopServer() {
-    if (server_process_ < 0) return;
-    kill(server_process_, SIGTERM);
-    int status;
-    waitpid(server_process_, &status, 0);
-    server_process_ = -1;
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    if (server_process_ == nullptr) return;
+    server_process_->Signal(SIGTERM);
+    EXPECT_EQ(server_process_->WaitForExit(), 0);
+    server_process_.reset();
   }
 
  private:
-  const char* const extra_flag_;
-  pid_t server_process_ = -1;
+  std::vector<std::string> flags_;
+  std::unique_ptr<ServerProcess> server_process_;
 };
 
 }  // namespace spikeserve::testing

@@ -260,10 +260,10 @@ TEST_F(SpikectlTrainOnServer, TrainsOnAServerAsInProcess) {
 TEST_F(SpikectlTrainOnServer, TheNumberOfThreadsChangesNothing) {
   const std::string train = std::string(kTrain) + "--epochs 3 --save ";
   StopServer();
-  StartServer("--threads=1");
+  StartServer({"--threads=1"});
   Output(train + "one.ckpt");
   StopServer();
-  StartServer("--threads=2");
+  StartServer({"--threads=2"});
   Output(train + "two.ckpt");
   EXPECT_EQ(Bytes("one.ckpt"), Bytes("two.ckpt"));
 }

@@ -1,4 +1,4 @@
-"""Holds the README and docs/training.md against the programs: their shell commands are run, and their code stands in
+"""Holds the README and the pages in docs/ against the programs: their shell commands are run, and their code stands in
 the examples.
 
 readme_test.py SPIKESERVE SPIKECTL TRAIN_DEMO
@@ -52,7 +52,7 @@ def run_examples(address, train_demo, folder):
 
 def main():
     spikeserve, spikectl, train_demo = map(pathlib.Path, sys.argv[1:4])
-    blocks = [block for page in ("README.md", "docs/training.md")
+    blocks = [block for page in ("README.md", "docs/training.md", "docs/operations.md")
               for block in re.findall(r"^```(\w+)\n(.*?)^```", (REPOSITORY / page).read_text(), re.MULTILINE | re.DOTALL)]
     for language, examples in EXAMPLES.items():
         code = [block for kind, block in blocks if kind == language]

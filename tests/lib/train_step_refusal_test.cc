@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "lib/compute_test_util.h"
 #include "lib/network_testing.h"
+#include "lib/untouched_testing.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/network.h"
 
@@ -20,84 +21,22 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int64_t kSteps = 3, kBatch = 5;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-// A step that would succeed.
-struct Arguments {
-  Shape shape = {kSteps, kBatch, 6};
-  std::vector<float> input = RandomNumbers(kSteps * kBatch * 6, 31);
-  std::vector<int64_t> labels = {2, 0, 3, 2, 1};
-  TrainStepOptions options = {.optimizer = Adam(),
-                              .num_classes = 4,
-                              .losses = {{.kind = RateLoss()},
-                                         {.layer = "hidden", .kind = SimilarityLoss()},
-                                         {.layer = "rif", .kind = ClusterLoss{.t_in = 1}}},
-                              .margin = TrainingMargin()};
-
-  absl::Status Run(Network& network, absl::FunctionRef<absl::Status()> wanted = AlwaysWanted) const {
-    return network.TrainStep(input, shape, labels, options, InlineExecutor(), wanted).status();
-  }
-};
-
-// In the middle of a sequence, of another batch than that of Arguments: with voltages, a current, a mask, a monitor's
-// record, gradients, moments, and a trace.
-Network Busy(bool training) {
-  Network network = MakeNetwork(LearningLayers());
-  const Shape shape = {4, 2, 6};
-  network.SetTraining(training);
-  EXPECT_TRUE(Arguments().Run(network).ok());
-  for (const uint32_t seed : {1, 2}) {
-    EXPECT_TRUE(network.Forward(RandomNumbers(4 * 2 * 6, seed), shape, {.keep_trace = true}).ok());
-    // The trace of the second stays.
-    EXPECT_TRUE(seed == 2 || network.Backward({.grad_output = RandomNumbers(4 * 2 * 8, seed)}).ok());
-  }
-  return network;
-}
-
-// Calls `attempt`, which must fail, with networks that are as busy as can be, and compares them then with ones that
-// have not been touched.
-void ExpectUntouched(const std::function<absl::Status(Network&)>& attempt) {
-  for (const bool training : {false, true}) {
-    SCOPED_TRACE(training ? "in training" : "in evaluation");
-    Network network = Busy(training), other = Busy(training);
-    EXPECT_FALSE(attempt(network).ok());
-    EXPECT_EQ(SnapshotOf(network), SnapshotOf(other));
-    // What a snapshot does not show: the trace, and what the next steps do.
-    EXPECT_EQ(network.trace_bytes(), other.trace_bytes());
-    EXPECT_EQ(network.ByteSize(), other.ByteSize());
-    const std::vector<float> grad = RandomNumbers(4 * 2 * 8, 3), input = RandomNumbers(2 * 6, 4);
-    std::vector<float> grad_inputs[2], outputs[2];
-    int i = 0;
-    for (Network* n : {&network, &other}) {
-      const auto backward = n->Backward({.grad_output = grad, .compute_grad_input = true});
-      ASSERT_TRUE(backward.ok()) << backward.status();
-      grad_inputs[i] = backward->grad_input;
-      outputs[i] = Forward(*n, input, {1, 2, 6}).output;
-      n->Reset();  // The next mask.
-      ASSERT_TRUE(Arguments().Run(*n).ok());
-      ++i;
-    }
-    EXPECT_EQ(grad_inputs[0], grad_inputs[1]);
-    EXPECT_EQ(outputs[0], outputs[1]);
-    EXPECT_EQ(SnapshotOf(network), SnapshotOf(other));
-  }
-}
-
-// --- Arguments that are refused.
+// --- TrainStepArguments that are refused.
 
 struct Refused {
   std::string field;
-  std::function<void(Arguments&)> change;
+  std::function<void(TrainStepArguments&)> change;
 };
 
-LossTerm& FirstLoss(Arguments& a) { return a.options.losses[0]; }
+LossTerm& FirstLoss(TrainStepArguments& a) { return a.options.losses[0]; }
 
 void ExpectRefused(const std::vector<Refused>& all) {
   for (const auto& [field, change] : all) {
     SCOPED_TRACE(field);
-    Arguments arguments;
+    TrainStepArguments arguments;
     change(arguments);
     ExpectUntouched([&](Network& network) {
       const absl::Status status = arguments.Run(network);
@@ -109,49 +48,49 @@ void ExpectRefused(const std::vector<Refused>& all) {
 
 TEST(TrainStep, OfABadInputIsRefusedAndChangesNothing) {
   ExpectRefused({
-      {"input", [](Arguments& a) { a.shape = {}; }},
-      {"input", [](Arguments& a) { a.shape = {kSteps}; }},
+      {"input", [](TrainStepArguments& a) { a.shape = {}; }},
+      {"input", [](TrainStepArguments& a) { a.shape = {kSteps}; }},
       {"input",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.shape = {kSteps, kBatch, 7};
        }},
       {"input",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.shape = {kSteps, -kBatch, 6};
        }},
       {"input",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.shape = {int64_t{1} << 31, kBatch, 6};
        }},
       {"input",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.shape = {0, kBatch, 6}, a.input = {};
        }},
       {"input",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.shape = {kSteps, 0, 6}, a.input = {}, a.labels = {};
        }},
-      {"input", [](Arguments& a) { a.input.pop_back(); }},
-      {"input", [](Arguments& a) { a.input.back() = kNan; }},
+      {"input", [](TrainStepArguments& a) { a.input.pop_back(); }},
+      {"input", [](TrainStepArguments& a) { a.input.back() = kNan; }},
   });
 }
 
 TEST(TrainStep, OfBadLabelsIsRefusedAndChangesNothing) {
   ExpectRefused({
-      {"num_classes", [](Arguments& a) { a.options.num_classes = 0; }},
-      {"num_classes", [](Arguments& a) { a.options.num_classes = -4; }},
-      {"labels", [](Arguments& a) { a.labels.pop_back(); }},
-      {"labels", [](Arguments& a) { a.labels.push_back(0); }},
-      {"labels", [](Arguments& a) { a.labels.clear(); }},
-      {"labels", [](Arguments& a) { a.labels[4] = 4; }},
-      {"labels", [](Arguments& a) { a.labels[0] = -1; }},
-      {"output_layer", [](Arguments& a) { a.options.num_classes = 5; }},
-      {"output_layer", [](Arguments& a) { a.options.num_classes = 16; }},
-      {"output_layer", [](Arguments& a) { a.options.num_classes = int64_t{1} << 62; }},
-      {"output_layer", [](Arguments& a) { a.options.output_layer = "nobody"; }},
-      {"output_layer", [](Arguments& a) { a.options.output_layer = "third"; }},
+      {"num_classes", [](TrainStepArguments& a) { a.options.num_classes = 0; }},
+      {"num_classes", [](TrainStepArguments& a) { a.options.num_classes = -4; }},
+      {"labels", [](TrainStepArguments& a) { a.labels.pop_back(); }},
+      {"labels", [](TrainStepArguments& a) { a.labels.push_back(0); }},
+      {"labels", [](TrainStepArguments& a) { a.labels.clear(); }},
+      {"labels", [](TrainStepArguments& a) { a.labels[4] = 4; }},
+      {"labels", [](TrainStepArguments& a) { a.labels[0] = -1; }},
+      {"output_layer", [](TrainStepArguments& a) { a.options.num_classes = 5; }},
+      {"output_layer", [](TrainStepArguments& a) { a.options.num_classes = 16; }},
+      {"output_layer", [](TrainStepArguments& a) { a.options.num_classes = int64_t{1} << 62; }},
+      {"output_layer", [](TrainStepArguments& a) { a.options.output_layer = "nobody"; }},
+      {"output_layer", [](TrainStepArguments& a) { a.options.output_layer = "third"; }},
       {"output_layer",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.options.output_layer = "hidden";
          a.options.num_classes = 8;
        }},
@@ -160,49 +99,49 @@ TEST(TrainStep, OfBadLabelsIsRefusedAndChangesNothing) {
 
 TEST(TrainStep, OfBadLossesIsRefusedAndChangesNothing) {
   ExpectRefused({
-      {"losses", [](Arguments& a) { a.options.losses.clear(); }},
-      {"losses[1].layer", [](Arguments& a) { a.options.losses[1].layer = "nobody"; }},
-      {"losses[2].layer", [](Arguments& a) { a.options.losses[2].layer = "first"; }},
-      {"losses[0].weight", [](Arguments& a) { FirstLoss(a).weight = kNan; }},
-      {"losses[0].weight", [](Arguments& a) { FirstLoss(a).weight = -kInfinity; }},
-      {"losses[0].weight", [](Arguments& a) { FirstLoss(a).weight = 1e39; }},
+      {"losses", [](TrainStepArguments& a) { a.options.losses.clear(); }},
+      {"losses[1].layer", [](TrainStepArguments& a) { a.options.losses[1].layer = "nobody"; }},
+      {"losses[2].layer", [](TrainStepArguments& a) { a.options.losses[2].layer = "first"; }},
+      {"losses[0].weight", [](TrainStepArguments& a) { FirstLoss(a).weight = kNan; }},
+      {"losses[0].weight", [](TrainStepArguments& a) { FirstLoss(a).weight = -kInfinity; }},
+      {"losses[0].weight", [](TrainStepArguments& a) { FirstLoss(a).weight = 1e39; }},
       // Neurons that are not a multiple of the classes: 20 of 8, of "hidden".
       {"losses[0].layer",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.options.num_classes = 8;
          FirstLoss(a) = {.layer = "hidden", .kind = CountLoss()};
        }},
       {"losses[0].layer",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.options.num_classes = 8;
          FirstLoss(a) = {.layer = "hidden", .kind = RateLoss()};
        }},
-      {"losses[2].layer", [](Arguments& a) { a.options.num_classes = 8; }},
-      {"losses[0].clusters.t_in", [](Arguments& a) { FirstLoss(a).kind = ClusterLoss{.t_in = -1}; }},
-      {"losses[0].clusters.n_d", [](Arguments& a) { FirstLoss(a).kind = ClusterLoss{.n_d = kInfinity}; }},
-      {"losses[0].clusters.n_d", [](Arguments& a) { FirstLoss(a).kind = ClusterLoss{.n_d = kNan}; }},
+      {"losses[2].layer", [](TrainStepArguments& a) { a.options.num_classes = 8; }},
+      {"losses[0].clusters.t_in", [](TrainStepArguments& a) { FirstLoss(a).kind = ClusterLoss{.t_in = -1}; }},
+      {"losses[0].clusters.n_d", [](TrainStepArguments& a) { FirstLoss(a).kind = ClusterLoss{.n_d = kInfinity}; }},
+      {"losses[0].clusters.n_d", [](TrainStepArguments& a) { FirstLoss(a).kind = ClusterLoss{.n_d = kNan}; }},
       {"losses[0].similarity.kernel.gaussian.sigma",
-       [](Arguments& a) { FirstLoss(a).kind = SimilarityLoss{.kernel = GaussianKernel{0}}; }},
+       [](TrainStepArguments& a) { FirstLoss(a).kind = SimilarityLoss{.kernel = GaussianKernel{0}}; }},
       {"losses[1].similarity.kernel.polynomial.d",
-       [](Arguments& a) { a.options.losses[1].kind = SimilarityLoss{.kernel = PolynomialKernel{kNan}}; }},
+       [](TrainStepArguments& a) { a.options.losses[1].kind = SimilarityLoss{.kernel = PolynomialKernel{kNan}}; }},
       {"losses[0].similarity.kernel.sigmoid.alpha",
-       [](Arguments& a) { FirstLoss(a).kind = SimilarityLoss{.kernel = SigmoidKernel{kInfinity}}; }},
+       [](TrainStepArguments& a) { FirstLoss(a).kind = SimilarityLoss{.kernel = SigmoidKernel{kInfinity}}; }},
       // Found out only when the steps have run: samples have more than one spike in common.
       {"losses[1].similarity.loss_type",
-       [](Arguments& a) {
+       [](TrainStepArguments& a) {
          a.options.losses[1].kind = SimilarityLoss{.kernel = PolynomialKernel{2}, .loss_type = LossType::kBce};
        }},
-      {"margin.threshold0", [](Arguments& a) { a.options.margin->threshold0 = kNan; }},
-      {"margin.threshold1", [](Arguments& a) { a.options.margin->threshold1 = kNan; }},
-      {"optimizer.adam.epsilon", [](Arguments& a) { a.options.optimizer = Adam{.epsilon = 0}; }},
-      {"optimizer.sgd.momentum", [](Arguments& a) { a.options.optimizer = Sgd{.momentum = 1}; }},
+      {"margin.threshold0", [](TrainStepArguments& a) { a.options.margin->threshold0 = kNan; }},
+      {"margin.threshold1", [](TrainStepArguments& a) { a.options.margin->threshold1 = kNan; }},
+      {"optimizer.adam.epsilon", [](TrainStepArguments& a) { a.options.optimizer = Adam{.epsilon = 0}; }},
+      {"optimizer.sgd.momentum", [](TrainStepArguments& a) { a.options.optimizer = Sgd{.momentum = 1}; }},
   });
 }
 
 TEST(TrainStep, OfANetworkThatDoesNotSpikeIsRefused) {
   Network network = MakeNetwork({{.name = "fc", .kind = RandomLinear(6, 4, 1)}});
   const Snapshot before = SnapshotOf(network);
-  Arguments arguments;
+  TrainStepArguments arguments;
   arguments.options.losses.resize(1);
   testing::Refusal(arguments.Run(network), "output_layer");
   EXPECT_EQ(SnapshotOf(network), before);
@@ -210,7 +149,7 @@ TEST(TrainStep, OfANetworkThatDoesNotSpikeIsRefused) {
 
 TEST(TrainStep, OfOutputsThatAreNotAMatrixIsRefused) {
   Network network = MakeNetwork({{.name = "out", .kind = IfNode()}});
-  Arguments arguments;
+  TrainStepArguments arguments;
   arguments.options.losses.resize(1);
   arguments.shape = {3, 5, 3, 2};
   testing::Refusal(arguments.Run(network), "output_layer");
@@ -223,7 +162,7 @@ TEST(TrainStep, OfThresholdsOfAnotherBatchIsRefused) {
   std::get<PlifNode>(layers.back().kind).v_threshold = ThresholdTensor{{2, 8}, std::vector<float>(16, 0.75f)};
   Network network = MakeNetwork(layers);
   const Snapshot before = SnapshotOf(network);
-  testing::Refusal(Arguments().Run(network), "input");
+  testing::Refusal(TrainStepArguments().Run(network), "input");
   EXPECT_EQ(SnapshotOf(network), before);
 }
 
@@ -293,7 +232,7 @@ TEST(TrainStep, ParametersThatWouldNotBeFiniteEndTheStepBeforeTheUpdate) {
 
 TEST(TrainStep, ThatIsGivenUpAtAnyTimeChangesNothing) {
   // More elements than a block, so that it can be given up between blocks.
-  Arguments arguments;
+  TrainStepArguments arguments;
   arguments.shape = {40, 700, 6};
   arguments.input = RandomNumbers(40 * 700 * 6, 3);
   arguments.labels.assign(700, 1);
@@ -312,7 +251,7 @@ TEST(TrainStep, ThatIsGivenUpAtAnyTimeChangesNothing) {
     EXPECT_EQ(asked, k + 1);  // At once.
     ASSERT_EQ(SnapshotOf(network), SnapshotOf(other));
   }
-  EXPECT_EQ(asked, 1 + 2 * 8);  // After the steps, and before each layer on the way back through two blocks.
+  EXPECT_EQ(asked, 2 * 8 + 2 * 8);  // Before each layer, on the way there and back through two blocks.
 }
 
 TEST(TrainStep, ThatIsGivenUpLeavesTheTraceAndAllElse) {
@@ -320,8 +259,8 @@ TEST(TrainStep, ThatIsGivenUpLeavesTheTraceAndAllElse) {
     int asked = 0;
     ExpectUntouched([&](Network& network) {
       asked = 0;
-      return Arguments().Run(network,
-                             [&] { return asked++ == k ? absl::CancelledError("nobody waits") : absl::OkStatus(); });
+      return TrainStepArguments().Run(
+          network, [&] { return asked++ == k ? absl::CancelledError("nobody waits") : absl::OkStatus(); });
     });
   }
 }

@@ -14,8 +14,10 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/retry_after.h"
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
+#include "spikeserve/v1/server.pb.h"
 #include "support/calls.h"
 #include "support/envelopes.h"
 
@@ -123,6 +125,71 @@ TEST(Engine, RefusesCallsOverTheLimitAtOnceAndNamesTheFlag) {
   go.count_down();
   while (answered < 2) std::this_thread::yield();
   EXPECT_TRUE(Perform(engine, MakeCall(request, nullptr)).ok());
+}
+
+TEST(Engine, RefusesAtOnceWhatWouldWaitForTooLongAndAnswersWhatItHasTaken) {
+  EngineOptions options;
+  options.threads = 1;
+  options.limits.max_queue_delay = absl::ZeroDuration();
+  Engine engine(options);
+  const auto request = Request(200);
+  // Now it is known that a call takes time.
+  ASSERT_TRUE(Perform(engine, MakeCall(request, nullptr)).ok());
+  std::latch computing(1), go(1);
+  std::atomic<int> answered = 0;
+  const auto count = [&](EnvelopeOr result) {
+    EXPECT_TRUE(result.ok()) << result.status();
+    ++answered;
+  };
+  Call held = MakeCall(request, count);
+  held.request = [&](const Message&, BufferPool&) {
+    computing.count_down();
+    go.wait();
+    return &request;
+  };
+  engine.Submit(std::move(held));
+  computing.wait();
+  engine.Submit(MakeCall(request, count));  // One may wait.
+  for (int i = 0; i < 10; ++i) {
+    const EnvelopeOr refused = Perform(engine, MakeCall(request, nullptr));
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(refused.status().message()), HasSubstr("--max-queue-delay"));
+    EXPECT_TRUE(RetryAfterOf(refused.status()).has_value());
+  }
+  // What takes next to no time is answered all the same.
+  const auto empty = Enveloped(v1::ServerStatisticsRequest());
+  Call statistics = MakeCall(empty, nullptr);
+  statistics.path = "/spikeserve.v1.SpikeServerService/ServerStatistics";
+  statistics.may_compute_at_once = true;
+  EXPECT_TRUE(Perform(engine, std::move(statistics)).ok());
+  EXPECT_EQ(answered, 0);
+  go.count_down();
+  while (answered < 2) std::this_thread::yield();
+}
+
+TEST(Engine, RefusesARequestWhoseBytesWouldBeTooManyInFlight) {
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 1000;
+  Engine engine(options);
+  const auto request = Request(1);
+  for (int i = 0; i < 3; ++i) {  // Nothing is left of those that ended.
+    for (const size_t bytes : {1000, 1001}) {
+      Call call = MakeCall(request, nullptr);
+      call.request_bytes = bytes;
+      EXPECT_EQ(Perform(engine, std::move(call)).ok(), bytes <= 1000);
+    }
+  }
+}
+
+TEST(Engine, EndsACallThatComputesForTooLong) {
+  EngineOptions options;
+  options.limits.max_compute_time = absl::Nanoseconds(1);
+  Engine engine(options);
+  const auto request = Request(1000);
+  const EnvelopeOr result = Perform(engine, MakeCall(request, nullptr));
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("--max-compute-time"));
+  EXPECT_FALSE(RetryAfterOf(result.status()).has_value());  // It would be as long again.
 }
 
 TEST(Engine, DropsWorkThatIsLateOrCancelledWithoutComputing) {

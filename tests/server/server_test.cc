@@ -10,6 +10,8 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
+#include "rpc/rich_status.h"
+#include "runtime/retry_after.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/client/health.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
@@ -81,6 +83,34 @@ TEST(Server, AFailedCallCarriesTheFieldInTheRichErrorTrailer) {
   ASSERT_TRUE(bad_request.ParseFromString(rich.details(0).value()));
   EXPECT_EQ(bad_request.field_violations(0).field(), "v");
   EXPECT_EQ(bad_request.field_violations(0).description(), "absent; need a tensor");
+}
+
+TEST(Server, ARefusedCallTellsWhenToTryAgain) {
+  ServerOptions options;
+  options.listen = {"127.0.0.1:0"};
+  options.engine.limits.max_calls = 0;
+  const auto server = *Server::Start(options);
+  const auto stub = v1::SpikeFunctionService::NewStub(
+      grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  v1::SpikeClusterResponse response;
+  const grpc::Status status = stub->SpikeCluster(&context, {}, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  v1::RichStatus rich;
+  ASSERT_TRUE(rich.ParseFromString(status.error_details()));
+  ASSERT_EQ(rich.details_size(), 1);
+  EXPECT_EQ(rich.details(0).type_url(), "type.googleapis.com/google.rpc.RetryInfo");
+  v1::RetryInfo retry_info;
+  ASSERT_TRUE(retry_info.ParseFromString(rich.details(0).value()));
+  EXPECT_EQ(retry_info.retry_delay().seconds(), 0);
+  EXPECT_EQ(retry_info.retry_delay().nanos(), 10'000'000);
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto pushback = trailers.find("grpc-retry-pushback-ms");
+  ASSERT_NE(pushback, trailers.end());
+  EXPECT_EQ(std::string(pushback->second.data(), pushback->second.size()), "10");
+  // And our client hears it.
+  const absl::Status absl_status = FromGrpc(status);
+  EXPECT_EQ(server::RetryAfterOf(absl_status), absl::Milliseconds(10));
 }
 
 TEST(Server, DrainAnswersTheAcceptedCallsAndRefusesNewOnes) {

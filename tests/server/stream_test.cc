@@ -94,6 +94,12 @@ class StreamTest : public ::testing::Test, public StreamTransport {
       if (!test_.wanted_.ok()) return test_.wanted_;
       return fn(test_.context_);
     }
+    absl::Status Hold(int64_t bytes) override {
+      if (bytes > test_.most_bytes_) return absl::ResourceExhaustedError("too much");
+      test_.held_bytes_ += bytes;
+      return absl::OkStatus();
+    }
+    void Release(int64_t bytes) override { test_.held_bytes_ -= bytes; }
     void OnEnd(const absl::Status& status) override { test_.ended_.push_back(status); }
 
    private:
@@ -120,7 +126,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
     result_ = status;
   }
 
-  void Arrive(const std::string& name, bool may_compute_at_once = false) {
+  void Arrive(const std::string& name, bool may_compute_at_once = false, int64_t bytes = 1) {
     ASSERT_GT(reads_, 0);
     --reads_;
     stream_->OnRead(Stream::Message{[name](const google::protobuf::Message&) -> absl::StatusOr<codec::Envelope> {
@@ -128,7 +134,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
                                       message->set_network(name);
                                       return codec::Envelope{std::move(message), {}};
                                     },
-                                    may_compute_at_once});
+                                    may_compute_at_once, bytes});
   }
   void ArriveEnd() {
     --reads_;
@@ -167,6 +173,8 @@ class StreamTest : public ::testing::Test, public StreamTransport {
   std::vector<std::string> written_;
   std::optional<absl::Status> result_;
   std::vector<absl::Status> ended_;
+  int64_t held_bytes_ = 0;
+  int64_t most_bytes_ = 100;
   std::shared_ptr<Stream> stream_;
 };
 
@@ -261,6 +269,31 @@ TEST_F(StreamTest, CancellingEndsItWhenNothingIsUnderWay) {
   EXPECT_THAT(tasks_, IsEmpty());
 }
 
+TEST_F(StreamTest, TheBytesOfAMessageAreHeldUntilItIsTaken) {
+  Arrive("a", false, 10);
+  Arrive("b", false, 20);
+  EXPECT_EQ(held_bytes_, 30);
+  WorkAndWrite();
+  EXPECT_EQ(held_bytes_, 0);
+  Arrive("c", false, 30);
+  stream_->OnCancelled();
+  WorkAndWrite();
+  stream_.reset();
+  EXPECT_EQ(held_bytes_, 0);
+}
+
+TEST_F(StreamTest, AMessageThatIsTooMuchEndsItAfterTheResponsesToTheOthers) {
+  Arrive("a");
+  Work();
+  ASSERT_TRUE(writing_);
+  Arrive("b", false, 101);
+  EXPECT_FALSE(result_.has_value());
+  Written();
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(result_->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(held_bytes_, 0);
+}
+
 TEST_F(StreamTest, ADeadlineThatPassedEndsIt) {
   wanted_ = absl::DeadlineExceededError("late");
   Arrive("a");
@@ -319,6 +352,34 @@ TEST_F(NetworkStreamTest, DoesNotHoldTheNetworkWhileItWaitsForTheClient) {
     EXPECT_FALSE(held_->strand->busy());
   }
   EXPECT_FALSE(result_.has_value());
+}
+
+TEST_F(NetworkStreamTest, EndsWhenIdleAfterAllThatWasReadIsAnswered) {
+  Arrive(held_->name);
+  Arrive(held_->name);
+  stream_->EndWhenIdle();
+  EXPECT_FALSE(result_.has_value());
+  WorkAndWrite();
+  EXPECT_GT(written_.size(), 0u);
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(result_->code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(held_bytes_, 0);
+}
+
+TEST_F(NetworkStreamTest, EndsAtOnceWhereItIsIdle) {
+  stream_->EndWhenIdle();
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(result_->code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(StreamTest, AStreamThatEndsByItselfGoesOn) {
+  stream_->EndWhenIdle();
+  Arrive("ab");
+  WorkAndWrite();
+  ArriveEnd();
+  WorkAndWrite();
+  EXPECT_THAT(written_, ElementsAre("a", "b", "end"));
+  EXPECT_TRUE(result_.has_value() && result_->ok());
 }
 
 TEST_F(NetworkStreamTest, ANetworkThatIsGoneEndsTheStream) {

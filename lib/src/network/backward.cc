@@ -26,7 +26,7 @@ void AddTo(absl::Span<float> sum, absl::Span<const float> values) {
 
 }  // namespace
 
-absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool training, Trace& trace,
+absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool training, const Trace& trace,
                          const OuterGradients& outer, ParameterNumbers& gradients, absl::Span<float> grad_input,
                          Executor& executor, absl::FunctionRef<absl::Status()> wanted) {
   for (size_t i = 0; i < layers.size(); ++i) layers[i]->SetStep(plan.input_shape(i), training);
@@ -40,9 +40,9 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool tra
   ScratchFloats input, output;
 
   int64_t t = trace.steps();
-  bool is_last = true;
-  for (; !trace.blocks.empty(); trace.blocks.pop_back(), is_last = false) {
-    const TraceBlock& block = trace.blocks.back();
+  for (size_t b = trace.blocks.size(); b-- > 0;) {
+    const TraceBlock& block = trace.blocks[b];
+    const bool is_last = b + 1 == trace.blocks.size();
     t -= block.steps;
     // The part of all steps' values that is this block's.
     const auto part = [&](absl::Span<const float> values, int64_t size) {
@@ -114,7 +114,8 @@ int64_t TraceBytesOf(const Layers& layers, const ForwardPlan& plan) {
   return AddBytes(bytes, blocks * static_cast<int64_t>(sizeof(TraceBlock)));
 }
 
-absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Executor& executor) {
+absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Executor& executor,
+                                                 absl::FunctionRef<absl::Status()> wanted) {
   const int64_t steps = trace_steps();
   if (steps == 0) {
     return FieldError(absl::StatusCode::kFailedPrecondition, "network", "no trace",
@@ -153,10 +154,15 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     result.shape = WithSteps(steps, sample_shape_);
     result.grad_input.resize(*ElementCount(result.shape));
   }
+  ParameterNumbers before = learning_->gradients;
   if (learning_->gradients.empty()) learning_->gradients = ZerosFor(layers_);
   absl::Status status = RunBackward(layers_, *plan, training_, learning_->trace, outer, learning_->gradients,
-                                    absl::MakeSpan(result.grad_input), executor, AlwaysWanted);
-  if (!status.ok()) return status;
+                                    absl::MakeSpan(result.grad_input), executor, wanted);
+  if (!status.ok()) {
+    learning_->gradients = std::move(before);
+    return status;
+  }
+  learning_->trace = {};
   return result;
 }
 

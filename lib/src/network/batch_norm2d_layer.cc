@@ -212,7 +212,7 @@ void BatchNorm2dLayer::Backward(const BackwardBlock& block, bool, Executor& exec
   }
 }
 
-std::unique_ptr<LayerMemory> BatchNorm2dLayer::Take() {
+std::unique_ptr<LayerMemory> BatchNorm2dLayer::Mark() const {
   auto memory = std::make_unique<RunningStatistics>();
   memory->mean = spec_.running_mean;
   memory->variance = spec_.running_var;

@@ -29,8 +29,9 @@ class BatchNorm2dLayer final : public NetworkLayer {
   std::vector<Parameter> Parameters() override;
   void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override;
   // The running statistics, which stay in the layer, too.
-  std::unique_ptr<LayerMemory> Take() override;
+  std::unique_ptr<LayerMemory> Take() override { return Mark(); }
   void Put(std::unique_ptr<LayerMemory> memory) override;
+  std::unique_ptr<LayerMemory> Mark() const override;
   int64_t ByteSize() const override;
 
  private:

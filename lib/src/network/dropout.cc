@@ -82,6 +82,13 @@ std::unique_ptr<LayerMemory> DropoutLayer::Take() {
   return memory;
 }
 
+std::unique_ptr<LayerMemory> DropoutLayer::Mark() const {
+  auto memory = std::make_unique<DropoutMemory>();
+  memory->masks_drawn = masks_drawn_;
+  memory->mask = mask_;
+  return memory;
+}
+
 void DropoutLayer::Put(std::unique_ptr<LayerMemory> taken) {
   auto& memory = static_cast<DropoutMemory&>(*taken);
   masks_drawn_ = memory.masks_drawn;

@@ -97,6 +97,12 @@ std::unique_ptr<LayerMemory> SynapseLayer::Take() {
   return memory;
 }
 
+std::unique_ptr<LayerMemory> SynapseLayer::Mark() const {
+  auto memory = std::make_unique<SynapseMemory>();
+  memory->current = current_;
+  return memory;
+}
+
 void SynapseLayer::Put(std::unique_ptr<LayerMemory> memory) {
   current_ = std::move(static_cast<SynapseMemory&>(*memory).current);
 }

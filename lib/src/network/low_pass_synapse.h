@@ -28,6 +28,7 @@ class SynapseLayer final : public NetworkLayer {
   void Reset() override { current_ = std::vector<float>(); }
   std::unique_ptr<LayerMemory> Take() override;
   void Put(std::unique_ptr<LayerMemory> memory) override;
+  std::unique_ptr<LayerMemory> Mark() const override;
   LayerState State() const override { return {.current = current_}; }
   absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state) override;
   int64_t ByteSize() const override;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "network/forward_plan.h"
 #include "network/learning.h"
+#include "network/marked_state.h"
 #include "network/network_layer.h"
 #include "network/neuron.h"
 #include "network/taken_state.h"
@@ -81,17 +82,40 @@ std::vector<LayerSpec> Network::Spec() const {
 }
 
 absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, const Shape& shape,
-                                               const ForwardOptions& options, Executor& executor) {
+                                               const ForwardOptions& options, Executor& executor,
+                                               absl::FunctionRef<absl::Status()> wanted) {
   const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, options.records);
   if (!plan.ok()) return plan.status();
   if (absl::Status status = CheckValues("input", input, shape); !status.ok()) return status;
-  if (!options.keep_trace && plan->steps > 0) learning_->trace = {};
-  return RunForward(input, *plan, options.records, options.keep_trace ? &learning_->trace : nullptr, nullptr, executor);
+  Trace& trace = learning_->trace;
+  Trace dropped;
+  if (!options.keep_trace && plan->steps > 0) dropped = std::exchange(trace, {});
+  Trace* const kept = options.keep_trace ? &trace : nullptr;
+  if (!TakesLong(*plan)) return RunForward(input, *plan, options.records, kept, nullptr, executor, AlwaysWanted);
+
+  const auto kept_before = static_cast<ptrdiff_t>(trace.blocks.size());
+  MarkedState before(layers_, sample_shape_);
+  absl::StatusOr<ForwardResult> result = RunForward(input, *plan, options.records, kept, nullptr, executor, wanted);
+  if (result.ok()) return result;
+  before.Rewind();
+  if (options.keep_trace) {
+    trace.blocks.erase(trace.blocks.begin() + kept_before, trace.blocks.end());
+  } else {
+    trace = std::move(dropped);
+  }
+  return result;
 }
 
-ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPlan& plan,
-                                  absl::Span<const RecordRequest> records, Trace* trace,
-                                  std::vector<double>* spike_counts, Executor& executor) {
+bool Network::TakesLong(const ForwardPlan& plan) const {
+  // A step through so many takes milliseconds, more of a batch.
+  constexpr int64_t kManyParameterBytes = 4 << 20;
+  return plan.steps > plan.block || (plan.steps > 0 && ParameterByteSize() >= kManyParameterBytes);
+}
+
+absl::StatusOr<ForwardResult> Network::RunForward(absl::Span<const float> input, const ForwardPlan& plan,
+                                                  absl::Span<const RecordRequest> records, Trace* trace,
+                                                  std::vector<double>* spike_counts, Executor& executor,
+                                                  absl::FunctionRef<absl::Status()> wanted) {
   const auto& [steps, block, sample, step_shapes, recorded] = plan;
   ForwardResult result{.shape = WithSteps(steps, step_shapes.back()),
                        .output = {},
@@ -104,6 +128,12 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
     layers_[recorded[r]]->spiking()->RecordVoltages(records[r].v_before_reset, records[r].v_after_reset);
   }
   if (steps == 0) return result;
+  const absl::Cleanup end = [&] {
+    if (plan.empty()) return;
+    for (const auto& layer : layers_) {
+      if (SpikingLayer* spiking = layer->spiking()) spiking->EndForward();
+    }
+  };
 
   sample_shape_ = sample;
   // One buffer for what the even layers give in a block, one for the odd ones; the last layer writes to the result.
@@ -144,6 +174,7 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
         kept->kept[i].resize(layers_[i]->KeptSize(plan.input_shape(i), count));
         forward.kept = absl::MakeSpan(kept->kept[i]);
       }
+      if (absl::Status status = wanted(); !status.ok()) return status;
       layers_[i]->Forward(forward, executor);
       for (const size_t r : records_of[i]) {
         AppendSteps(records[r], *layers_[i]->spiking(), forward.output, result.records[r]);
@@ -154,9 +185,6 @@ ForwardResult Network::RunForward(absl::Span<const float> input, const ForwardPl
       values = forward.output;
     }
     if (kept != nullptr && traced.back()) kept->values.back().emplace(values, count, executor);
-  }
-  for (const auto& layer : layers_) {
-    if (SpikingLayer* spiking = layer->spiking()) spiking->EndForward();
   }
   return result;
 }
@@ -244,6 +272,8 @@ absl::StatusOr<int64_t> Network::ForwardByteSize(const Shape& shape, absl::Span<
     if (i + 1 < layers_.size()) {
       buffers[i % 2] = std::max(buffers[i % 2], StepBytes(DataType::kFloat32, block, step_shapes[i]));
     }
+    // A copy of the state, for the case that it is given up.
+    if (TakesLong(*plan)) bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, 1, plan->input_shape(i)));
   }
   return AddBytes(AddBytes(bytes, buffers[0]), buffers[1]);
 }

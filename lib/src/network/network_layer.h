@@ -144,6 +144,11 @@ class NetworkLayer {
   // Puts back what Take gave.
   virtual void Put(std::unique_ptr<LayerMemory>) {}
 
+  // A copy of what a Forward changes, and the way back to it behind one that was given up. What only grows is not
+  // copied.
+  virtual std::unique_ptr<LayerMemory> Mark() const { return nullptr; }
+  virtual void Rewind(std::unique_ptr<LayerMemory> mark) { Put(std::move(mark)); }
+
   // The state by the names of its parts; empty after a reset.
   virtual LayerState State() const { return {}; }
   // Sets the state for steps of shape `input`; without parts it is that of a new layer. INVALID_ARGUMENT, with nothing

@@ -211,6 +211,13 @@ struct SpikingMemory final : LayerMemory {
   Shape monitor_shape;
 };
 
+// What Mark copies: a monitor's record only grows.
+struct SpikingMark final : LayerMemory {
+  std::vector<float> v;
+  size_t monitor_pieces = 0;
+  Shape monitor_shape;
+};
+
 }  // namespace
 
 absl::Status SpikingLayer::Check(std::string_view field, KnownShape&) const {
@@ -305,6 +312,21 @@ void SpikingLayer::Put(std::unique_ptr<LayerMemory> taken) {
   v_ = std::move(memory.v);
   monitor_ = std::move(memory.monitor);
   monitor_shape_ = std::move(memory.monitor_shape);
+}
+
+std::unique_ptr<LayerMemory> SpikingLayer::Mark() const {
+  auto mark = std::make_unique<SpikingMark>();
+  mark->v = v_;
+  mark->monitor_pieces = monitor_.size();
+  mark->monitor_shape = monitor_shape_;
+  return mark;
+}
+
+void SpikingLayer::Rewind(std::unique_ptr<LayerMemory> mark) {
+  auto& to = static_cast<SpikingMark&>(*mark);
+  v_ = std::move(to.v);
+  monitor_.resize(to.monitor_pieces);
+  monitor_shape_ = std::move(to.monitor_shape);
 }
 
 LayerState SpikingLayer::State() const { return {.v = v_}; }

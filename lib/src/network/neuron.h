@@ -52,6 +52,8 @@ class SpikingLayer : public NetworkLayer {
   void Reset() override;
   std::unique_ptr<LayerMemory> Take() override;
   void Put(std::unique_ptr<LayerMemory> memory) override;
+  std::unique_ptr<LayerMemory> Mark() const override;
+  void Rewind(std::unique_ptr<LayerMemory> mark) override;
   LayerState State() const override;
   absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state) override;
   int64_t ByteSize() const override;

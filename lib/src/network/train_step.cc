@@ -179,8 +179,10 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
 
   Trace trace;
   std::vector<double> spike_counts(layers_.size());
-  const ForwardResult result = RunForward(input, plan->forward, plan->records, &trace, &spike_counts, executor);
-  if (absl::Status status = wanted(); !status.ok()) return status;
+  const absl::StatusOr<ForwardResult> forward =
+      RunForward(input, plan->forward, plan->records, &trace, &spike_counts, executor, wanted);
+  if (!forward.ok()) return forward.status();
+  const ForwardResult& result = *forward;
 
   TrainStepResult step{.loss = 0, .losses = {}, .correct = 0, .accuracy = 0, .spike_rates = {}};
   std::vector<LayerGradient> gradients(layers_.size());

@@ -58,7 +58,7 @@ void AddSeconds(CLI::App& app, const std::string& name, absl::Duration& value, c
   app.add_option_function<double>(
          name, [&value](double seconds) { value = absl::Seconds(seconds); }, help)
       ->check(check)
-      ->default_str(absl::StrCat(absl::ToDoubleSeconds(value)))
+      ->default_str(value == absl::InfiniteDuration() ? "none" : absl::StrCat(absl::ToDoubleSeconds(value)))
       ->type_name("SECONDS");
 }
 
@@ -83,6 +83,18 @@ void AddLimits(CLI::App& app, Values& values) {
   AddLimit(app, "--max-message-bytes", limits.max_message_bytes, "Bytes of one request or response", 0x7fffffff);
   AddLimit(app, "--max-decoded-bytes", limits.max_decoded_bytes, "Bytes of one tensor after decoding");
   AddLimit(app, "--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss or similarity loss");
+  limits.max_bytes_in_flight = int64_t{4} << 30;
+  AddLimit(app, "--max-bytes-in-flight", limits.max_bytes_in_flight,
+           "Bytes of messages and tensors of all calls together, results until they are sent included");
+  limits.max_queue_delay = absl::Milliseconds(100);
+  AddSeconds(
+      app, "--max-queue-delay", limits.max_queue_delay,
+      "About how long a call may have to wait until it is computed; as many calls as there are threads always may",
+      Zero::kAllowed);
+  limits.max_compute_time = absl::Minutes(10);
+  AddSeconds(app, "--max-compute-time", limits.max_compute_time, "Time that one call computes");
+  AddLimit(app, "--max-streams-per-connection", values.config.server.connections.max_streams,
+           "Calls of one connection at the same time", 0x7fffffff);
   AddLimit(app, "--max-calls", limits.max_calls, "Calls that wait or compute at the same time");
   AddLimit(app, "--max-idle-buffer-bytes", limits.max_idle_buffer_bytes,
            "Bytes of buffers kept for the next call; each heap keeps as much freed memory");
@@ -97,8 +109,15 @@ void AddLimits(CLI::App& app, Values& values) {
 }
 
 void AddLifeCycle(CLI::App& app, Values& values) {
-  AddSeconds(app, "--drain-timeout", values.config.drain_timeout,
-             "Time that accepted calls get to finish after SIGTERM or SIGINT");
+  AddSeconds(app, "--keepalive-time", values.config.server.connections.keepalive_time,
+             "Time without a word after which a connection is pinged");
+  AddSeconds(app, "--keepalive-timeout", values.config.server.connections.keepalive_timeout,
+             "Time for the answer, after which the connection is closed");
+  AddSeconds(app, "--max-connection-age", values.config.server.connections.max_age,
+             "Time after which a connection is closed gently, so that clients spread over servers");
+  AddSeconds(app, "--drain-delay", values.config.drain_delay,
+             "Time to go on serving after SIGTERM or SIGINT, while health checks say NOT_SERVING", Zero::kAllowed);
+  AddSeconds(app, "--drain-timeout", values.config.drain_timeout, "Time that accepted calls get to finish then");
 }
 
 void AddConfiguration(CLI::App& app, Values& values) {
@@ -150,6 +169,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   } catch (const CLI::ParseError& error) {
     return Explain(error, arguments);
   }
+  values.config.server.connections.max_age_grace = values.config.drain_timeout;
   if (values.share_memory) values.config.server.shared_memory = values.shared_memory;
   SPIKESERVE_RETURN_IF_ERROR(rpc::Server::Check(values.config.server));
   if (values.check_config) return Checked();

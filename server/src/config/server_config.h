@@ -10,7 +10,9 @@ namespace spikeserve::config {
 
 struct ServerConfig {
   rpc::ServerOptions server;
-  // How long accepted calls get to finish after SIGTERM or SIGINT.
+  // How long the server goes on serving after SIGTERM or SIGINT, while health checks tell of its end already.
+  absl::Duration drain_delay = absl::ZeroDuration();
+  // How long accepted calls get to finish then.
   absl::Duration drain_timeout = absl::Seconds(30);
 };
 

@@ -27,4 +27,6 @@ absl::StatusOr<Outgoing<v1::ServerStatisticsResponse>> ServerStatistics(Incoming
   return response;
 }
 
+int64_t ServerStatisticsWork(Incoming<v1::ServerStatisticsRequest>) { return 1; }
+
 }  // namespace spikeserve::server

@@ -11,6 +11,7 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "rpc/grpc_lifetime.h"
+#include "rpc/sent.h"
 #include "rpc/services.h"
 #include "runtime/happens_before.h"
 #include "shared_memory/handover_socket.h"
@@ -47,6 +48,21 @@ absl::StatusOr<std::vector<std::string>> HandoverPaths(const std::vector<std::st
 
 int ToInt(int64_t bytes) { return static_cast<int>(std::min<int64_t>(bytes, std::numeric_limits<int>::max())); }
 
+int ToMilliseconds(absl::Duration duration) {
+  return static_cast<int>(std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
+}
+
+void LimitConnections(const ConnectionOptions& options, grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, ToInt(options.max_streams));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, ToMilliseconds(options.max_age));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, ToMilliseconds(options.max_age_grace));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, ToMilliseconds(options.keepalive_time));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ToMilliseconds(options.keepalive_timeout));
+  // Clients that look for a vanished server as often as ours do are no attackers.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+}
+
 }  // namespace
 
 Server::Server(const ServerOptions& options)
@@ -78,6 +94,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   builder.SetMaxSendMessageSize(ToInt(options.engine.limits.max_message_bytes));
   // With SO_REUSEPORT a second server could take the same port unnoticed, and half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  LimitConnections(options.connections, builder);
   std::vector<int> ports(options.listen.size(), -1);
   for (size_t i = 0; i < options.listen.size(); ++i) {
     builder.AddListeningPort(options.listen[i], grpc::InsecureServerCredentials(), &ports[i]);
@@ -101,11 +118,17 @@ Server::~Server() {
   if (server_ != nullptr) Drain(absl::ZeroDuration());
 }
 
+void Server::AnnounceDrain() { server_->GetHealthCheckService()->SetServingStatus(false); }
+
 bool Server::Drain(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
-  server_->GetHealthCheckService()->SetServingStatus(false);
+  AnnounceDrain();
   // The regions stay until the calls that were accepted are answered.
   if (handover_ != nullptr) handover_->StopListening();
+  // First of all the engine's part: gRPC, once it is told to end, resets calls that arrive meanwhile, and their clients
+  // would take that for CANCELLED.
+  engine_->Drain(deadline);
+  WaitUntilSent(deadline);
   server_->Shutdown(absl::ToChronoTime(deadline));
   server_->Wait();
   server::HappensAfter(engine_.get());

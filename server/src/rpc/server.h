@@ -18,10 +18,25 @@
 
 namespace spikeserve::rpc {
 
+// What a connection may do and how long it lives.
+struct ConnectionOptions {
+  // Calls of one connection at the same time; a client keeps back those beyond.
+  int64_t max_streams = 256;
+  // After about so long (a tenth more or less) a connection is closed gently: its calls go on for `max_age_grace`, and
+  // the client makes a new one, maybe to another server.
+  absl::Duration max_age = absl::InfiniteDuration();
+  absl::Duration max_age_grace = absl::Seconds(30);
+  // A connection on which nothing came for so long is pinged; one that does not answer within `keepalive_timeout` is
+  // closed: its client has vanished without a word.
+  absl::Duration keepalive_time = absl::Seconds(30);
+  absl::Duration keepalive_timeout = absl::Seconds(20);
+};
+
 struct ServerOptions {
   // "HOST:PORT", where port 0 is a free one, or "unix:PATH".
   std::vector<std::string> listen = {"127.0.0.1:50051"};
   server::EngineOptions engine;
+  ConnectionOptions connections;
   // Clients on the "unix:" listeners may share memory, so much each user; nullopt: they may not.
   std::optional<shared_memory::Quota> shared_memory = std::nullopt;
 };
@@ -39,6 +54,9 @@ class Server {
 
   // The addresses it listens on, in the order of the options, free ports filled in.
   const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Answers health checks with NOT_SERVING, and serves on: whoever balances load has time to look elsewhere.
+  void AnnounceDrain();
 
   // Answers health checks with NOT_SERVING and new calls with UNAVAILABLE, and waits until those that were accepted are
   // answered. After `timeout` the rest are cancelled. Returns whether all were answered.

@@ -99,7 +99,7 @@ class UnaryCall {
   void Finish(const absl::Status& status) {
     ServerUnaryReactor* const reactor = reactor_;
     const Engine* const engine = &engine_;
-    grpc::Status grpc_status = ToGrpc(status);
+    grpc::Status grpc_status = ToGrpc(status, *context_);
     delete this;
     server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
     reactor->Finish(std::move(grpc_status));

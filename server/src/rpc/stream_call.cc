@@ -19,7 +19,8 @@ using server::Stream;
 
 class StreamCall final : public StreamReactor, public server::StreamTransport {
  public:
-  StreamCall(server::Engine& engine, const char* path, grpc::CallbackServerContext* context) : engine_(engine) {
+  StreamCall(server::Engine& engine, const char* path, grpc::CallbackServerContext* context)
+      : engine_(engine), context_(*context) {
     server::StreamingCall call;
     call.path = path;
     call.caller = CallerOf(*context);
@@ -46,7 +47,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     StartWrite(&outgoing_);
   }
   void Finish(const absl::Status& status) override {
-    grpc::Status grpc_status = ToGrpc(status);
+    grpc::Status grpc_status = ToGrpc(status, context_);
     server::HappensBefore(this);
     StreamReactor::Finish(std::move(grpc_status));
   }
@@ -59,12 +60,12 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     if (!ok) return stream->OnRead(std::nullopt);
     auto bytes = std::make_shared<ByteBuffer>();
     bytes->Swap(&incoming_);
-    const bool is_small = bytes->Length() <= server::kSmallRequest;
+    const size_t size = bytes->Length();
     stream->OnRead(Stream::Message{
         [bytes = std::move(bytes), &buffers = engine_.buffers()](const google::protobuf::Message& prototype) {
           return FromByteBuffer(*bytes, prototype, buffers);
         },
-        /*may_compute_at_once=*/is_small});
+        /*may_compute_at_once=*/size <= server::kSmallRequest, static_cast<int64_t>(size)});
   }
   void OnWriteDone(bool ok) override {
     server::HappensAfter(&outgoing_);
@@ -87,6 +88,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
 
  private:
   server::Engine& engine_;
+  grpc::CallbackServerContext& context_;
   std::shared_ptr<Stream> stream_;
   ByteBuffer incoming_;
   ByteBuffer outgoing_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,7 @@
 #include "runtime/guarded.h"
 #include "runtime/stopwatch.h"
 #include "spikeserve/compute/field_error.h"
+#include "status_macros.h"
 
 namespace spikeserve::server {
 namespace {
@@ -48,12 +50,17 @@ struct Engine::Job {
   Call call;
   Stopwatch watch;
   CallTimes times;
+  // What it was expected to take when it last went into a line.
+  absl::Duration cost;
+  int64_t held_bytes = 0;
+  bool refused = false;
 };
 
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)),
       buffers_(options_.limits.max_idle_buffer_bytes),
       pool_(ThreadCount(options_.threads)),
+      admission_(options_.limits, ThreadCount(options_.threads), buffers_, counters_),
       networks_(options_.limits, pool_, options_.clock),
       expirer_([this] { ExpireNetworks(); }) {
   counters_.threads = ThreadCount(options_.threads);
@@ -75,37 +82,42 @@ void Engine::Submit(Call call) {
   if (method == Methods().end()) {
     absl::Status unknown = absl::UnimplementedError(absl::StrCat("no method ", std::string(job.call.path)));
     job.call.path = {};
-    return Respond(job, std::move(unknown), /*refused=*/false);
+    return Respond(job, std::move(unknown));
   }
-  if (absl::Status admitted = Admit(); !admitted.ok()) return Respond(job, std::move(admitted), /*refused=*/true);
+  if (absl::Status begun = Begin(); !begun.ok()) {
+    job.refused = true;
+    return Respond(job, std::move(begun));
+  }
   if (job.call.may_compute_at_once && method->second.work != nullptr && job.call.request_bytes <= kSmallRequest) {
     Request request = Parse(method->second, job);
     if (!request.ok()) return End(job, request.status());
     // Shared memory is not among the request's bytes.
     if (method->second.work(**request) <= kSmallWork && (*request)->ElementBytes() <= kSmallRequest) {
+      ++counters_.calls_accepted;
       return Compute(method->second, **request, nullptr, InlineExecutor(), std::move(job));
     }
-    return pool_.Submit([this, &method = method->second, &request = **request, job = std::move(job)]() mutable {
-      Begin(method, &request, std::move(job));
-    });
+    return Queue(method->second, &**request, std::move(job));
   }
-  pool_.Submit([this, &method = method->second, job = std::move(job)]() mutable {
-    job.times.queue += job.watch.Lap();
-    Request request = Parse(method, job);
-    Begin(method, std::move(request), std::move(job));
-  });
+  Queue(method->second, nullptr, std::move(job));
 }
 
-absl::Status Engine::Admit() {
-  if (counters_.calls_in_progress.fetch_add(1) < options_.limits.max_calls) {
-    ++counters_.calls_accepted;
-    return absl::OkStatus();
+void Engine::Queue(const Method& method, const codec::Envelope* request, Job job) {
+  absl::Status room = admission_.Hold(static_cast<int64_t>(job.call.request_bytes));
+  if (room.ok()) {
+    job.held_bytes = static_cast<int64_t>(job.call.request_bytes);
+    room = admission_.Enter(method, job.cost);
   }
-  --counters_.calls_in_progress;
-  ++counters_.calls_refused;
-  return absl::ResourceExhaustedError(
-      absl::StrCat("calls: ", options_.limits.max_calls, " wait or compute already; need fewer than ",
-                   options_.limits.max_calls, " (the server's --max-calls); try again later"));
+  if (!room.ok()) {
+    job.refused = true;
+    return End(job, std::move(room));
+  }
+  ++counters_.calls_accepted;
+  pool_.Submit([this, &method, request, job = std::move(job)]() mutable {
+    admission_.Leave(job.cost);
+    job.times.queue += job.watch.Lap();
+    Request read = request != nullptr ? Request(request) : Parse(method, job);
+    Proceed(method, std::move(read), std::move(job));
+  });
 }
 
 // The engine as a stream sees it.
@@ -123,12 +135,16 @@ class Engine::Host final : public StreamHost {
   absl::Status Compute(HeldNetwork* held, bool at_once, absl::FunctionRef<absl::Status(Context&)> fn) override {
     Stopwatch watch;
     const absl::Cleanup count = [&] { times_.compute += watch.Lap(); };
-    if (absl::Status wanted = wanted_.Check(); !wanted.ok()) return wanted;
-    absl::Status status = engine_.WithContext(call_.caller, wanted_, held,
+    const Wanted wanted_now = wanted_.For(engine_.options_.limits.max_compute_time);
+    if (absl::Status wanted = wanted_now.Check(); !wanted.ok()) return wanted;
+    absl::Status status = engine_.WithContext(call_.caller, wanted_now, held,
                                               at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
-    if (absl::Status wanted = wanted_.Check(); !wanted.ok()) return wanted;
+    if (absl::Status wanted = wanted_now.Check(); !wanted.ok()) return wanted;
     return status;
   }
+
+  absl::Status Hold(int64_t bytes) override { return engine_.admission_.Hold(bytes); }
+  void Release(int64_t bytes) override { engine_.admission_.Release(bytes); }
 
   void OnEnd(const absl::Status& status) override {
     engine_.Report(
@@ -151,15 +167,47 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, S
     Report({.path = {}, .caller = call.caller, .status = unknown});
     return unknown;
   }
-  if (absl::Status admitted = Admit(); !admitted.ok()) {
+  absl::Status admitted = Begin();
+  if (!admitted.ok()) {
     Report({.path = call.path, .caller = call.caller, .status = admitted, .refused = true});
     return admitted;
   }
-  auto* stream = new Stream(method->second, transport, std::make_unique<Host>(*this, std::move(call)));
-  return std::shared_ptr<Stream>(stream, [this](Stream* ended) {
-    delete ended;
-    --counters_.calls_in_progress;
-  });
+  ++counters_.calls_accepted;
+  const std::shared_ptr<Stream> stream(
+      new Stream(method->second, transport, std::make_unique<Host>(*this, std::move(call))), [this](Stream* ended) {
+        {
+          const std::lock_guard lock(streams_mutex_);
+          streams_.erase(ended);
+        }
+        delete ended;
+        admission_.End();
+      });
+  const std::lock_guard lock(streams_mutex_);
+  streams_[stream.get()] = stream;
+  if (draining_) stream->EndWhenIdle();
+  return stream;
+}
+
+void Engine::Drain(absl::Time deadline) {
+  draining_ = true;
+  std::vector<std::shared_ptr<Stream>> streams;
+  {
+    const std::lock_guard lock(streams_mutex_);
+    for (const auto& [stream, weak] : streams_) {
+      if (std::shared_ptr<Stream> alive = weak.lock()) streams.push_back(std::move(alive));
+    }
+  }
+  for (const auto& stream : streams) stream->EndWhenIdle();
+  streams.clear();
+  while (counters_.calls_in_progress > 0 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+}
+
+absl::Status Engine::Begin() {
+  SPIKESERVE_RETURN_IF_ERROR(admission_.Begin());
+  // In this order: Drain, which does it in the other one, sees the call, or the call sees that.
+  if (!draining_) return absl::OkStatus();
+  admission_.End();
+  return absl::UnavailableError("the server is draining");
 }
 
 Engine::Request Engine::Parse(const Method& method, Job& job) {
@@ -168,15 +216,20 @@ Engine::Request Engine::Parse(const Method& method, Job& job) {
   return request;
 }
 
-void Engine::Begin(const Method& method, Request request, Job job) {
+void Engine::Proceed(const Method& method, Request request, Job job) {
   if (!request.ok()) return End(job, request.status());
   if (method.network_of == nullptr) return Compute(method, **request, nullptr, pool_, std::move(job));
 
   absl::StatusOr<std::shared_ptr<HeldNetwork>> held = networks_.Find(method.network_of(**request));
   if (!held.ok()) return End(job, held.status());
+  if (absl::Status entered = admission_.Enter(method, (*held)->line, job.cost); !entered.ok()) {
+    job.refused = true;
+    return End(job, std::move(entered));
+  }
   const std::shared_ptr<Strand> strand = (*held)->strand;
   // This is a thread of the pool already.
   strand->RunOrPost([this, &method, &request = **request, held = *std::move(held), job = std::move(job)]() mutable {
+    held->line.Leave(job.cost);
     Compute(method, request, held.get(), pool_, std::move(job));
   });
 }
@@ -184,16 +237,25 @@ void Engine::Begin(const Method& method, Request request, Job job) {
 void Engine::Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads,
                      Job job) {
   job.times.queue += job.watch.Lap();
+  if (&threads == &pool_) {
+    if (absl::Status room = admission_.CheckRoom(); !room.ok()) {
+      job.refused = true;
+      return End(job, std::move(room));
+    }
+  }
+  job.wanted = job.wanted.For(options_.limits.max_compute_time);
   if (absl::Status wanted = job.wanted.Check(); !wanted.ok()) return End(job, std::move(wanted));
   EnvelopeOr result = WithContext(job.call.caller, job.wanted, held, threads, [&](Context& context) {
     const std::optional<codec::Envelope> copy = codec::CopyShared(request, method.in_place, buffers_);
     return method.handle(copy ? *copy : request, held, context);
   });
-  // A handler on a network has carried out all; others may have stopped half-way.
+  // A handler on a network has carried out all, or nothing; others may have stopped half-way.
   if (held == nullptr) {
     if (absl::Status wanted = job.wanted.Check(); !wanted.ok()) result = std::move(wanted);
   }
   job.times.compute = job.watch.Lap();
+  // What is computed at once is another kind of call.
+  if (&threads == &pool_) admission_.Learn(method, job.times.compute);
   End(job, std::move(result));
 }
 
@@ -207,18 +269,19 @@ auto Engine::WithContext(const Caller& caller, const Wanted& wanted, const HeldN
 }
 
 void Engine::End(Job& job, EnvelopeOr result) {
-  --counters_.calls_in_progress;
-  Respond(job, std::move(result), /*refused=*/false);
+  admission_.Release(job.held_bytes);
+  admission_.End();
+  Respond(job, std::move(result));
 }
 
-void Engine::Respond(Job& job, EnvelopeOr result, bool refused) {
+void Engine::Respond(Job& job, EnvelopeOr result) {
   const Call& call = job.call;
   const absl::Status status = call.respond(std::move(result));
   job.times.encode = job.watch.Lap();
   Report({.path = call.path,
           .caller = call.caller,
           .status = status,
-          .refused = refused,
+          .refused = job.refused,
           .times = job.times,
           .total = job.watch.Total(),
           .request_bytes = static_cast<int64_t>(call.request_bytes)});

@@ -19,11 +19,13 @@
 #include <thread>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "codec/envelope.h"
 #include "memory/buffer_pool.h"
+#include "runtime/admission.h"
 #include "runtime/call_observer.h"
 #include "runtime/caller.h"
 #include "runtime/compute_pool.h"
@@ -83,13 +85,17 @@ class Engine {
   explicit Engine(EngineOptions options);
   ~Engine();
 
-  // Never blocks. Refusals (UNIMPLEMENTED, RESOURCE_EXHAUSTED with too many calls), and calls that may be computed at
+  // Never blocks. Refusals (UNIMPLEMENTED, RESOURCE_EXHAUSTED with too much to do), and calls that may be computed at
   // once, are finished before it returns.
   void Submit(Call call);
 
   // A stream for the call, to be started by who opens it; it counts as a call until it is destroyed. Errors: those of
   // Submit. `transport` must live until Finish was called on it.
   absl::StatusOr<std::shared_ptr<Stream>> OpenStream(StreamingCall call, StreamTransport& transport);
+
+  // From now on calls are refused with UNAVAILABLE, and streams on networks, which have no end of their own, are ended
+  // with that when all that they have read is answered. Waits until no call is in progress, or until `deadline`.
+  void Drain(absl::Time deadline);
 
   const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
@@ -99,9 +105,13 @@ class Engine {
   struct Job;
   using Request = absl::StatusOr<const codec::Envelope*>;
 
-  absl::Status Admit();
+  // Takes a call, until admission_.End.
+  absl::Status Begin();
+  // Has the pool compute the call, where there is room for it; `request`, where it is read already. (What is computed
+  // at once needs no room: so a server that has enough to do still tells its statistics.)
+  void Queue(const Method& method, const codec::Envelope* request, Job job);
   Request Parse(const Method& method, Job& job);
-  void Begin(const Method& method, Request request, Job job);
+  void Proceed(const Method& method, Request request, Job job);
   void Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads, Job job);
   // Calls `fn` with the context of work on `held` (null: on no network) for the caller, until nobody wants it any more.
   template <typename Fn>
@@ -109,7 +119,7 @@ class Engine {
       -> decltype(fn(std::declval<Context&>()));
   // Ends a call that was admitted.
   void End(Job& job, EnvelopeOr result);
-  void Respond(Job& job, EnvelopeOr result, bool refused);
+  void Respond(Job& job, EnvelopeOr result);
   void Report(const CallReport& report) const;
   void ExpireNetworks();
 
@@ -117,7 +127,12 @@ class Engine {
   Counters counters_;
   BufferPool buffers_;
   ComputePool pool_;
+  Admission admission_;
   NetworkStore networks_;
+  std::mutex streams_mutex_;
+  // Guarded by streams_mutex_.
+  absl::flat_hash_map<Stream*, std::weak_ptr<Stream>> streams_;
+  std::atomic<bool> draining_ = false;
   std::mutex stop_mutex_;
   bool stopping_ = false;  // Guarded by stop_mutex_.
   std::condition_variable stop_;

@@ -4,6 +4,7 @@
 #define SPIKESERVE_SERVER_RUNTIME_LIMITS_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -21,6 +22,14 @@ struct Limits {
   int64_t max_pairs = int64_t{1} << 30;
   // The calls that wait or compute at the same time.
   int64_t max_calls = 1024;
+  // The bytes of messages and tensors of all calls together, results included until they are sent.
+  int64_t max_bytes_in_flight = std::numeric_limits<int64_t>::max();
+  // About how long a call may have to wait until it is computed. One on each thread may always wait. (An application
+  // that computes in process waits as long as it likes; a server's flag has another default.)
+  absl::Duration max_queue_delay = absl::InfiniteDuration();
+  // How long one call, or one message of a stream, computes. Changes of a network that cannot be undone are carried
+  // out.
+  absl::Duration max_compute_time = absl::InfiniteDuration();
   // The bytes of buffers that are kept for the next call. (The server process lets each of its heaps keep as much.)
   int64_t max_idle_buffer_bytes = int64_t{512} << 20;
   // The networks held at the same time, and the bytes they take together.

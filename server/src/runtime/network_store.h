@@ -18,6 +18,7 @@
 #include "codec/envelope.h"
 #include "runtime/limits.h"
 #include "runtime/strand.h"
+#include "runtime/waiting_line.h"
 #include "spikeserve/compute/network.h"
 
 namespace spikeserve::server {
@@ -32,6 +33,8 @@ struct HeldNetwork {
 
   const std::string name;
   const std::shared_ptr<Strand> strand;
+  // The calls that wait for the strand.
+  WaitingLine line{1};
   // What it took when it was made, which tells how much work a step is.
   const int64_t parameter_bytes;
 

@@ -22,7 +22,7 @@ void Stream::OnRead(std::optional<Message> message) {
     reading_ = false;
     if (message) {
       at_once = method_.on_network && message->may_compute_at_once && inbox_.empty();
-      inbox_.push_back(*std::move(message));
+      Keep(*std::move(message));
     } else {
       input_done_ = true;
     }
@@ -31,6 +31,15 @@ void Stream::OnRead(std::optional<Message> message) {
   if (!work) return;
   if (at_once) return Work(/*at_once=*/true);
   host_->Submit([self = shared_from_this()] { self->Work(/*at_once=*/false); });
+}
+
+void Stream::Keep(Message message) {
+  if (absl::Status held = host_->Hold(message.bytes); !held.ok()) {
+    if (!result_) result_ = std::move(held);
+    return;
+  }
+  std::shared_ptr<const void> hold(nullptr, [this, bytes = message.bytes](const void*) { host_->Release(bytes); });
+  inbox_.push_back({std::move(message), std::move(hold)});
 }
 
 void Stream::OnWritten(bool ok) {
@@ -50,6 +59,11 @@ void Stream::OnCancelled() {
   });
 }
 
+void Stream::EndWhenIdle() {
+  if (!method_.on_network) return;
+  Update([&] { ends_when_idle_ = true; });
+}
+
 void Stream::Update(absl::FunctionRef<void()> change) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -62,6 +76,9 @@ void Stream::Update(absl::FunctionRef<void()> change) {
 bool Stream::Pump() {
   if (finished_) return false;
   if (abandoned_ && !writing_) outbox_.clear();
+  if (ends_when_idle_ && !result_ && !working_ && inbox_.empty() && !draining_) {
+    result_ = absl::UnavailableError("the server is draining");
+  }
   if (result_) {
     // Nothing may be under way when it ends, and responses that were made are written.
     if (!working_ && !writing_ && outbox_.empty()) {
@@ -88,7 +105,7 @@ bool Stream::Pump() {
 
 void Stream::Work(bool at_once) {
   bool respond;
-  std::optional<Message> next;
+  std::optional<Waiting> next;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     respond = draining_;
@@ -106,7 +123,7 @@ void Stream::Work(bool at_once) {
   if (respond) return EndWork(Respond(at_once));
   if (!next) return Take(/*held=*/nullptr, at_once);
   const absl::Status parsed = host_->Compute(/*held=*/nullptr, at_once, [&](Context&) -> absl::Status {
-    SPIKESERVE_ASSIGN_OR_RETURN(message_, next->parse(*method_.request_prototype));
+    SPIKESERVE_ASSIGN_OR_RETURN(message_, next->message.parse(*method_.request_prototype));
     return absl::OkStatus();
   });
   next.reset();  // The bytes that it was read from go first.

@@ -44,6 +44,9 @@ class StreamHost {
   // Calls `fn` with a context for work on `held` (null: on no network), unless the call is no longer wanted: then the
   // error. `at_once`: the work is not worth another thread.
   virtual absl::Status Compute(HeldNetwork* held, bool at_once, absl::FunctionRef<absl::Status(Context&)> fn) = 0;
+  // Takes a message of so many bytes, until it goes, or RESOURCE_EXHAUSTED.
+  virtual absl::Status Hold(int64_t bytes) = 0;
+  virtual void Release(int64_t bytes) = 0;
   // The stream ends: with its lock held, once, before the transport's Finish.
   virtual void OnEnd(const absl::Status& status) = 0;
 };
@@ -63,6 +66,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
     // Whether it may be computed in the thread that calls OnRead, where that takes next to no time: to wake another
     // thread would take longer.
     bool may_compute_at_once = false;
+    // What it takes until it is parsed.
+    int64_t bytes = 0;
   };
 
   // `transport` must live until Finish was called on it.
@@ -76,9 +81,20 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void OnWritten(bool ok);
   // The client gave up, or the deadline passed.
   void OnCancelled();
+  // Of a stream on a network: ends it with UNAVAILABLE when all that was read is answered.
+  void EndWhenIdle();
 
  private:
   static constexpr size_t kAhead = 2;
+
+  // A message in the inbox, and what gives its bytes back.
+  struct Waiting {
+    Message message;
+    std::shared_ptr<const void> hold;
+  };
+
+  // Puts a message into the inbox, or ends the stream where it would be too much. The lock is held.
+  void Keep(Message message);
 
   // Makes a change to the members below mutex_, and starts whatever can be started then.
   void Update(absl::FunctionRef<void()> change);
@@ -103,7 +119,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   std::mutex mutex_;
   // All below is guarded by mutex_.
-  std::deque<Message> inbox_;
+  std::deque<Waiting> inbox_;
   std::deque<codec::Envelope> outbox_;
   bool reading_ = false;
   bool writing_ = false;
@@ -117,6 +133,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool closed_ = false;
   std::optional<absl::Status> result_;
   bool finished_ = false;
+  // The server is about to end.
+  bool ends_when_idle_ = false;
 };
 
 }  // namespace spikeserve::server

@@ -9,11 +9,17 @@
 
 namespace spikeserve {
 
-// When a call that the server could not take (UNAVAILABLE) is made again. Only calls that are safe to repeat are: those
-// that change nothing or come to the same when made twice, and changes that carry their `step`.
+// When a call is made again.
+//
+// A call that the server could not take (UNAVAILABLE), or that may have been lost, is made again if it is safe to
+// repeat: if it changes nothing, comes to the same when made twice, or carries its `step`. A call that the server refused
+// because it had too much to do (RESOURCE_EXHAUSTED with google.rpc.RetryInfo) was not begun, and is made again whatever
+// it is.
 struct RetryPolicy {
-  // Including the first. 1: no retries.
+  // Of a call that fails, including the first. 1: no retries, also of refused calls.
   int max_attempts = 4;
+  // How long refused calls wait in all. Each wait is at least as long as the server asks for.
+  absl::Duration max_refused_wait = absl::Seconds(30);
   // The wait before the n-th retry is a random part (half to whole) of min(max_backoff, initial_backoff * 2^(n-1)).
   absl::Duration initial_backoff = absl::Milliseconds(100);
   absl::Duration max_backoff = absl::Seconds(5);

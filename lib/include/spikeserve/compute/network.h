@@ -118,9 +118,11 @@ class Network {
   // Runs T steps. `input` is row-major of `shape` [T, batch, features ...], T < 2^31; T and batch may be 0. The first
   // step after a reset (or at all) settles the batch and the features; INVALID_ARGUMENT for others before the next
   // reset, for a shape that a layer cannot take, for thresholds that do not have the shape of the layer's input, NaN in
-  // input, and a record of a layer that is unknown or does not spike.
+  // input, and a record of a layer that is unknown or does not spike. A call that takes long asks again and again
+  // whether it is still `wanted`, here and below; the error that it then gets ends it.
   absl::StatusOr<ForwardResult> Forward(absl::Span<const float> input, const Shape& shape,
-                                        const ForwardOptions& options = {}, Executor& executor = InlineExecutor());
+                                        const ForwardOptions& options = {}, Executor& executor = InlineExecutor(),
+                                        absl::FunctionRef<absl::Status()> wanted = AlwaysWanted);
 
   // Sets the thresholds of a spiking layer: in training one for each neuron (of `shape`, that of label_one_hot), in
   // evaluation eval_threshold for all. Returns what was set. INVALID_ARGUMENT for a layer that is unknown or does not
@@ -145,7 +147,8 @@ class Network {
   // gradients of the parameters to those that are there, and drops the trace.
   // Errors: FAILED_PRECONDITION without a trace; INVALID_ARGUMENT for gradients of another size than the trace's steps
   // have, NaN in them, no gradient at all, and a layer that is unknown or does not spike.
-  absl::StatusOr<BackwardResult> Backward(const BackwardOptions& args, Executor& executor = InlineExecutor());
+  absl::StatusOr<BackwardResult> Backward(const BackwardOptions& args, Executor& executor = InlineExecutor(),
+                                          absl::FunctionRef<absl::Status()> wanted = AlwaysWanted);
 
   // What its result takes, in bytes.
   int64_t BackwardResultByteSize(const BackwardOptions& options) const;
@@ -212,10 +215,15 @@ class Network {
  private:
   explicit Network(std::vector<std::unique_ptr<NetworkLayer>> layers);
 
-  // Forward, when nothing can fail any more. `spike_counts`, one for each layer, may be null.
-  ForwardResult RunForward(absl::Span<const float> input, const ForwardPlan& plan,
-                           absl::Span<const RecordRequest> records, Trace* trace, std::vector<double>* spike_counts,
-                           Executor& executor);
+  // Whether it is worth asking on the way whether a Forward is still wanted.
+  bool TakesLong(const ForwardPlan& plan) const;
+
+  // Forward, when nothing can fail any more but that it is no longer wanted; what it has changed then is left changed.
+  // `spike_counts`, one for each layer, may be null.
+  absl::StatusOr<ForwardResult> RunForward(absl::Span<const float> input, const ForwardPlan& plan,
+                                           absl::Span<const RecordRequest> records, Trace* trace,
+                                           std::vector<double>* spike_counts, Executor& executor,
+                                           absl::FunctionRef<absl::Status()> wanted);
 
   std::vector<std::unique_ptr<NetworkLayer>> layers_;
   bool training_ = false;

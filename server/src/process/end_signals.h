@@ -1,0 +1,28 @@
+// The signals that end the server.
+
+#ifndef SPIKESERVE_SERVER_PROCESS_END_SIGNALS_H_
+#define SPIKESERVE_SERVER_PROCESS_END_SIGNALS_H_
+
+#include <functional>
+#include <future>
+#include <string>
+
+namespace spikeserve::process {
+
+// Takes SIGTERM and SIGINT away from all threads that are started after it is made, and waits for them in one of its
+// own until the process ends. Make one, first of all.
+class EndSignals {
+ public:
+  // `on_second` is called, in that thread, when a second signal comes: whoever sends it does not want to wait.
+  explicit EndSignals(std::function<void()> on_second);
+
+  // Waits for the first signal, and returns its name. Called once.
+  std::string Wait() { return first_.get(); }
+
+ private:
+  std::future<std::string> first_;
+};
+
+}  // namespace spikeserve::process
+
+#endif  // SPIKESERVE_SERVER_PROCESS_END_SIGNALS_H_

@@ -1,0 +1,75 @@
+// Which calls the server takes, and which it refuses at once because it has enough to do.
+//
+// Three things are bounded: the calls that are in progress, the bytes of their messages and tensors, and the time that
+// a call waits until it is computed. How long that would be is estimated from what the calls ahead of it have taken
+// lately, those of each method by themselves: so a server that is offered more than it can take goes on answering as
+// many calls as it can, each as fast as when it was idle but for the wait, and refuses the others before they cost
+// anything.
+
+#ifndef SPIKESERVE_SERVER_RUNTIME_ADMISSION_H_
+#define SPIKESERVE_SERVER_RUNTIME_ADMISSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "memory/buffer_pool.h"
+#include "runtime/counters.h"
+#include "runtime/limits.h"
+#include "runtime/method.h"
+#include "runtime/waiting_line.h"
+
+namespace spikeserve::server {
+
+// Thread-safe. Refusals are RESOURCE_EXHAUSTED, name the limit's flag, and tell when to try again (retry_after.h).
+class Admission {
+ public:
+  // What is referred to must outlive this. `threads`: how many calls are computed at the same time.
+  Admission(const Limits& limits, int threads, const BufferPool& buffers, Counters& counters);
+
+  // Takes a call, until End.
+  absl::Status Begin();
+  void End();
+
+  // Takes a message of so many bytes, until it goes.
+  absl::Status Hold(int64_t bytes);
+  void Release(int64_t bytes);
+  // Whether there is room for what a call makes. Asked before it is computed: results of other calls may have come
+  // since it was taken, whose receivers do not take them.
+  absl::Status CheckRoom();
+
+  // Takes a call of the method into the line for the threads, until Leave; `cost` becomes what it is expected to take.
+  absl::Status Enter(const Method& method, absl::Duration& cost);
+  void Leave(absl::Duration cost);
+  // The same for the line of a network.
+  absl::Status Enter(const Method& method, WaitingLine& line, absl::Duration& cost);
+
+  // Learns what a call of the method took.
+  void Learn(const Method& method, absl::Duration compute);
+
+  // Calls that wait for a thread.
+  int64_t waiting() const { return line_.calls(); }
+  // Bytes of the messages held.
+  int64_t bytes_held() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  // Where so many bytes are held: nothing, or the refusal of one more.
+  absl::Status CheckBytes(int64_t held);
+  absl::Status Refuse(const std::string& why, absl::Duration delay);
+  absl::Duration ExpectedCost(const Method& method) const;
+
+  const Limits& limits_;
+  const BufferPool& buffers_;
+  Counters& counters_;
+  WaitingLine line_;
+  std::atomic<int64_t> bytes_{0};
+  // Of each method, nanoseconds: a mean over the last calls. The map itself does not change.
+  absl::flat_hash_map<const Method*, std::unique_ptr<std::atomic<int64_t>>> costs_;
+};
+
+}  // namespace spikeserve::server
+
+#endif  // SPIKESERVE_SERVER_RUNTIME_ADMISSION_H_

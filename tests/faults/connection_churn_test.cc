@@ -1,0 +1,45 @@
+#include <string>
+
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+#include "support/raw_http2.h"
+#include "support/server_process.h"
+
+namespace spikeserve {
+namespace {
+
+using testing::FrameReader;
+using testing::RawConnection;
+using testing::ServerProcess;
+
+constexpr char kStatistics[] = "/spikeserve.v1.SpikeServerService/ServerStatistics";
+
+// So many connections, one after the other, with a call on each; every third one is closed while its call is under way.
+void Churn(const std::string& address, int connections) {
+  const std::string call = testing::Greeting() + testing::CallFrames(kStatistics, "", 1);
+  for (int i = 0; i < connections; ++i) {
+    RawConnection connection(address);
+    ASSERT_TRUE(connection.Send(call));
+    if (i % 3 == 2) {
+      connection.Reset();
+    } else {
+      ASSERT_TRUE(FrameReader(connection).WaitForEnd(1));
+    }
+  }
+}
+
+TEST(ConnectionChurn, TenThousandConnectionsLeaveNeitherDescriptorsNorMemoryBehind) {
+  ServerProcess server({"--listen=127.0.0.1:0"});
+  const std::string address = server.WaitForAddresses().at(0);
+  Churn(address, 1000);  // What is kept for later is there.
+  const int64_t bytes = server.ResidentBytes();
+  const int descriptors = server.OpenFileDescriptors();
+  Churn(address, 10'000);
+  // Never, if connections leak; those that are being closed take a moment.
+  while (server.Running() && server.OpenFileDescriptors() > descriptors) absl::SleepFor(absl::Milliseconds(10));
+  // A kilobyte for each would be twice as much.
+  EXPECT_LT(server.ResidentBytes() - bytes, int64_t{5} << 20) << server.Stderr();
+}
+
+}  // namespace
+}  // namespace spikeserve

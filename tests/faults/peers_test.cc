@@ -1,0 +1,175 @@
+// Peers that break the rules, vanish, or do not listen: the server goes on serving others, and gives back what it held
+// for them.
+
+#include <deque>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "spikeserve/client/client.h"
+#include "spikeserve/v1/functions.pb.h"
+#include "support/raw_http2.h"
+#include "support/server_process.h"
+
+namespace spikeserve {
+namespace {
+
+using testing::FrameReader;
+using testing::RawConnection;
+using testing::ServerProcess;
+
+constexpr char kStatistics[] = "/spikeserve.v1.SpikeServerService/ServerStatistics";
+constexpr char kRedundantOneHot[] = "/spikeserve.v1.SpikeFunctionService/RedundantOneHot";
+constexpr char kSpikeCluster[] = "/spikeserve.v1.SpikeFunctionService/SpikeCluster";
+
+class PeersTest : public ::testing::Test {
+ protected:
+  void Start(std::vector<std::string> flags = {}) {
+    flags.insert(flags.begin(), "--listen=127.0.0.1:0");
+    server_ = std::make_unique<ServerProcess>(flags);
+    address_ = server_->WaitForAddresses().at(0);
+    ExpectServing();
+    descriptors_ = server_->OpenFileDescriptors();
+  }
+
+  void ExpectServing() {
+    const auto statistics = Client::Connect(address_)->ServerStatistics();
+    EXPECT_TRUE(statistics.ok()) << statistics.status() << server_->Stderr();
+  }
+
+  // Waits until the server has closed the connections of peers that are gone. Never, if it leaks them.
+  void WaitUntilForgotten() {
+    while (server_->Running() && server_->OpenFileDescriptors() > descriptors_) absl::SleepFor(absl::Milliseconds(10));
+  }
+
+  void WaitUntilIdle() {
+    const Client client = *Client::Connect(address_);
+    for (auto s = client.ServerStatistics(); s.ok() && s->calls_in_progress > 1; s = client.ServerStatistics()) {
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+  }
+
+  std::unique_ptr<ServerProcess> server_;
+  std::string address_;
+  int descriptors_ = 0;
+};
+
+TEST_F(PeersTest, GarbageIsNoReasonToStop) {
+  Start();
+  std::mt19937 random(1);
+  for (int i = 0; i < 300; ++i) {
+    RawConnection peer(address_);
+    std::string bytes(random() % 3000, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    // Some begin as they should.
+    if (i % 3 == 1) bytes.insert(0, testing::Greeting());
+    if (i % 3 == 2) bytes.insert(0, testing::Greeting() + testing::CallFrames(kStatistics, "", 1));
+    peer.Send(bytes);
+    if (i % 2 == 0) peer.Reset();
+  }
+  ExpectServing();
+  WaitUntilForgotten();
+}
+
+TEST_F(PeersTest, FramesThatAreCutOffAnywhereEndTheirConnectionOnly) {
+  Start();
+  const std::string whole = testing::Greeting() + testing::CallFrames(kSpikeCluster, std::string(40, 'x'), 1);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    RawConnection peer(address_);
+    peer.Send(std::string_view(whole).substr(0, size));
+  }
+  ExpectServing();
+  WaitUntilForgotten();
+}
+
+TEST_F(PeersTest, EachByteOfACallMayBeWrong) {
+  Start();
+  const std::string whole = testing::Greeting() + testing::CallFrames(kSpikeCluster, std::string(10, '\x0a'), 1);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    RawConnection peer(address_);
+    std::string wrong = whole;
+    wrong[i] = static_cast<char>(wrong[i] ^ 0x55);
+    peer.Send(wrong);
+  }
+  ExpectServing();
+  WaitUntilForgotten();
+}
+
+TEST_F(PeersTest, APortScanLeavesNothingBehind) {
+  Start();
+  for (int i = 0; i < 1000; ++i) {
+    RawConnection peer(address_);
+    if (i % 2 == 0) peer.Reset();
+  }
+  ExpectServing();
+  WaitUntilForgotten();
+}
+
+TEST_F(PeersTest, APeerThatVanishedWithoutAWordIsForgotten) {
+  Start({"--keepalive-time=1", "--keepalive-timeout=1"});
+  RawConnection peer(address_);
+  FrameReader reader(peer);
+  peer.Send(testing::Greeting() + testing::CallFrames(kStatistics, "", 1));
+  ASSERT_TRUE(reader.WaitForEnd(1));
+  // From here on it answers nothing, also not the server's pings.
+  while (reader.Next()) {
+  }
+  WaitUntilForgotten();
+}
+
+TEST_F(PeersTest, AConnectionGrowsOldAndIsClosedGently) {
+  Start({"--max-connection-age=1"});
+  RawConnection peer(address_);
+  FrameReader reader(peer);
+  peer.Send(testing::Greeting());
+  bool told = false;
+  while (const auto frame = reader.Next()) told |= frame->type == testing::kGoAwayFrame;
+  EXPECT_TRUE(told);
+  ExpectServing();
+}
+
+TEST_F(PeersTest, NoMoreCallsOfAConnectionThanTheLimitAreOpen) {
+  Start({"--max-streams-per-connection=3"});
+  RawConnection peer(address_);
+  FrameReader reader(peer);
+  peer.Send(testing::Greeting());
+  // The limit is the setting SETTINGS_MAX_CONCURRENT_STREAMS (3).
+  for (auto frame = reader.Next(); frame; frame = reader.Next()) {
+    if (frame->type != testing::kSettingsFrame || frame->payload.empty()) continue;
+    EXPECT_THAT(frame->payload, ::testing::HasSubstr(std::string("\0\3\0\0\0\3", 6)));
+    break;
+  }
+}
+
+// Labels of a kilobyte that make a result of 40 MB.
+std::string LargeAnswer() {
+  v1::RedundantOneHotRequest request;
+  request.mutable_labels()->set_dtype(v1::DATA_TYPE_UINT8);
+  request.mutable_labels()->add_shape(1000);
+  request.mutable_labels()->set_data(std::string(1000, '\1'));
+  request.set_num_classes(10);
+  request.set_n(1000);
+  return request.SerializeAsString();
+}
+
+TEST_F(PeersTest, ClientsThatDoNotReadTakeNoMoreMemoryThanTheLimit) {
+  constexpr int64_t kLimit = 200 << 20;
+  Start({"--max-bytes-in-flight=" + std::to_string(kLimit), "--max-idle-buffer-bytes=1", "--threads=2"});
+  const int64_t before = server_->ResidentBytes();
+  const std::string calls = testing::Greeting() + testing::CallFrames(kRedundantOneHot, LargeAnswer(), 1);
+  std::deque<RawConnection> peers;
+  for (int i = 0; i < 30; ++i) peers.emplace_back(address_).Send(calls);
+  WaitUntilIdle();
+  ExpectServing();
+  // All answers together would be 1.2 GB. On each thread one may be over the limit.
+  EXPECT_LT(server_->ResidentBytes() - before, kLimit + (int64_t{200} << 20));
+  peers.clear();
+  WaitUntilForgotten();
+}
+
+}  // namespace
+}  // namespace spikeserve

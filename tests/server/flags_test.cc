@@ -1,0 +1,121 @@
+#include "config/flags.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace spikeserve::config {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class FlagsTest : public ::testing::Test {
+ protected:
+  ~FlagsTest() override {
+    for (const std::string& name : set_) unsetenv(name.c_str());
+    unlink(path_.c_str());
+  }
+
+  void Set(const std::string& name, const std::string& value) {
+    setenv(name.c_str(), value.c_str(), 1);
+    set_.push_back(name);
+  }
+  std::string FlagFile(const std::string& text) {
+    std::ofstream(path_) << text;
+    return "--flagfile=" + path_;
+  }
+
+  static absl::StatusOr<CommandLine> Parse(std::vector<std::string> flags) {
+    std::vector<const char*> argv = {"spikeserve"};
+    for (const std::string& flag : flags) argv.push_back(flag.c_str());
+    return ParseCommandLine(static_cast<int>(argv.size()), argv.data());
+  }
+  static ServerConfig Config(std::vector<std::string> flags) {
+    absl::StatusOr<CommandLine> parsed = Parse(std::move(flags));
+    if (parsed.ok() && std::holds_alternative<ServerConfig>(*parsed)) return std::get<ServerConfig>(*parsed);
+    ADD_FAILURE() << parsed.status();
+    return {};
+  }
+  static std::string Error(std::vector<std::string> flags) {
+    const absl::StatusOr<CommandLine> parsed = Parse(std::move(flags));
+    EXPECT_FALSE(parsed.ok());
+    std::string message(parsed.status().message());
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    return message;
+  }
+
+  const std::string path_ = absl::StrCat(::testing::TempDir(), "spikeserve-flags-", getpid());
+  std::vector<std::string> set_;
+};
+
+TEST_F(FlagsTest, ASourceHidesTheOnesBelowIt) {
+  const std::string file = FlagFile("# Limits.\n--max-calls=1\n--threads=1\n\n  --max-pairs=1\n");
+  EXPECT_EQ(Config({file}).server.engine.limits.max_calls, 1);
+  Set("SPIKESERVE_MAX_CALLS", "2");
+  Set("SPIKESERVE_THREADS", "2");
+  const ServerConfig config = Config({file, "--max-calls=3"});
+  EXPECT_EQ(config.server.engine.limits.max_calls, 3);
+  EXPECT_EQ(config.server.engine.threads, 2);
+  EXPECT_EQ(config.server.engine.limits.max_pairs, 1);
+}
+
+TEST_F(FlagsTest, TheFileMayBeNamedInTheEnvironment) {
+  Set("SPIKESERVE_FLAGFILE", FlagFile("--max-calls=7").substr(11));
+  EXPECT_EQ(Config({}).server.engine.limits.max_calls, 7);
+}
+
+TEST_F(FlagsTest, AddressesMayBeRepeatedOrListed) {
+  EXPECT_THAT(Config({"--listen=127.0.0.1:1", "--listen", "unix:/a"}).server.listen,
+              ElementsAre("127.0.0.1:1", "unix:/a"));
+  EXPECT_THAT(Config({FlagFile("--listen=127.0.0.1:1\n--listen=127.0.0.1:2\n")}).server.listen,
+              ElementsAre("127.0.0.1:1", "127.0.0.1:2"));
+  Set("SPIKESERVE_LISTEN", "127.0.0.1:3,127.0.0.1:4");
+  EXPECT_THAT(Config({}).server.listen, ElementsAre("127.0.0.1:3", "127.0.0.1:4"));
+}
+
+TEST_F(FlagsTest, ASwitchInTheEnvironmentIsTrueOrFalse) {
+  Set("SPIKESERVE_SHARED_MEMORY", "true");
+  EXPECT_TRUE(Config({"--listen=unix:/a"}).server.shared_memory.has_value());
+  Set("SPIKESERVE_SHARED_MEMORY", "false");
+  EXPECT_FALSE(Config({"--listen=unix:/a"}).server.shared_memory.has_value());
+}
+
+TEST_F(FlagsTest, OtherVariablesOfThePrefixAreNobodysBusiness) {
+  Set("SPIKESERVE_PORT", "tcp://10.0.0.1:50051");  // Kubernetes sets such for a service of this name.
+  Config({});
+}
+
+TEST_F(FlagsTest, AMistakeIsToldWithItsPlace) {
+  EXPECT_THAT(Error({"--threads=5000"}), AllOf(HasSubstr("--threads"), HasSubstr("got 5000"), HasSubstr("0 to 1024")));
+  EXPECT_THAT(Error({"--threads=1.5"}), HasSubstr("got 1.5"));
+  EXPECT_THAT(Error({"--drain-timeout=-1"}), AllOf(HasSubstr("--drain-timeout"), HasSubstr("got -1")));
+  EXPECT_THAT(Error({"--drain-timeout=nan"}), HasSubstr("--drain-timeout"));
+  EXPECT_THAT(Error({"--nonsense"}), HasSubstr("--nonsense"));
+  EXPECT_THAT(Error({"nonsense"}), HasSubstr("nonsense"));
+  EXPECT_THAT(Error({FlagFile("--threads=1\n--nonsense=1")}), AllOf(HasSubstr(path_ + ":2"), HasSubstr("--nonsense")));
+  EXPECT_THAT(Error({FlagFile("threads=1")}), HasSubstr(path_ + ":1"));
+  EXPECT_THAT(Error({FlagFile("--flagfile=x")}), HasSubstr(path_ + ":1"));
+  EXPECT_THAT(Error({FlagFile("\n--max-calls=x")}), AllOf(HasSubstr("got x"), HasSubstr(path_ + ":2")));
+  EXPECT_THAT(Error({"--flagfile=/no/such/file"}), AllOf(HasSubstr("/no/such/file"), HasSubstr("No such file")));
+  EXPECT_THAT(Error({"--flagfile=" + ::testing::TempDir()}), HasSubstr("cannot read"));
+  Set("SPIKESERVE_MAX_CALLS", "0");
+  EXPECT_THAT(Error({}), AllOf(HasSubstr("got 0"), HasSubstr("environment variable SPIKESERVE_MAX_CALLS")));
+}
+
+TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {
+  EXPECT_TRUE(std::holds_alternative<Checked>(*Parse({"--check-config"})));
+  EXPECT_THAT(Error({"--check-config", "--listen=nonsense"}), HasSubstr("--listen"));
+  EXPECT_THAT(Error({"--check-config", "--shared-memory"}), HasSubstr("--shared-memory"));
+}
+
+}  // namespace
+}  // namespace spikeserve::config
