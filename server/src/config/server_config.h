@@ -3,6 +3,8 @@
 #ifndef SPIKESERVE_SERVER_CONFIG_SERVER_CONFIG_H_
 #define SPIKESERVE_SERVER_CONFIG_SERVER_CONFIG_H_
 
+#include <string>
+
 #include "absl/time/time.h"
 #include "rpc/server.h"
 
@@ -12,6 +14,9 @@ struct ServerConfig {
   rpc::ServerOptions server;
   // How long accepted calls get to finish after SIGTERM or SIGINT.
   absl::Duration drain_timeout = absl::Seconds(30);
+  // Where networks are kept, so that they survive a restart, and how often they are written; empty: nowhere.
+  std::string state_dir;
+  absl::Duration state_interval = absl::Seconds(60);
 };
 
 }  // namespace spikeserve::config

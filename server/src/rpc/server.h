@@ -3,11 +3,13 @@
 #ifndef SPIKESERVE_SERVER_RPC_SERVER_H_
 #define SPIKESERVE_SERVER_RPC_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/impl/codegen/service_type.h"
@@ -24,6 +26,9 @@ struct ServerOptions {
   server::EngineOptions engine;
   // Clients on the "unix:" listeners may share memory, so much each user; nullopt: they may not.
   std::optional<shared_memory::Quota> shared_memory = std::nullopt;
+  // Called before the server listens, such as to give the engine the networks that an earlier one held; an error ends
+  // the start.
+  std::function<absl::Status(server::Engine&)> before_listening = [](server::Engine&) { return absl::OkStatus(); };
 };
 
 // Thread-safe. The destructor shuts down at once.
@@ -39,6 +44,9 @@ class Server {
 
   // The addresses it listens on, in the order of the options, free ports filled in.
   const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Lives as long as the server.
+  server::Engine& engine() { return *engine_; }
 
   // Answers health checks with NOT_SERVING and new calls with UNAVAILABLE, and waits until those that were accepted are
   // answered. After `timeout` the rest are cancelled. Returns whether all were answered.
