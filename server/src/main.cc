@@ -75,7 +75,7 @@ absl::Status LoadState(NetworkFiles& files, Engine& engine) {
   const absl::StatusOr<int> loaded =
       files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, SayOfState);
   if (!loaded.ok()) return absl::InvalidArgumentError(absl::StrCat("--state-dir: ", loaded.status().message()));
-  if (*loaded > 0) SayOfState(absl::StrCat(*loaded, " networks loaded"));
+  if (*loaded > 0) SayOfState(absl::StrCat(*loaded, *loaded == 1 ? " network" : " networks", " loaded"));
   return absl::OkStatus();
 }
 

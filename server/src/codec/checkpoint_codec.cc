@@ -1,5 +1,7 @@
 #include "codec/checkpoint_codec.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -24,6 +26,12 @@ absl::Status Restore(const v1::CreateNetworkRequest& request, int64_t max_bytes,
   return network.SetGradients(gradients);
 }
 
+// Whether every bit is 0: -0 is none of the values that gradients begin with.
+bool IsInitial(const ParameterTensor& gradient) {
+  return std::all_of(gradient.values.begin(), gradient.values.end(),
+                     [](float value) { return value == 0 && !std::signbit(value); });
+}
+
 }  // namespace
 
 absl::StatusOr<Network> DecodeNetwork(const v1::CreateNetworkRequest& request, int64_t max_bytes) {
@@ -46,7 +54,11 @@ void EncodeNetwork(const Network& network, v1::CreateNetworkRequest* request) {
   request->set_training(network.training());
   EncodeState(network.State(), request->mutable_state());
   EncodeOptimizerState(network.GetOptimizerState(), request->mutable_optimizer_state());
-  EncodeParameters(network.Gradients(), request->mutable_gradients());
+  // Those that were never added to are left out, so that they take no memory in the copy either.
+  const std::vector<ParameterTensor> gradients = network.Gradients();
+  if (!std::all_of(gradients.begin(), gradients.end(), IsInitial)) {
+    EncodeParameters(gradients, request->mutable_gradients());
+  }
   request->set_format_version(kNetworkFormatVersion);
 }
 
