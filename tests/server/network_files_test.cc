@@ -215,7 +215,7 @@ TEST(NetworkFiles, AFileThatIsNotNamedAsItsNetworkIsSetAside) {
   }
   const size_t files = disk->Names().size();
   const Loaded loaded = Load(*disk);
-  EXPECT_THAT(loaded.networks, IsEmpty());
+  EXPECT_TRUE(loaded.networks.empty());
   EXPECT_EQ(loaded.said.size(), files);
 }
 
@@ -237,7 +237,7 @@ TEST(NetworkFiles, AFileOfAnotherVersionIsLeftForAServerThatKnowsIt) {
   disk->Put(kFile, *EncodeStateFile(newer));
   NetworkFiles files(disk->Open());
   const Loaded loaded = Load(files);
-  EXPECT_THAT(loaded.networks, IsEmpty());
+  EXPECT_TRUE(loaded.networks.empty());
   EXPECT_THAT(loaded.said, ElementsAre(AllOf(StartsWith(kFile + " is not loaded, and left as it is: "),
                                              HasSubstr("another version"))));
   EXPECT_THAT(disk->Names(), ElementsAre(kFile));
