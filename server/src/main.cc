@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "config/flags.h"
+#include "google/protobuf/stubs/logging.h"
 #include "rpc/server.h"
 #include "state/network_files.h"
 #include "state/network_saver.h"
@@ -112,6 +113,8 @@ int Serve(ServerConfig config) {
 int main(int argc, char** argv) {
   // What goes wrong is told in one line of ours; gRPC's own log is there for whoever asks for it.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+  // What is wrong with a request its caller is told, and not whoever runs the server, in as many lines.
+  google::protobuf::SetLogHandler(nullptr);
   const absl::StatusOr<spikeserve::config::CommandLine> command_line = spikeserve::config::ParseCommandLine(argc, argv);
   if (!command_line.ok()) return Fail(command_line.status());
   const auto* config = std::get_if<ServerConfig>(&*command_line);

@@ -15,10 +15,10 @@
 namespace spikeserve::testing {
 namespace {
 
-// A folder for the files, until the process ends.
+// A folder for the files, until the process ends; in memory, because checkpoints are synced.
 const std::string& Folder() {
   static const std::string& folder = *new std::string([] {
-    char name[] = "/tmp/spikeserve-checkpoint-fuzz-XXXXXX";
+    char name[] = "/dev/shm/spikeserve-checkpoint-fuzz-XXXXXX";
     SPIKESERVE_REQUIRE(mkdtemp(name) != nullptr);
     static const std::string kept = name;
     std::atexit([] { std::filesystem::remove_all(kept); });

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "google/protobuf/stubs/logging.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
 
@@ -23,6 +24,9 @@ inline void Require(bool holds, const char* what) {
   std::abort();
 }
 #define SPIKESERVE_REQUIRE(condition) ::spikeserve::testing::Require(condition, #condition)
+
+// Inputs are wrong, which is not worth a line each.
+inline const auto kQuiet = google::protobuf::SetLogHandler(nullptr);
 
 // Small ones, so that each input is quick: what is allowed takes at most milliseconds and megabytes.
 inline server::Limits FuzzLimits() {
