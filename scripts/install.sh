@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what spikeserve needs on Debian 12: as root or with sudo, and only what is missing.
-#   scripts/install.sh [--test] [--bench] [--container]   to build and use it; also to run the tests, the benchmark, the
-#                                                         container test
+#   scripts/install.sh [--test] [--bench] [--fuzz] [--container]   to build and use it; also to run the tests, the
+#                                               benchmark, the fuzz targets, the container test
 #   scripts/install.sh --only GROUP             only one group of scripts/packages.txt
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,13 +14,13 @@ fail() {
 groups=(build plot)
 while (($#)); do
   case $1 in
-    --test | --bench | --container) groups+=("${1#--}") ;;
+    --test | --bench | --fuzz | --container) groups+=("${1#--}") ;;
     --only)
       [[ $# -ge 2 ]] || fail "--only needs a group of scripts/packages.txt"
       groups=("$2")
       shift
       ;;
-    *) fail "unknown argument '$1'; usage: scripts/install.sh [--test] [--bench] [--container] | --only GROUP" ;;
+    *) fail "unknown argument '$1'; usage: scripts/install.sh [--test] [--bench] [--fuzz] [--container] | --only GROUP" ;;
   esac
   shift
 done
@@ -88,6 +88,7 @@ for group in "${groups[@]}"; do
       works "pkg-config" pkg-config --exists grpc++ protobuf libzip
       ;;
     plot) works gnuplot gnuplot --version ;;
+    fuzz) works Clang clang++ --version ;;
     test)
       works clang-format clang-format --version
       works "the Python plugin of gRPC" test -x "$(command -v grpc_python_plugin)"

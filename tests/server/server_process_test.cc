@@ -125,6 +125,15 @@ TEST(ServerProcess, CallsThatTakeLongerThanTheDrainTimeoutAreCancelledAndExitCod
   EXPECT_THAT(server.Stderr(), HasSubstr("--drain-timeout"));
 }
 
+// A fuzzer's finding: Protobuf wrote a line for each, so that any client could fill the server's log.
+TEST(ServerProcess, ARequestThatIsNoTextLeavesNoLineOnStderr) {
+  ServerProcess server({kAnyPort});
+  const Client client = ClientOf(server.address());
+  EXPECT_EQ(client.AttachNetwork("\xff").Get().status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(server.Stderr(), "");
+  EXPECT_EQ(server.End(SIGTERM), 0);
+}
+
 TEST(ServerProcess, ASecondSignalEndsItAtOnce) {
   ServerProcess server({kAnyPort, kManyPairs, "--drain-timeout=1000"});
   const std::string address = server.WaitForAddresses().at(0);

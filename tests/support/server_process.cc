@@ -75,6 +75,14 @@ std::vector<std::string> ServerProcess::WaitForAddresses(size_t count) {
   return addresses;
 }
 
+const std::string& ServerProcess::address() {
+  if (address_.empty()) {
+    const std::vector<std::string> addresses = WaitForAddresses();
+    if (!addresses.empty()) address_ = addresses[0];
+  }
+  return address_;
+}
+
 void ServerProcess::Signal(int signal) const { kill(pid_, signal); }
 
 bool ServerProcess::Running() {
@@ -93,6 +101,11 @@ int ServerProcess::WaitForExit() {
     exit_code_ = ExitCodeOf(status);
   }
   return exit_code_;
+}
+
+int ServerProcess::End(int signal) {
+  Signal(signal);
+  return WaitForExit();
 }
 
 int ServerProcess::OpenFileDescriptors() const {

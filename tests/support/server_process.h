@@ -25,10 +25,15 @@ class ServerProcess {
   // Waits until it listens on so many addresses, and returns them; fewer where it ended instead.
   std::vector<std::string> WaitForAddresses(size_t count = 1);
 
+  // The first address, waited for once; empty where it ended instead.
+  const std::string& address();
+
   void Signal(int signal) const;
   bool Running();
   // Waits for its end. A signal that ended it counts as the negative of its number.
   int WaitForExit();
+  // Signal and WaitForExit.
+  int End(int signal);
 
   // What it holds.
   int OpenFileDescriptors() const;
@@ -44,6 +49,7 @@ class ServerProcess {
   int exit_code_ = 0;
   int stdout_ = -1;
   std::string stderr_path_;
+  std::string address_;
 };
 
 }  // namespace spikeserve::testing

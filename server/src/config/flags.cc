@@ -120,6 +120,14 @@ void AddLifeCycle(CLI::App& app, Values& values) {
   AddSeconds(app, "--drain-timeout", values.config.drain_timeout, "Time that accepted calls get to finish then");
 }
 
+void AddState(CLI::App& app, Values& values) {
+  app.add_option("--state-dir", values.config.state_dir,
+                 "Keep the networks in this directory, and go on with those that are there; made if it is not there")
+      ->type_name("DIR");
+  AddSeconds(app, "--state-interval", values.config.state_interval,
+             "Time between two writes of the networks that changed; they are also written after the drain");
+}
+
 void AddConfiguration(CLI::App& app, Values& values) {
   app.add_option(kFlagFile, values.flag_file, "A file with a flag on each line, for those that are not given otherwise")
       ->type_name("FILE");
@@ -158,6 +166,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   add("Computing", AddComputing);
   add("Limits", AddLimits);
   add("Life cycle", AddLifeCycle);
+  add("State", AddState);
   add("Configuration", AddConfiguration);
   SPIKESERVE_ASSIGN_OR_RETURN(Arguments arguments, AddSources({argv + 1, argv + argc}, flags));
   try {

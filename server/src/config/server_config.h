@@ -3,6 +3,8 @@
 #ifndef SPIKESERVE_SERVER_CONFIG_SERVER_CONFIG_H_
 #define SPIKESERVE_SERVER_CONFIG_SERVER_CONFIG_H_
 
+#include <string>
+
 #include "absl/time/time.h"
 #include "rpc/server.h"
 
@@ -14,6 +16,9 @@ struct ServerConfig {
   absl::Duration drain_delay = absl::ZeroDuration();
   // How long accepted calls get to finish then.
   absl::Duration drain_timeout = absl::Seconds(30);
+  // Where networks are kept, so that they survive a restart, and how often they are written; empty: nowhere.
+  std::string state_dir;
+  absl::Duration state_interval = absl::Seconds(60);
 };
 
 }  // namespace spikeserve::config

@@ -2,10 +2,9 @@
 
 #include <memory>
 #include <utility>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "codec/checkpoint_codec.h"
 #include "codec/nested_tensors.h"
 #include "codec/network_codec.h"
 #include "codec/network_state_codec.h"
@@ -14,41 +13,14 @@
 #include "status_macros.h"
 
 namespace spikeserve::server {
-namespace {
-
-// What a network is besides its layers.
-absl::Status Restore(const v1::CreateNetworkRequest& request, int64_t max_bytes, Network& network) {
-  network.SetTraining(request.training());
-  SPIKESERVE_ASSIGN_OR_RETURN(const NetworkState state, codec::DecodeState(request.state(), "state", max_bytes));
-  SPIKESERVE_RETURN_IF_ERROR(network.SetState(state));
-  SPIKESERVE_ASSIGN_OR_RETURN(const OptimizerState optimizer_state,
-                              codec::DecodeOptimizerState(request.optimizer_state(), "optimizer_state", max_bytes));
-  SPIKESERVE_RETURN_IF_ERROR(network.SetOptimizerState(optimizer_state));
-  if (request.gradients_size() == 0) return absl::OkStatus();
-  SPIKESERVE_ASSIGN_OR_RETURN(const auto gradients,
-                              codec::DecodeParameters(request.gradients(), "gradients", max_bytes));
-  return network.SetGradients(gradients);
-}
-
-}  // namespace
 
 absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::CreateNetworkRequest> request,
                                                                   Context& context) {
-  if (request->has_format_version()) {
-    SPIKESERVE_RETURN_IF_ERROR(codec::CheckNetworkFormatVersion(request->format_version()));
-  }
   const Limits& limits = context.limits;
   if (const int64_t bytes = codec::NestedFloatBytes(*request); bytes > limits.max_network_bytes) {
     return OverLimit("layers", bytes, "bytes of tensors", limits.max_network_bytes, "--max-network-bytes");
   }
-  std::vector<LayerSpec> layers;
-  for (int i = 0; i < request->layers_size(); ++i) {
-    SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer, codec::DecodeLayer(request->layers(i), absl::StrCat("layers[", i, "]"),
-                                                                    limits.max_decoded_bytes));
-    layers.push_back(std::move(layer));
-  }
-  SPIKESERVE_ASSIGN_OR_RETURN(Network network, Network::Create(std::move(layers)));
-  SPIKESERVE_RETURN_IF_ERROR(Restore(*request, limits.max_decoded_bytes, network));
+  SPIKESERVE_ASSIGN_OR_RETURN(Network network, codec::DecodeNetwork(*request, limits.max_decoded_bytes));
   SPIKESERVE_ASSIGN_OR_RETURN(const std::shared_ptr<HeldNetwork> held, context.networks.Add(std::move(network)));
   Outgoing<v1::CreateNetworkResponse> response(context.buffers);
   response->set_network(held->name);

@@ -80,6 +80,7 @@ absl::Status Server::Check(const ServerOptions& options) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   SPIKESERVE_RETURN_IF_ERROR(Check(options));
   std::unique_ptr<Server> self(new Server(options));
+  SPIKESERVE_RETURN_IF_ERROR(options.before_listening(*self->engine_));
   if (options.shared_memory) {
     SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> paths, HandoverPaths(options.listen));
     SPIKESERVE_ASSIGN_OR_RETURN(self->handover_, shared_memory::HandoverServer::Start(paths, self->shared_memory_));

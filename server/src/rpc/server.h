@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_SERVER_RPC_SERVER_H_
 #define SPIKESERVE_SERVER_RPC_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,9 @@ struct ServerOptions {
   ConnectionOptions connections;
   // Clients on the "unix:" listeners may share memory, so much each user; nullopt: they may not.
   std::optional<shared_memory::Quota> shared_memory = std::nullopt;
+  // Called before the server listens, such as to give the engine the networks that an earlier one held; an error ends
+  // the start.
+  std::function<absl::Status(server::Engine&)> before_listening = [](server::Engine&) { return absl::OkStatus(); };
 };
 
 // Thread-safe. The destructor shuts down at once.
@@ -54,6 +58,9 @@ class Server {
 
   // The addresses it listens on, in the order of the options, free ports filled in.
   const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Lives as long as the server.
+  server::Engine& engine() { return *engine_; }
 
   // Answers health checks with NOT_SERVING, and serves on: whoever balances load has time to look elsewhere.
   void AnnounceDrain();

@@ -99,6 +99,7 @@ class Engine {
 
   const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
+  NetworkStore& networks() { return networks_; }
 
  private:
   class Host;

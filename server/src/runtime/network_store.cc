@@ -34,7 +34,21 @@ NetworkStore::NetworkStore(const Limits& limits, ComputePool& pool, std::functio
 absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Add(Network network) {
   absl::StatusOr<std::string> name = UnguessableName();
   if (!name.ok()) return name.status();
-  const int64_t bytes = network.ByteSize();
+  auto held = std::make_shared<HeldNetwork>(*std::move(name), std::move(network), pool_);
+  if (absl::Status status = Insert(held); !status.ok()) return status;
+  return held;
+}
+
+absl::Status NetworkStore::Restore(std::string name, Network network, uint64_t next_step,
+                                   std::unique_ptr<const codec::Envelope> last_reply) {
+  auto held = std::make_shared<HeldNetwork>(std::move(name), std::move(network), pool_);
+  held->next_step = next_step;
+  held->last_reply = std::move(last_reply);
+  return Insert(std::move(held));
+}
+
+absl::Status NetworkStore::Insert(std::shared_ptr<HeldNetwork> held) {
+  const int64_t bytes = held->ByteSize();
   const std::lock_guard lock(mutex_);
   ExpireLocked();
   if (static_cast<int64_t>(slots_.size()) >= limits_.max_networks) {
@@ -45,10 +59,18 @@ absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Add(Network network) 
     return OverLimit("layers", total_bytes_ + bytes, "bytes of networks", limits_.max_network_bytes,
                      "--max-network-bytes");
   }
-  auto held = std::make_shared<HeldNetwork>(*name, std::move(network), pool_);
-  slots_[*name] = Slot{held, bytes, clock_()};
+  Slot& slot = slots_[held->name];
+  slot = Slot{std::move(held), bytes, clock_()};
   total_bytes_ += bytes;
-  return held;
+  return absl::OkStatus();
+}
+
+std::vector<std::shared_ptr<HeldNetwork>> NetworkStore::All() {
+  const std::lock_guard lock(mutex_);
+  ExpireLocked();
+  std::vector<std::shared_ptr<HeldNetwork>> all;
+  for (const auto& [name, slot] : slots_) all.push_back(slot.held);
+  return all;
 }
 
 absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Find(std::string_view name) {

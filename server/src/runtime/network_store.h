@@ -62,6 +62,13 @@ class NetworkStore {
   // Keeps `network` under a new name that cannot be guessed. RESOURCE_EXHAUSTED over the limits' number or bytes.
   absl::StatusOr<std::shared_ptr<HeldNetwork>> Add(Network network);
 
+  // Keeps a network as an earlier server held it, under its name, which none has now. Errors: those of Add.
+  absl::Status Restore(std::string name, Network network, uint64_t next_step,
+                       std::unique_ptr<const codec::Envelope> last_reply);
+
+  // All networks, which does not count as a use of them.
+  std::vector<std::shared_ptr<HeldNetwork>> All();
+
   // Counts as a use. NOT_FOUND where there is no network of that name (any more).
   absl::StatusOr<std::shared_ptr<HeldNetwork>> Find(std::string_view name);
 
@@ -86,6 +93,8 @@ class NetworkStore {
     absl::Time last_used;
   };
 
+  // The errors of Add.
+  absl::Status Insert(std::shared_ptr<HeldNetwork> held);
   // The caller holds mutex_.
   void ExpireLocked();
 

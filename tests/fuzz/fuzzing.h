@@ -1,0 +1,68 @@
+// What the fuzz targets share.
+
+#ifndef SPIKESERVE_TESTS_FUZZ_FUZZING_H_
+#define SPIKESERVE_TESTS_FUZZ_FUZZING_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "google/protobuf/stubs/logging.h"
+#include "runtime/limits.h"
+#include "runtime/method.h"
+
+namespace spikeserve::testing {
+
+// What must hold for every input.
+inline void Require(bool holds, const char* what) {
+  if (holds) return;
+  std::cerr << "does not hold: " << what << std::endl;
+  std::abort();
+}
+#define SPIKESERVE_REQUIRE(condition) ::spikeserve::testing::Require(condition, #condition)
+
+// Inputs are wrong, which is not worth a line each.
+inline const auto kQuiet = google::protobuf::SetLogHandler(nullptr);
+
+// Small ones, so that each input is quick: what is allowed takes at most milliseconds and megabytes.
+inline server::Limits FuzzLimits() {
+  server::Limits limits;
+  limits.max_message_bytes = 1 << 18;
+  limits.max_decoded_bytes = 1 << 18;
+  limits.max_pairs = 1 << 10;
+  limits.max_networks = 8;
+  limits.max_network_bytes = 1 << 22;
+  limits.max_trace_bytes = 1 << 18;
+  return limits;
+}
+
+// The paths of all methods, in the order in which a byte numbers them.
+inline std::vector<std::string> MethodPaths() {
+  std::vector<std::string> paths;
+  for (const auto& [path, method] : server::Methods()) paths.push_back(path);
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+// A call in the input of request_fuzz: the number of its method, the bytes of its request in two bytes, the request.
+inline std::string FuzzCall(std::string_view path, std::string_view request) {
+  const std::vector<std::string> paths = MethodPaths();
+  const auto it = std::find_if(paths.begin(), paths.end(), [&](const std::string& p) {
+    return p.size() > path.size() && std::string_view(p).substr(p.size() - path.size()) == path &&
+           p[p.size() - path.size() - 1] == '/';
+  });
+  SPIKESERVE_REQUIRE(it != paths.end());
+  std::string call;
+  call += static_cast<char>(it - paths.begin());
+  call += static_cast<char>(request.size() & 0xff);
+  call += static_cast<char>(request.size() >> 8);
+  return call.append(request);
+}
+
+}  // namespace spikeserve::testing
+
+#endif  // SPIKESERVE_TESTS_FUZZ_FUZZING_H_
