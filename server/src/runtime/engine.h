@@ -91,6 +91,9 @@ class Engine {
   // Submit. `transport` must live until Finish was called on it.
   absl::StatusOr<std::shared_ptr<Stream>> OpenStream(StreamingCall call, StreamTransport& transport);
 
+  // Tells the observer of a call of `path` that its transport refused with `status`: its caller is not known.
+  void ReportRefusal(std::string_view path, const absl::Status& status) const;
+
   const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
 
