@@ -112,6 +112,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   builder.SetMaxSendMessageSize(ToInt(options.engine.limits.max_message_bytes));
   // With SO_REUSEPORT a second server could take the same port unnoticed, and half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // More than a proxy forwards (SECURITY.md): gRPC 1.51 misreads what comes after headers that are too large.
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 128 << 10);
   std::vector<int> ports(options.listen.size(), -1);
   for (size_t i = 0; i < options.listen.size(); ++i) {
     const bool encrypted = self->tls_ != nullptr && !IsUnixSocket(options.listen[i]);
