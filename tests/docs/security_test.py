@@ -21,7 +21,7 @@ def free_port():
 
 
 def main():
-    spikeserve, spikectl = map(pathlib.Path, sys.argv[1:3])
+    spikeserve, spikectl = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
     page = (REPOSITORY / "docs/security.md").read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 4, blocks
@@ -29,7 +29,7 @@ def main():
     port = free_port()
     until_it_listens = (f"for _ in {{1..300}}; do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; "
                         "sleep 0.1; done")
-    script = ["trap 'kill $(jobs -p)' EXIT"]
+    script = ["trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
     for block in blocks:
         script.append(block.replace(PORT, port))
         if block.rstrip().endswith("&"):

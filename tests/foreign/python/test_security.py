@@ -63,15 +63,18 @@ class Security(unittest.TestCase):
         alice, bob = (harness.calls_on(self.channel(address, token=token)) for token in tokens.values())
 
         spikes = tensor(np.array([[0, 1, 0]], np.uint8))
-        self.assertEqual(list(harness.array(
-            alice.FirstSpikeIndex(functions.FirstSpikeIndexRequest(spikes=spikes)).index).ravel()), [1])
+        index = alice.FirstSpikeIndex(functions.FirstSpikeIndexRequest(spikes=spikes, index_output=True)).index
+        self.assertEqual(list(harness.array(index)), [1])
         for wrong in (None, "nobody-secret"):
             with self.assertRaises(grpc.RpcError) as raised:
                 harness.calls_on(self.channel(address, token=wrong)).ServerStatistics(server.ServerStatisticsRequest())
             self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
         self.check_ownership(alice, bob)
+        # These need no token.
         health = self.channel(address).unary_unary("/grpc.health.v1.Health/Check")
         self.assertEqual(health(b"", timeout=30), b"\x08\x01")
+        info = self.channel(address).stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        self.assertIn(b"SpikeNetworkService", next(iter(info(iter([b"\x3a\x00"]), timeout=30))))
 
     def test_a_certificate_tells_who_calls(self):
         address = self.serve(f"--tls-client-ca={self.folder}/ca.pem")
