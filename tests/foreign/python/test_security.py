@@ -1,4 +1,5 @@
 """TLS and tokens, as grpcio's users have them: certificates of the openssl program, call credentials."""
+import hashlib
 import pathlib
 import subprocess
 import tempfile
@@ -30,17 +31,13 @@ class Security(unittest.TestCase):
     def setUp(self):
         if not harness.binary:
             self.skipTest("needs to start the server")
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = pathlib.Path(temporary.name)
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         make_certificates(self.folder, "server", "alice", "bob")
 
     def serve(self, *flags):
-        running = harness.running_server(harness.binary, "--listen=127.0.0.1:0", f"--tls-cert={self.folder}/server.pem",
-                                         f"--tls-key={self.folder}/server.key", *flags)
-        address = running.__enter__()
-        self.addCleanup(running.__exit__, None, None, None)
-        return address
+        return self.enterContext(harness.running_server(
+            harness.binary, "--listen=127.0.0.1:0", f"--tls-cert={self.folder}/server.pem",
+            f"--tls-key={self.folder}/server.key", *flags))
 
     def channel(self, address, certificate=None, token=None):
         def read(name):
@@ -50,15 +47,12 @@ class Security(unittest.TestCase):
         credentials = grpc.ssl_channel_credentials(read("ca.pem"), *pair)
         if token:
             credentials = grpc.composite_channel_credentials(credentials, grpc.access_token_call_credentials(token))
-        channel = grpc.secure_channel(address, credentials)
-        self.addCleanup(channel.close)
-        return channel
+        return self.enterContext(grpc.secure_channel(address, credentials))
 
     def test_a_token_tells_who_calls_over_tls(self):
         tokens = {name: f"{name}-secret" for name in ("alice", "bob")}
-        lines = [subprocess.run(["sh", "-c", f"printf {name}: && printf %s {token} | sha256sum | cut -d' ' -f1"],
-                                check=True, stdout=subprocess.PIPE, text=True).stdout for name, token in tokens.items()]
-        (self.folder / "tokens").write_text("".join(lines))
+        (self.folder / "tokens").write_text("".join(
+            f"{name}:{hashlib.sha256(token.encode()).hexdigest()}\n" for name, token in tokens.items()))
         address = self.serve(f"--tokens={self.folder}/tokens")
         alice, bob = (harness.calls_on(self.channel(address, token=token)) for token in tokens.values())
 
