@@ -93,6 +93,7 @@ for group in "${groups[@]}"; do
       works clang-format clang-format --version
       works "the Python plugin of gRPC" test -x "$(command -v grpc_python_plugin)"
       works "Debian's Python with grpc, protobuf and numpy" /usr/bin/python3 -c 'import google.protobuf, grpc, numpy'
+      works OpenSSL openssl version
       works "Node.js" node --version
       # npm ci downloads; its hidden lockfile tells whether what it installed is still what the lockfile asks for.
       if [[ ! tests/foreign/node/node_modules/.package-lock.json -nt tests/foreign/node/package-lock.json ]]; then

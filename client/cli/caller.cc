@@ -36,7 +36,7 @@ absl::Status ServiceError(const absl::Status& status) {
 }
 
 absl::StatusOr<Client> Caller::Connect() const {
-  absl::StatusOr<Client> client = server_.empty() ? Client::InProcess() : Client::Connect(server_);
+  absl::StatusOr<Client> client = server_.empty() ? Client::InProcess() : Client::Connect(server_, options_);
   if (!client.ok()) return ServiceError(client.status());
   return client;
 }

@@ -30,10 +30,12 @@ bool StderrIsTerminal();
 class Caller {
  public:
   // `server`: empty to compute in this process. `label` is what progress is shown of.
-  Caller(std::string server, absl::Duration timeout, std::string label)
-      : server_(std::move(server)), timeout_(timeout), label_(std::move(label)) {}
+  Caller(std::string server, ConnectOptions options, absl::Duration timeout, std::string label)
+      : server_(std::move(server)), options_(std::move(options)), timeout_(timeout), label_(std::move(label)) {}
 
   const std::string& server() const { return server_; }
+  // How to connect to it.
+  const ConnectOptions& options() const { return options_; }
   absl::Duration timeout() const { return timeout_; }
 
   CallOptions call_options() const { return {.timeout = timeout_}; }
@@ -65,6 +67,7 @@ class Caller {
   void ShowProgress(absl::FunctionRef<bool(std::chrono::milliseconds)> done) const;
 
   std::string server_;
+  ConnectOptions options_;
   absl::Duration timeout_;
   std::string label_;
 };

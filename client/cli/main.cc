@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "cli/command.h"
+#include "cli/connection_flags.h"
 #include "cli/flags.h"
 #include "cli/help.h"
 #include "status_macros.h"
@@ -24,8 +24,7 @@ namespace {
 
 // What all commands have in common.
 struct CommonFlags {
-  std::string server;
-  double timeout_seconds = 0;  // 0: none.
+  ConnectionFlags connection;
   bool json = false;
   std::string output;
 };
@@ -36,19 +35,6 @@ int Fail(const std::string& message, int exit_code) {
 }
 
 std::string SeeHelp(const std::string& command) { return " (see " + command + " --help)"; }
-
-void AddCommonFlags(CLI::App& app, CommonFlags& flags) {
-  app.add_option("--server", flags.server, "HOST:PORT or unix:PATH (default: $SPIKESERVE_SERVER)")
-      ->type_name("ADDRESS")
-      ->group("Connection");
-  app.add_option("--timeout", flags.timeout_seconds, "Give up after this time (default: none)")
-      ->type_name("SECONDS")
-      ->check([](const std::string& text) -> std::string {
-        double seconds;
-        return absl::SimpleAtod(text, &seconds) && seconds > 0 ? "" : "got " + text + "; need seconds > 0";
-      })
-      ->group("Connection");
-}
 
 void AddJsonFlag(CLI::App& app, CommonFlags& flags) {
   app.add_flag("--json", flags.json, "Print one JSON object; arrays of more than 1000 elements are elided")
@@ -74,7 +60,7 @@ CLI::App* AddCommand(CLI::App& app, CommandInfo& info, CommonFlags& flags) {
   command->footer(absl::StrCat("Example:\n  ", info.example));
   if (parent == &app) command->group(info.group);
   info.command->AddOptions(*command);
-  if (info.where != Where::kHere) AddCommonFlags(*command, flags);
+  if (info.where != Where::kHere) AddConnectionFlags(*command, flags.connection);
   if (info.has_arrays) {
     AddOutput(*command, flags.output, {".npz", ".npy"}, "Write the arrays (.npy: just one) to FILE");
   }
@@ -124,13 +110,17 @@ int FailUsage(const CLI::App& app, const CLI::ParseError& error) {
 
 // The exit code.
 absl::StatusOr<int> RunCommand(const CommandInfo& info, const CommonFlags& flags) {
-  if (info.where == Where::kServer && flags.server.empty()) {
+  if (info.where == Where::kServer && flags.connection.server.empty()) {
     return UsageError(absl::StrCat(info.name, " needs --server ADDRESS",
                                    info.name == "health" ? "" : ": networks go with the process that holds them"));
   }
-  const Caller caller(flags.server,
-                      flags.timeout_seconds == 0 ? absl::InfiniteDuration() : absl::Seconds(flags.timeout_seconds),
-                      info.name);
+  ConnectOptions options;
+  if (!flags.connection.server.empty() && info.where != Where::kHere) {
+    absl::StatusOr<ConnectOptions> read = flags.connection.Options();
+    if (!read.ok()) return ServiceError(read.status());
+    options = *std::move(read);
+  }
+  const Caller caller(flags.connection.server, std::move(options), flags.connection.timeout(), info.name);
   SPIKESERVE_ASSIGN_OR_RETURN(Report report, info.command->Run(caller));
   if (!flags.output.empty()) {
     SPIKESERVE_RETURN_IF_ERROR(report.WriteArrays(flags.output));
@@ -146,7 +136,7 @@ int Main(int argc, char** argv) {
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
   CommonFlags flags;
-  if (const char* server = std::getenv("SPIKESERVE_SERVER"); server != nullptr) flags.server = server;
+  flags.connection = ConnectionFlagsFromEnvironment();
   std::vector<CommandInfo> commands = Commands();
   CLI::App app(
       "spikectl computes on spike trains: on a spikeserve server, or without --server by itself.\n"
@@ -155,7 +145,7 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "spikectl " SPIKESERVE_VERSION)->description("Print the version and exit");
   app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
-  AddCommonFlags(app, flags);
+  AddConnectionFlags(app, flags.connection);
   AddJsonFlag(app, flags);
   app.footer("Each command has a --help of its own, with an example.");
   std::vector<CLI::App*> apps;

@@ -14,7 +14,7 @@ namespace spikeserve {
 
 absl::StatusOr<Client> Client::Connect(std::string_view target, const ConnectOptions& options) {
   if (target.empty()) return InvalidField("target", "empty", "HOST:PORT or unix:PATH");
-  std::shared_ptr<Connection> connection = MakeGrpcConnection(target, options);
+  SPIKESERVE_ASSIGN_OR_RETURN(std::shared_ptr<Connection> connection, MakeGrpcConnection(target, options));
   if (options.shared_memory) {
     SPIKESERVE_ASSIGN_OR_RETURN(connection, MakeSharedMemoryConnection(std::move(connection), target, options));
   }

@@ -89,8 +89,9 @@ class Connection {
   virtual bool shared_memory_in_use() const { return false; }
 };
 
-// The server at `target`.
-std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target, const ConnectOptions& options = {});
+// The server at `target`. Errors: those of MakeChannel (channel.h).
+absl::StatusOr<std::shared_ptr<Connection>> MakeGrpcConnection(std::string_view target,
+                                                               const ConnectOptions& options = {});
 
 // An engine in this process.
 std::shared_ptr<Connection> MakeInProcessConnection(std::unique_ptr<server::Engine> engine);

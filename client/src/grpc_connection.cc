@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "channel.h"
 #include "connection.h"
 #include "dispose.h"
 #include "grpc_message_stream.h"
@@ -15,6 +16,7 @@
 #include "rpc/grpc_lifetime.h"
 #include "runtime/happens_before.h"
 #include "shared_memory/shared_tensors.h"
+#include "status_macros.h"
 
 namespace spikeserve {
 namespace {
@@ -22,9 +24,10 @@ namespace {
 // One call. Deletes itself when it has ended.
 class UnaryCall {
  public:
-  static void Start(grpc::GenericStub& stub, BufferPool& buffers, const Rpc& rpc,
+  static void Start(grpc::GenericStub& stub, const Authorization& authorization, BufferPool& buffers, const Rpc& rpc,
                     std::function<void(absl::Status)> done) {
     auto* self = new UnaryCall(buffers, rpc, std::move(done));
+    authorization.AddTo(self->context_);
     server::HappensBefore(self);
     // gRPC copies the callback; with one pointer in it, that takes no memory.
     stub.UnaryCall(&self->context_, std::string(rpc.path), grpc::StubOptions(), &self->request_, &self->response_,
@@ -69,9 +72,10 @@ class UnaryCall {
 // One streaming call. Deletes itself when it has ended.
 class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  StreamingCall(grpc::GenericStub& stub, BufferPool& buffers, std::shared_ptr<StreamExchange> exchange,
-                absl::Time deadline, std::function<void(absl::Status)> done)
+  StreamingCall(grpc::GenericStub& stub, const Authorization& authorization, BufferPool& buffers,
+                std::shared_ptr<StreamExchange> exchange, absl::Time deadline, std::function<void(absl::Status)> done)
       : buffers_(buffers), exchange_(std::move(exchange)), done_(std::move(done)) {
+    authorization.AddTo(context_);
     if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
     exchange_->Begin();
     stub.PrepareBidiStreamingCall(&context_, std::string(exchange_->path()), grpc::StubOptions(), this);
@@ -127,50 +131,53 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
 
 class GrpcConnection final : public Connection {
  public:
-  GrpcConnection(const std::string& target, const ConnectOptions& options)
-      : stub_(MakeChannel(target)),
+  GrpcConnection(std::shared_ptr<grpc::Channel> channel, const ConnectOptions& options)
+      : stub_(std::move(channel)),
+        authorization_(options.token),
         buffers_(options.max_idle_buffer_bytes),
         stream_above_bytes_(options.stream_above_bytes) {}
 
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
-    UnaryCall::Start(stub_, buffers_, rpc, std::move(done));
+    UnaryCall::Start(stub_, authorization_, buffers_, rpc, std::move(done));
   }
 
   int64_t stream_above_bytes(int64_t divisor) const override { return stream_above_bytes_ / divisor; }
   void Stream(std::shared_ptr<StreamExchange> exchange, absl::Time deadline,
               std::function<void(absl::Status)> done) override {
-    new StreamingCall(stub_, buffers_, std::move(exchange), deadline, std::move(done));
+    new StreamingCall(stub_, authorization_, buffers_, std::move(exchange), deadline, std::move(done));
   }
 
   absl::StatusOr<std::shared_ptr<MessageStream>> OpenStream(const StreamRpc& rpc) override {
-    return MakeGrpcMessageStream(stub_, buffers_, rpc);
+    return MakeGrpcMessageStream(stub_, authorization_, buffers_, rpc);
   }
 
   BufferPool& buffers() override { return buffers_; }
 
  private:
-  static std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
-    grpc::ChannelArguments arguments;
-    // The server's limit is what counts, for requests and for responses.
-    arguments.SetMaxReceiveMessageSize(-1);
-    arguments.SetMaxSendMessageSize(-1);
-    // A server that vanished without closing the connection is noticed while calls wait for it. The server allows pings
-    // every 10 seconds.
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-    return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-  }
-
   grpc::GenericStub stub_;
+  const Authorization authorization_;
   BufferPool buffers_;
   const int64_t stream_above_bytes_;
 };
 
+grpc::ChannelArguments Arguments() {
+  grpc::ChannelArguments arguments;
+  // The server's limit is what counts, for requests and for responses.
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  // A server that vanished without closing the connection is noticed while calls wait for it. The server allows pings
+  // every 10 seconds.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  return arguments;
+}
+
 }  // namespace
 
-std::shared_ptr<Connection> MakeGrpcConnection(std::string_view target, const ConnectOptions& options) {
+absl::StatusOr<std::shared_ptr<Connection>> MakeGrpcConnection(std::string_view target, const ConnectOptions& options) {
   rpc::KeepGrpcInitialized();
-  return {new GrpcConnection(std::string(target), options), Dispose<GrpcConnection>};
+  SPIKESERVE_ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, MakeChannel(target, options, Arguments()));
+  return std::shared_ptr<Connection>(new GrpcConnection(std::move(channel), options), Dispose<GrpcConnection>);
 }
 
 }  // namespace spikeserve

@@ -17,9 +17,10 @@ namespace {
 
 class GrpcMessageStream final : public MessageStream, public std::enable_shared_from_this<GrpcMessageStream> {
  public:
-  GrpcMessageStream(BufferPool& buffers, const StreamRpc& rpc)
+  GrpcMessageStream(const Authorization& authorization, BufferPool& buffers, const StreamRpc& rpc)
       : buffers_(buffers), response_prototype_(*rpc.response_prototype), call_(std::make_unique<Call>(*this)) {
     call_->keep_alive = rpc.keep_alive;
+    authorization.AddTo(call_->context);
     if (rpc.deadline != absl::InfiniteFuture()) call_->context.set_deadline(absl::ToChronoTime(rpc.deadline));
   }
 
@@ -131,9 +132,9 @@ class GrpcMessageStream final : public MessageStream, public std::enable_shared_
 
 }  // namespace
 
-std::shared_ptr<MessageStream> MakeGrpcMessageStream(grpc::GenericStub& stub, BufferPool& buffers,
-                                                     const StreamRpc& rpc) {
-  auto stream = std::make_shared<GrpcMessageStream>(buffers, rpc);
+std::shared_ptr<MessageStream> MakeGrpcMessageStream(grpc::GenericStub& stub, const Authorization& authorization,
+                                                     BufferPool& buffers, const StreamRpc& rpc) {
+  auto stream = std::make_shared<GrpcMessageStream>(authorization, buffers, rpc);
   stream->Start(stub, rpc.path);
   return stream;
 }

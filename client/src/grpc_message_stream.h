@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "channel.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "memory/buffer_pool.h"
 #include "message_stream.h"
@@ -12,8 +13,8 @@
 namespace spikeserve {
 
 // `stub` and `buffers` must live until the stream has ended.
-std::shared_ptr<MessageStream> MakeGrpcMessageStream(grpc::GenericStub& stub, BufferPool& buffers,
-                                                     const StreamRpc& rpc);
+std::shared_ptr<MessageStream> MakeGrpcMessageStream(grpc::GenericStub& stub, const Authorization& authorization,
+                                                     BufferPool& buffers, const StreamRpc& rpc);
 
 }  // namespace spikeserve
 

@@ -20,6 +20,38 @@ TEST(Client, AnEmptyTargetIsRefused) {
   EXPECT_EQ(Client::Connect("").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(Client, ATokenDoesNotLeaveTheMachineUnencrypted) {
+  for (const char* target : {"10.0.0.1:1", "example.com:1", "dns:///example.com:1", "0.0.0.0:1"}) {
+    const absl::Status refused = Client::Connect(target, {.token = "a-token"}).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << target;
+    EXPECT_EQ(CheckHealth(target, absl::Seconds(5), {.token = "a-token"}), refused);
+    EXPECT_TRUE(Client::Connect(target, {.tls = TlsOptions(), .token = "a-token"}).ok()) << target;
+  }
+  for (const char* target : {"127.0.0.1:1", "[::1]:1", "localhost:1", "unix:absent"}) {
+    EXPECT_TRUE(Client::Connect(target, {.token = "a-token"}).ok()) << target;
+  }
+}
+
+TEST(Client, WhatIsNoTokenIsRefused) {
+  for (const char* token : {"a b", "a\nb", "\xff", "="}) {
+    EXPECT_EQ(Client::Connect(kNobody, {.token = token}).status().code(), absl::StatusCode::kInvalidArgument) << token;
+  }
+}
+
+TEST(Client, WhatIsNoCertificateIsRefused) {
+  const TlsOptions wrong[] = {{.ca_pem = "nonsense"},
+                              {.ca_file = "/absent", .ca_pem = "nonsense"},
+                              {.certificate_pem = "nonsense"},
+                              {.key_pem = "nonsense"},
+                              {.certificate_pem = "nonsense", .key_pem = "nonsense"}};
+  for (const TlsOptions& tls : wrong) {
+    EXPECT_EQ(Client::Connect(kNobody, {.tls = tls}).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(Client::Connect(kNobody, {.tls = TlsOptions{.ca_file = "/absent"}}).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(Client::Connect("unix:absent", {.tls = TlsOptions()}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(Client, AServerThatCannotBeReachedIsUnavailable) {
   const auto client = Client::Connect(kNobody, {.retry = {.max_attempts = 1}});
   ASSERT_TRUE(client.ok());

@@ -3,6 +3,9 @@
 #include <latch>
 #include <set>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/compute_pool.h"
 
@@ -25,7 +28,7 @@ class NetworkStoreTest : public ::testing::Test {
 TEST_F(NetworkStoreTest, NamesAreLongAndNeverTheSame) {
   NetworkStore store = Make();
   std::set<std::string> names;
-  for (int i = 0; i < 100; ++i) names.insert((*store.Add(OneNeuron()))->name);
+  for (int i = 0; i < 100; ++i) names.insert((*store.Add(OneNeuron(), "alice"))->name);
   EXPECT_EQ(names.size(), 100u);
   for (const std::string& name : names) {
     EXPECT_EQ(name.size(), 32u);
@@ -36,28 +39,86 @@ TEST_F(NetworkStoreTest, NamesAreLongAndNeverTheSame) {
 TEST_F(NetworkStoreTest, ABusyNetworkDoesNotExpire) {
   limits_.network_idle_timeout = absl::Seconds(10);
   NetworkStore store = Make();
-  auto held = *store.Add(OneNeuron());
+  auto held = *store.Add(OneNeuron(), "alice");
   std::latch go(1);
   held->strand->Post([&] { go.wait(); });
   now_ += absl::Hours(1);
-  EXPECT_EQ(store.List().size(), 1u);
+  EXPECT_EQ(store.List("alice").size(), 1u);
   go.count_down();
   pool_.Wait();
   store.Expire();
-  EXPECT_EQ(store.List().size(), 0u);
+  EXPECT_EQ(store.List("alice").size(), 0u);
 }
 
 TEST_F(NetworkStoreTest, BytesAreCountedOverAllNetworksAndGivenBack) {
   limits_.max_network_bytes = 10'000;
   NetworkStore store = Make();
-  const auto a = *store.Add(OneNeuron()), b = *store.Add(OneNeuron());
+  const auto a = *store.Add(OneNeuron(), "alice"), b = *store.Add(OneNeuron(), "alice");
   ASSERT_TRUE(store.SetBytes(*a, 5'000).ok());
   EXPECT_EQ(store.SetBytes(*b, 5'001).code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(store.SetBytes(*b, 5'000).ok());
-  ASSERT_TRUE(store.Remove(a->name).ok());
+  ASSERT_TRUE(store.Remove(a->name, "alice").ok());
   EXPECT_TRUE(store.SetBytes(*b, 10'000).ok());
   EXPECT_TRUE(store.SetBytes(*a, 50'000).ok()) << "a removed network takes nothing";
-  EXPECT_EQ(store.Remove(a->name).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store.Remove(a->name, "alice").code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(NetworkStoreTest, ANetworkExistsOnlyForItsOwner) {
+  NetworkStore store = Make();
+  const auto held = *store.Add(OneNeuron(), "alice");
+  EXPECT_EQ(held->owner, "alice");
+  ASSERT_TRUE(store.Remove((*store.Add(OneNeuron(), "alice"))->name, "alice").ok());
+  const std::string absent(32, '0');
+  for (const char* other : {"bob", "", "alic", "alice2", "cert:alice"}) {
+    EXPECT_TRUE(store.List(other).empty());
+    const auto refused = [](const absl::Status& status, const std::string& name) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+      return absl::StrReplaceAll(status.message(), {{name, "NAME"}});
+    };
+    EXPECT_EQ(refused(store.Find(held->name, other).status(), held->name),
+              refused(store.Find(absent, other).status(), absent));
+    EXPECT_EQ(refused(store.Remove(held->name, other), held->name), refused(store.Remove(absent, other), absent));
+  }
+  EXPECT_EQ(*store.Find(held->name, "alice"), held);
+  EXPECT_EQ(store.Total().networks, 1);
+}
+
+TEST_F(NetworkStoreTest, OthersDoNotKeepANetworkFromExpiring) {
+  limits_.network_idle_timeout = absl::Seconds(10);
+  NetworkStore store = Make();
+  const auto held = *store.Add(OneNeuron(), "alice");
+  now_ += absl::Seconds(8);
+  EXPECT_FALSE(store.Find(held->name, "bob").ok());
+  now_ += absl::Seconds(8);
+  EXPECT_FALSE(store.Find(held->name, "alice").ok());
+  EXPECT_EQ(store.Total().networks, 0);
+  EXPECT_EQ(store.Total().bytes, 0);
+}
+
+TEST_F(NetworkStoreTest, EachOwnerHasLimitsOfItsOwn) {
+  limits_.max_networks = 4;
+  limits_.max_networks_per_identity = 2;
+  limits_.max_network_bytes = 20'000;
+  limits_.max_network_bytes_per_identity = 8'000;
+  NetworkStore store = Make();
+  const auto expect_over = [](const absl::Status& status, const char* flag) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr(absl::StrCat("(the server's ", flag, ")")));
+  };
+  const auto a = *store.Add(OneNeuron(), "alice"), b = *store.Add(OneNeuron(), "alice");
+  expect_over(store.Add(OneNeuron(), "alice").status(), "--max-networks-per-identity");
+  ASSERT_TRUE(store.SetBytes(*a, 8'000 - b->ByteSize()).ok());
+  expect_over(store.SetBytes(*b, b->ByteSize() + 1), "--max-network-bytes-per-identity");
+  const auto c = *store.Add(OneNeuron(), "bob");
+  EXPECT_TRUE(store.SetBytes(*c, 8'000).ok()) << "what one has is not another's";
+  const auto d = *store.Add(OneNeuron(), "carol");
+  expect_over(store.SetBytes(*d, 4'001), "--max-network-bytes");
+  EXPECT_TRUE(store.SetBytes(*d, 4'000).ok());
+  expect_over(store.Add(OneNeuron(), "dave").status(), "--max-networks");
+  EXPECT_EQ(store.Total().networks, 4);
+  EXPECT_EQ(store.Total().bytes, 20'000);
+  ASSERT_TRUE(store.Remove(a->name, "alice").ok());
+  EXPECT_TRUE(store.Add(OneNeuron(), "alice").ok());
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
     explicit Host(StreamTest& test) : test_(test) {}
     void Submit(std::function<void()> task) override { test_.tasks_.push_back(std::move(task)); }
     absl::StatusOr<std::shared_ptr<HeldNetwork>> FindNetwork(const std::string& name) override {
-      return test_.networks_.Find(name);
+      return test_.networks_.Find(name, /*owner=*/"");
     }
     absl::Status Compute(HeldNetwork*, bool, absl::FunctionRef<absl::Status(Context&)> fn) override {
       if (!test_.wanted_.ok()) return test_.wanted_;
@@ -305,7 +305,7 @@ TEST_F(StreamTest, ADeadlineThatPassedEndsIt) {
 class NetworkStreamTest : public StreamTest {
  protected:
   NetworkStreamTest() {
-    held_ = *networks_.Add(*Network::Create({{.kind = IfNode{}}}));
+    held_ = *networks_.Add(*Network::Create({{.kind = IfNode{}}}), /*owner=*/"");
     EchoOnNetwork::work = 0;
     EchoOnNetwork::thread = std::thread::id();
     Open(kEchoOnNetwork);
@@ -386,7 +386,7 @@ TEST_F(NetworkStreamTest, ANetworkThatIsGoneEndsTheStream) {
   Arrive(held_->name);
   WorkAndWrite();
   const size_t before = written_.size();
-  ASSERT_TRUE(networks_.Remove(held_->name).ok());
+  ASSERT_TRUE(networks_.Remove(held_->name, held_->owner).ok());
   Arrive(held_->name);
   WorkAndWrite();
   ASSERT_TRUE(result_.has_value());

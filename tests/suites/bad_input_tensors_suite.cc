@@ -171,7 +171,7 @@ TEST_P(BadTensorSuite, ARequestCutOffAnywhereIsRefusedOrUnderstoodAndTheServiceG
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
       GOOD_V GOOD_THRESHOLD "t_in: 1 rule: CLUSTER_RULE_DEFINITION v_min: 1", &request));
   const std::string whole = request.SerializeAsString();
-  grpc::GenericStub stub(grpc::CreateChannel(transport().address(), grpc::InsecureChannelCredentials()));
+  grpc::GenericStub stub(transport().NewChannel());
   int not_parsed = 0;
   for (size_t length = 0; length < whole.size(); ++length) {
     const grpc::Slice slice(whole.data(), length);

@@ -23,9 +23,13 @@ using ::testing::HasSubstr;
 class StreamSuite : public ::testing::TestWithParam<TransportKind> {
  protected:
   StreamSuite()
-      : transport_(GetParam(), Options()),
-        streaming_(*Client::Connect(transport_.address(), {.stream_above_bytes = 0})),
-        whole_(*Client::InProcess()) {}
+      : transport_(GetParam(), Options()), streaming_(ConnectStreaming(transport_)), whole_(*Client::InProcess()) {}
+
+  static Client ConnectStreaming(const Transport& transport) {
+    ConnectOptions options = transport.connect_options();
+    options.stream_above_bytes = 0;
+    return *Client::Connect(transport.address(), options);
+  }
 
   static server::EngineOptions Options() {
     server::EngineOptions options;
@@ -189,7 +193,7 @@ TEST_P(StreamSuite, AnOperandThatIsTooLargeToBeKeptIsRefusedAndTheFlagIsNamed) {
   server::EngineOptions options;
   options.limits.max_decoded_bytes = 2 << 20;
   Transport small(GetParam(), options);
-  const Client client = *Client::Connect(small.address(), {.stream_above_bytes = 0});
+  const Client client = ConnectStreaming(small);
   const RowMatrix<float> x = Random(3000, 400);
   const auto kept = client.KernelDotProduct({.x = x, .kernel = LinearKernel{}});
   EXPECT_EQ(kept.status().code(), absl::StatusCode::kResourceExhausted);
@@ -204,9 +208,8 @@ TEST_P(StreamSuite, AnOperandThatIsTooLargeToBeKeptIsRefusedAndTheFlagIsNamed) {
 // A stream whose messages are written by hand.
 class RawStream {
  public:
-  explicit RawStream(const std::string& address)
-      : stub_(v1::SpikeStreamService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))),
-        stream_(stub_->StreamSpikeCluster(&context_)) {}
+  explicit RawStream(const Transport& transport)
+      : stub_(v1::SpikeStreamService::NewStub(transport.NewChannel())), stream_(stub_->StreamSpikeCluster(&context_)) {}
 
   bool Send(const v1::StreamSpikeClusterRequest& request) { return stream_->Write(request); }
   grpc::Status End() {
@@ -244,7 +247,7 @@ v1::StreamSpikeClusterRequest Open(v1::StreamSpikeClusterRequest request) {
 
 TEST_P(StreamSuite, MessagesThatDoNotBelongTogetherAreRefusedAndNamed) {
   const auto expect = [&](const std::vector<v1::StreamSpikeClusterRequest>& messages, const char* text) {
-    RawStream stream(transport_.address());
+    RawStream stream(transport_);
     for (const auto& message : messages) stream.Send(message);
     const grpc::Status status = stream.End();
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << text;
@@ -261,7 +264,7 @@ TEST_P(StreamSuite, MessagesThatDoNotBelongTogetherAreRefusedAndNamed) {
 }
 
 TEST_P(StreamSuite, AStreamWithoutRowsHasNoNeuronThatFires) {
-  RawStream stream(transport_.address());
+  RawStream stream(transport_);
   stream.Send(Open(Piece({0, 3})));
   EXPECT_TRUE(stream.End().ok());
   EXPECT_EQ(stream.responses, 1);
@@ -269,8 +272,7 @@ TEST_P(StreamSuite, AStreamWithoutRowsHasNoNeuronThatFires) {
 
 TEST_P(StreamSuite, AClientThatGivesUpInTheMiddleLeavesTheServerServing) {
   for (int i = 0; i < 20; ++i) {
-    const auto stub =
-        v1::SpikeStreamService::NewStub(grpc::CreateChannel(transport_.address(), grpc::InsecureChannelCredentials()));
+    const auto stub = v1::SpikeStreamService::NewStub(transport_.NewChannel());
     grpc::ClientContext context;
     const auto stream = stub->StreamSpikeCluster(&context);
     stream->Write(Open(Piece({100, 50})));
@@ -281,7 +283,8 @@ TEST_P(StreamSuite, AClientThatGivesUpInTheMiddleLeavesTheServerServing) {
   EXPECT_TRUE(streaming_.SpikeCluster({.v = Random(10, 3), .v_threshold = 1.0f}).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(Over, StreamSuite, ::testing::Values(TransportKind::kTcp, TransportKind::kUds),
+INSTANTIATE_TEST_SUITE_P(Over, StreamSuite,
+                         ::testing::Values(TransportKind::kTcp, TransportKind::kUds, TransportKind::kTls),
                          [](const ::testing::TestParamInfo<TransportKind>& info) { return ToString(info.param); });
 
 }  // namespace

@@ -178,10 +178,13 @@ TEST_P(TrainingConsistencySuite, ATrainerThatIsKilledLeavesTheNetworkAtAStepsBou
   for (int round = 0; round < 8; ++round) {
     int output[2];
     ASSERT_EQ(pipe2(output, O_CLOEXEC), 0);
+    const ConnectOptions& options = transport().connect_options();
+    const TlsOptions tls = options.tls.value_or(TlsOptions());
     const pid_t trainer = fork();
     if (trainer == 0) {
       dup2(output[1], STDOUT_FILENO);
-      execl(SPIKESERVE_VICTIM, SPIKESERVE_VICTIM, transport().address().c_str(), network->name().c_str(), nullptr);
+      execl(SPIKESERVE_VICTIM, SPIKESERVE_VICTIM, transport().address().c_str(), network->name().c_str(),
+            tls.ca_file.c_str(), tls.certificate_file.c_str(), tls.key_file.c_str(), options.token.c_str(), nullptr);
       _exit(127);
     }
     close(output[1]);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "connection.h"
+#include "grpcpp/channel.h"
 #include "gtest/gtest.h"
 #include "rpc/server.h"
 #include "runtime/engine.h"
@@ -16,8 +17,9 @@ namespace spikeserve::testing {
 
 using google::protobuf::Message;
 
-// kSharedMemory: over a Unix socket, with tensors of any size in shared memory.
-enum class TransportKind { kInProcess, kTcp, kUds, kSharedMemory };
+// kSharedMemory: over a Unix socket, with tensors of any size in shared memory. kTls: over TCP, where server and client
+// both show certificates, and calls need a token.
+enum class TransportKind { kInProcess, kTcp, kUds, kSharedMemory, kTls };
 
 // A service with its own engine, and a connection to it.
 class Transport {
@@ -28,6 +30,9 @@ class Transport {
   Client client() const { return Client(connection_); }
   // Empty in process.
   const std::string& address() const { return address_; }
+  // How a client of one's own connects to it, and a channel for calls by hand. Not in process.
+  const ConnectOptions& connect_options() const { return connect_options_; }
+  std::shared_ptr<grpc::Channel> NewChannel() const;
 
   // Makes one call with the messages of the wire.
   absl::Status Call(std::string_view path, const Message& request, Message* response);
@@ -36,6 +41,7 @@ class Transport {
   std::unique_ptr<rpc::Server> server_;
   std::shared_ptr<Connection> connection_;
   std::string address_;
+  ConnectOptions connect_options_;
 };
 
 // The base of the suites' fixtures: a service over the transport that is the test's parameter.
@@ -52,7 +58,7 @@ class TransportTest : public ::testing::TestWithParam<TransportKind> {
 #define SPIKESERVE_OVER_ALL_TRANSPORTS(Fixture)                                                                   \
   INSTANTIATE_TEST_SUITE_P(Over, Fixture,                                                                         \
                            ::testing::Values(TransportKind::kInProcess, TransportKind::kTcp, TransportKind::kUds, \
-                                             TransportKind::kSharedMemory),                                       \
+                                             TransportKind::kSharedMemory, TransportKind::kTls),                  \
                            [](const ::testing::TestParamInfo<TransportKind>& info) { return ToString(info.param); })
 
 std::string ToString(TransportKind kind);

@@ -45,6 +45,7 @@ CommandInfo Heatmap();
 CommandInfo Health();
 CommandInfo Statistics();
 CommandInfo Load();
+CommandInfo Token();
 
 }  // namespace spikeserve::cli
 

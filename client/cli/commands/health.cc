@@ -13,7 +13,8 @@ class HealthCommand final : public Command {
   void AddOptions(CLI::App&) override {}
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
-    const absl::Status status = CheckHealth(caller.server(), std::min(caller.timeout(), absl::Seconds(5)));
+    const absl::Status status =
+        CheckHealth(caller.server(), std::min(caller.timeout(), absl::Seconds(5)), caller.options());
     if (!status.ok()) return ServiceError(status);
     Report report;
     report.AddText("serving", true, absl::StrCat(caller.server(), " serves"));

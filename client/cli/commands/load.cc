@@ -101,9 +101,10 @@ class LoadCommand final : public Command {
     const LoadCall call = method_(bytes_);
     const CallOptions call_options = caller.call_options();
     // Retries would hide errors.
-    const absl::StatusOr<Client> client = caller.server().empty()
-                                              ? Client::InProcess()
-                                              : Client::Connect(caller.server(), {.retry = {.max_attempts = 1}});
+    ConnectOptions options = caller.options();
+    options.retry.max_attempts = 1;
+    const absl::StatusOr<Client> client =
+        caller.server().empty() ? Client::InProcess() : Client::Connect(caller.server(), options);
     if (!client.ok()) return ServiceError(client.status());
 
     // A call before the load connects, and finds what would fail each time.

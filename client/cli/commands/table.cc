@@ -33,6 +33,7 @@ std::vector<CommandInfo> Commands() {
       Health,
       Statistics,
       Load,
+      Token,
   };
   std::vector<CommandInfo> commands;
   for (const auto& command : kTable) commands.push_back(command());

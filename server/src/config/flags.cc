@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "config/flag_sources.h"
+#include "spikeserve/compute/field_error.h"
 #include "status_macros.h"
 #include "version.h"
 
@@ -25,6 +26,7 @@ struct Values {
   shared_memory::Quota shared_memory;
   std::string flag_file;
   bool check_config = false;
+  rpc::TlsFiles tls;
 };
 
 // A whole number from `min` to `max`.
@@ -72,6 +74,40 @@ void AddListening(CLI::App& app, Values& values) {
                "Let clients on each --listen=unix:PATH hand over memory, on the socket PATH.shm");
 }
 
+void AddSecurity(CLI::App& app, Values& values) {
+  const auto add_file = [&](const char* name, std::string& path, const char* help) {
+    // An empty name, as an unset variable of a shell leaves it, must not turn off what was asked for.
+    const auto check = [](const std::string& text) {
+      return text.empty() ? "got no name; need a file" : std::string();
+    };
+    app.add_option(name, path, help)->check(check)->type_name("FILE");
+  };
+  add_file("--tls-cert", values.tls.certificate,
+           "Encrypt (but on unix:PATH): the server's certificate in PEM, with those between it and its authority");
+  add_file("--tls-key", values.tls.key, "Its private key in PEM. Certificates are read again when they change");
+  add_file("--tls-client-ca", values.tls.client_ca,
+           "Certificates in PEM of the authorities that vouch for clients, who must then show one of theirs");
+  app.add_flag("--insecure", values.config.server.insecure,
+               "Without --tls-cert, listen also on addresses that other machines reach");
+  add_file(
+      "--tokens", values.config.server.tokens,
+      "Every call needs a token of this file: NAME:SHA256HEX on each line (see spikectl token). Read again when it "
+      "changes. Health checks and reflection need none");
+}
+
+absl::Status TakeTls(Values& values) {
+  const rpc::TlsFiles& tls = values.tls;
+  if (tls.certificate.empty() != tls.key.empty()) {
+    return tls.key.empty() ? InvalidField("--tls-key", "absent", "the key of --tls-cert")
+                           : InvalidField("--tls-cert", "absent", "the certificate of --tls-key");
+  }
+  if (!tls.client_ca.empty() && tls.certificate.empty()) {
+    return InvalidField("--tls-client-ca", "no --tls-cert", "the server's own certificate, too");
+  }
+  if (!tls.certificate.empty()) values.config.server.tls = tls;
+  return absl::OkStatus();
+}
+
 void AddComputing(CLI::App& app, Values& values) {
   AddNumber(app, "--threads", values.config.server.engine.threads, "Threads that compute; 0: one for each processor", 0,
             1024);
@@ -100,6 +136,11 @@ void AddLimits(CLI::App& app, Values& values) {
            "Bytes of buffers kept for the next call; each heap keeps as much freed memory");
   AddLimit(app, "--max-networks", limits.max_networks, "Networks held at the same time");
   AddLimit(app, "--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together");
+  AddNumber(app, "--max-networks-per-identity", limits.max_networks_per_identity,
+            "Networks of one caller, as --tokens or --tls-client-ca tell callers apart; 0: --max-networks", 0,
+            int64_t{1} << 40);
+  AddNumber(app, "--max-network-bytes-per-identity", limits.max_network_bytes_per_identity,
+            "Bytes of one caller's networks; 0: --max-network-bytes", 0, int64_t{1} << 40);
   AddLimit(app, "--max-trace-bytes", limits.max_trace_bytes,
            "Bytes that one network keeps for going back through its steps");
   AddLimit(app, "--max-shared-memory-bytes", values.shared_memory.max_bytes,
@@ -163,6 +204,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
     }
   };
   add("Listening", AddListening);
+  add("Security", AddSecurity);
   add("Computing", AddComputing);
   add("Limits", AddLimits);
   add("Life cycle", AddLifeCycle);
@@ -180,6 +222,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   }
   values.config.server.connections.max_age_grace = values.config.drain_timeout;
   if (values.share_memory) values.config.server.shared_memory = values.shared_memory;
+  SPIKESERVE_RETURN_IF_ERROR(TakeTls(values));
   SPIKESERVE_RETURN_IF_ERROR(rpc::Server::Check(values.config.server));
   if (values.check_config) return Checked();
   return std::move(values.config);

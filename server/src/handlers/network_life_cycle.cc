@@ -21,7 +21,8 @@ absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::C
     return OverLimit("layers", bytes, "bytes of tensors", limits.max_network_bytes, "--max-network-bytes");
   }
   SPIKESERVE_ASSIGN_OR_RETURN(Network network, codec::DecodeNetwork(*request, limits.max_decoded_bytes));
-  SPIKESERVE_ASSIGN_OR_RETURN(const std::shared_ptr<HeldNetwork> held, context.networks.Add(std::move(network)));
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::shared_ptr<HeldNetwork> held,
+                              context.networks.Add(std::move(network), context.caller.identity));
   Outgoing<v1::CreateNetworkResponse> response(context.buffers);
   response->set_network(held->name);
   response->set_next_step(0);
@@ -30,7 +31,7 @@ absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::C
 
 absl::StatusOr<Outgoing<v1::ListNetworksResponse>> ListNetworks(Incoming<v1::ListNetworksRequest>, Context& context) {
   Outgoing<v1::ListNetworksResponse> response(context.buffers);
-  for (const NetworkStore::Info& info : context.networks.List()) {
+  for (const NetworkStore::Info& info : context.networks.List(context.caller.identity)) {
     auto* entry = response->add_networks();
     entry->set_network(info.name);
     entry->set_bytes(info.bytes);
@@ -69,7 +70,7 @@ absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetw
 
 absl::StatusOr<Outgoing<v1::DeleteNetworkResponse>> DeleteNetwork(Incoming<v1::DeleteNetworkRequest>, HeldNetwork& held,
                                                                   Context& context) {
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.Remove(held.name));
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.Remove(held.name, held.owner));
   return Outgoing<v1::DeleteNetworkResponse>(context.buffers);
 }
 

@@ -14,10 +14,9 @@ absl::StatusOr<Outgoing<v1::ServerStatisticsResponse>> ServerStatistics(Incoming
   response->set_calls_in_progress(context.counters.calls_in_progress);
   response->set_calls_accepted(context.counters.calls_accepted);
   response->set_calls_refused(context.counters.calls_refused);
-  for (const NetworkStore::Info& network : context.networks.List()) {
-    response->set_networks(response->networks() + 1);
-    response->set_network_bytes(response->network_bytes() + network.bytes);
-  }
+  const NetworkStore::Usage networks = context.networks.Total();
+  response->set_networks(networks.networks);
+  response->set_network_bytes(networks.bytes);
   const BufferPool::Statistics buffers = context.buffers.statistics();
   v1::BufferStatistics* out = response->mutable_buffers();
   out->set_bytes_in_use(buffers.bytes_in_use);

@@ -1,5 +1,7 @@
 #include "rpc/server.h"
 
+#include <algorithm>
+#include <iostream>
 #include <limits>
 #include <utility>
 
@@ -10,6 +12,7 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "rpc/address.h"
 #include "rpc/grpc_lifetime.h"
 #include "rpc/sent.h"
 #include "rpc/services.h"
@@ -46,6 +49,22 @@ absl::StatusOr<std::vector<std::string>> HandoverPaths(const std::vector<std::st
   return paths;
 }
 
+// Without TLS whoever is on the way reads all and changes all: not by accident.
+absl::Status CheckEncryption(const ServerOptions& options) {
+  if (options.tls) {
+    const bool any =
+        std::any_of(options.listen.begin(), options.listen.end(), [](auto& a) { return !IsUnixSocket(a); });
+    return any ? TlsCredentials::Check(*options.tls)
+               : InvalidField("--tls-cert", "no --listen=HOST:PORT (unix: is not encrypted)", "one at least");
+  }
+  for (const std::string& address : options.listen) {
+    if (options.insecure || IsLocal(address)) continue;
+    return InvalidField("--listen", absl::StrCat(address, " without TLS"),
+                        "--tls-cert and --tls-key, a loopback address or unix:PATH, or --insecure if it is meant");
+  }
+  return absl::OkStatus();
+}
+
 int ToInt(int64_t bytes) { return static_cast<int>(std::min<int64_t>(bytes, std::numeric_limits<int>::max())); }
 
 int ToMilliseconds(absl::Duration duration) {
@@ -68,13 +87,14 @@ void LimitConnections(const ConnectionOptions& options, grpc::ServerBuilder& bui
 Server::Server(const ServerOptions& options)
     : engine_(std::make_unique<server::Engine>(options.engine)),
       shared_memory_(options.shared_memory ? std::make_shared<shared_memory::RegionStore>(*options.shared_memory)
-                                           : nullptr),
-      services_(MakeServices(*engine_, shared_memory_.get())) {}
+                                           : nullptr) {}
 
 absl::Status Server::Check(const ServerOptions& options) {
   if (options.listen.empty()) return InvalidField("--listen", "absent", "at least one address");
   for (const std::string& address : options.listen) SPIKESERVE_RETURN_IF_ERROR(CheckAddress(address));
-  return options.shared_memory ? HandoverPaths(options.listen).status() : absl::OkStatus();
+  if (options.shared_memory) SPIKESERVE_RETURN_IF_ERROR(HandoverPaths(options.listen).status());
+  SPIKESERVE_RETURN_IF_ERROR(CheckEncryption(options));
+  return options.tokens.empty() ? absl::OkStatus() : identity::TokenFile::Check(options.tokens);
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
@@ -87,6 +107,20 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   }
 
   KeepGrpcInitialized();
+  const identity::Log log = options.log != nullptr ? options.log : [](const std::string& line) {
+    std::cerr << absl::StrCat("spikeserve: ", line, "\n") << std::flush;
+  };
+  if (options.tls) {
+    SPIKESERVE_ASSIGN_OR_RETURN(self->tls_, TlsCredentials::Load(*options.tls, log));
+  }
+  if (!options.tokens.empty()) {
+    SPIKESERVE_ASSIGN_OR_RETURN(self->tokens_, identity::TokenFile::Open(options.tokens, log));
+  }
+  self->services_ =
+      MakeServices({.engine = *self->engine_,
+                    .shared_memory = self->shared_memory_.get(),
+                    .caller_rules = {.tokens = self->tokens_.get(),
+                                     .client_certificates = options.tls && !options.tls->client_ca.empty()}});
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
@@ -96,9 +130,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   // With SO_REUSEPORT a second server could take the same port unnoticed, and half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   LimitConnections(options.connections, builder);
+  // More than a proxy forwards (SECURITY.md): gRPC 1.51 misreads what comes after headers that are too large.
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 128 << 10);
   std::vector<int> ports(options.listen.size(), -1);
   for (size_t i = 0; i < options.listen.size(); ++i) {
-    builder.AddListeningPort(options.listen[i], grpc::InsecureServerCredentials(), &ports[i]);
+    const bool encrypted = self->tls_ != nullptr && !IsUnixSocket(options.listen[i]);
+    builder.AddListeningPort(options.listen[i],
+                             encrypted ? self->tls_->credentials() : grpc::InsecureServerCredentials(), &ports[i]);
   }
   self->server_ = builder.BuildAndStart();
   for (size_t i = 0; i < options.listen.size(); ++i) {

@@ -13,6 +13,9 @@
 #include "absl/time/time.h"
 #include "grpcpp/impl/codegen/service_type.h"
 #include "grpcpp/server.h"
+#include "identity/file_watch.h"
+#include "identity/tokens.h"
+#include "rpc/credentials.h"
 #include "runtime/engine.h"
 #include "shared_memory/handover_server.h"
 #include "shared_memory/region_store.h"
@@ -43,13 +46,22 @@ struct ServerOptions {
   // Called before the server listens, such as to give the engine the networks that an earlier one held; an error ends
   // the start.
   std::function<absl::Status(server::Engine&)> before_listening = [](server::Engine&) { return absl::OkStatus(); };
+
+  // On all listeners but "unix:"; nullopt: connections are not encrypted.
+  std::optional<TlsFiles> tls = std::nullopt;
+  // Addresses that other machines reach may be listened on without TLS.
+  bool insecure = false;
+  // The file of the tokens of which every call needs one; empty: calls need none.
+  std::string tokens = {};
+  // Takes a line when those files change, or cannot be taken; null: standard error.
+  identity::Log log = nullptr;
 };
 
 // Thread-safe. The destructor shuts down at once.
 class Server {
  public:
-  // INVALID_ARGUMENT for options that no server can have: an address that is none, shared memory without a "unix:"
-  // address.
+  // INVALID_ARGUMENT for options that no server can have: an address that is none, or that other machines reach without
+  // TLS; shared memory without a "unix:" address; certificates and tokens that are not what they should be.
   static absl::Status Check(const ServerOptions& options);
 
   // Serves from here on. Errors: those of Check; UNAVAILABLE for an address that cannot be listened on.
@@ -76,6 +88,8 @@ class Server {
   std::unique_ptr<server::Engine> engine_;
   std::shared_ptr<shared_memory::RegionStore> shared_memory_;  // Null where it is not offered.
   std::unique_ptr<shared_memory::HandoverServer> handover_;
+  std::unique_ptr<TlsCredentials> tls_;          // Null: without encryption.
+  std::unique_ptr<identity::TokenFile> tokens_;  // Null: calls need none.
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -38,13 +38,19 @@ using shared_memory::RegionStore;
 // one in an executor's thread: to wake that takes longer than a small call.
 class UnaryCall {
  public:
-  static ServerUnaryReactor* Start(Engine& engine, const RegionStore* shared_memory, const char* path,
-                                   CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) {
+  static ServerUnaryReactor* Start(const ServiceHost& host, const char* path, CallbackServerContext* context,
+                                   const ByteBuffer* request, ByteBuffer* response) {
     ServerUnaryReactor* const reactor = context->DefaultReactor();
-    auto* self = new UnaryCall(engine, shared_memory, context, reactor, request, response);
+    absl::StatusOr<server::Caller> caller = CallerOf(*context, host.caller_rules);
+    if (!caller.ok()) {
+      host.engine.ReportRefusal(path, caller.status());
+      reactor->Finish(ToGrpc(caller.status()));
+      return reactor;
+    }
+    auto* self = new UnaryCall(host, context, reactor, request, response);
     server::Call call;
     call.path = path;
-    call.caller = CallerOf(*context);
+    call.caller = *std::move(caller);
     call.request = [self](const Message& prototype, BufferPool& buffers) { return self->Parse(prototype, buffers); };
     call.may_compute_at_once = true;
     call.request_bytes = request->Length();
@@ -52,15 +58,15 @@ class UnaryCall {
     call.cancelled = [context] { return context->IsCancelled(); };
     call.respond = [self](server::EnvelopeOr response) { return self->Respond(std::move(response)); };
     call.finish = [self](const absl::Status& status) { self->Finish(status); };
-    engine.Submit(std::move(call));
+    host.engine.Submit(std::move(call));
     return reactor;
   }
 
  private:
-  UnaryCall(Engine& engine, const RegionStore* shared_memory, CallbackServerContext* context,
-            ServerUnaryReactor* reactor, const ByteBuffer* request, ByteBuffer* response)
-      : engine_(engine),
-        shared_memory_(shared_memory),
+  UnaryCall(const ServiceHost& host, CallbackServerContext* context, ServerUnaryReactor* reactor,
+            const ByteBuffer* request, ByteBuffer* response)
+      : engine_(host.engine),
+        shared_memory_(host.shared_memory),
         context_(context),
         reactor_(reactor),
         request_bytes_(request),
@@ -115,17 +121,16 @@ class UnaryCall {
 };
 
 // Declares the override that binds one RPC: the generated base names each as a virtual method of its own.
-#define SPIKESERVE_RPC(service, method)                                                                        \
-  ServerUnaryReactor* method(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response)  \
-      override {                                                                                               \
-    return UnaryCall::Start(engine_, shared_memory_, "/spikeserve.v1." #service "/" #method, context, request, \
-                            response);                                                                         \
+#define SPIKESERVE_RPC(service, method)                                                                       \
+  ServerUnaryReactor* method(CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response) \
+      override {                                                                                              \
+    return UnaryCall::Start(host_, "/spikeserve.v1." #service "/" #method, context, request, response);       \
   }
 
 // The same of a streaming RPC.
-#define SPIKESERVE_STREAM(service, method)                                          \
-  StreamReactor* method(CallbackServerContext* context) override {                  \
-    return NewStreamCall(engine_, "/spikeserve.v1." #service "/" #method, context); \
+#define SPIKESERVE_STREAM(service, method)                                                                   \
+  StreamReactor* method(CallbackServerContext* context) override {                                           \
+    return NewStreamCall(host_.engine, host_.caller_rules, "/spikeserve.v1." #service "/" #method, context); \
   }
 
 using F = v1::SpikeFunctionService;
@@ -136,7 +141,7 @@ using RawFunctions = F::WithRawCallbackMethod_SpikeCluster<F::WithRawCallbackMet
 
 class FunctionService final : public RawFunctions {
  public:
-  FunctionService(Engine& engine, const RegionStore* shared_memory) : engine_(engine), shared_memory_(shared_memory) {}
+  explicit FunctionService(const ServiceHost& host) : host_(host) {}
   SPIKESERVE_RPC(SpikeFunctionService, SpikeCluster)
   SPIKESERVE_RPC(SpikeFunctionService, KernelDotProduct)
   SPIKESERVE_RPC(SpikeFunctionService, KernelDotProductVjp)
@@ -147,8 +152,7 @@ class FunctionService final : public RawFunctions {
   SPIKESERVE_RPC(SpikeFunctionService, StcaLoss)
 
  private:
-  Engine& engine_;
-  const RegionStore* const shared_memory_;
+  const ServiceHost host_;
 };
 
 using N = v1::SpikeNetworkService;
@@ -159,7 +163,7 @@ using RawNetworks = N::WithRawCallbackMethod_CreateNetwork<
 
 class NetworkService final : public RawNetworks {
  public:
-  NetworkService(Engine& engine, const RegionStore* shared_memory) : engine_(engine), shared_memory_(shared_memory) {}
+  explicit NetworkService(const ServiceHost& host) : host_(host) {}
   SPIKESERVE_RPC(SpikeNetworkService, CreateNetwork)
   SPIKESERVE_RPC(SpikeNetworkService, GetNetwork)
   SPIKESERVE_RPC(SpikeNetworkService, ListNetworks)
@@ -171,8 +175,7 @@ class NetworkService final : public RawNetworks {
   SPIKESERVE_STREAM(SpikeNetworkService, Run)
 
  private:
-  Engine& engine_;
-  const RegionStore* const shared_memory_;
+  const ServiceHost host_;
 };
 
 using T = v1::SpikeTrainingService;
@@ -181,28 +184,25 @@ using RawTraining = T::WithRawCallbackMethod_Backward<T::WithRawCallbackMethod_Z
 
 class TrainingService final : public RawTraining {
  public:
-  TrainingService(Engine& engine, const RegionStore* shared_memory) : engine_(engine), shared_memory_(shared_memory) {}
+  explicit TrainingService(const ServiceHost& host) : host_(host) {}
   SPIKESERVE_RPC(SpikeTrainingService, Backward)
   SPIKESERVE_RPC(SpikeTrainingService, ZeroGradients)
   SPIKESERVE_RPC(SpikeTrainingService, ApplyGradients)
   SPIKESERVE_RPC(SpikeTrainingService, TrainStep)
 
  private:
-  Engine& engine_;
-  const RegionStore* const shared_memory_;
+  const ServiceHost host_;
 };
 
 using RawServer = v1::SpikeServerService::WithRawCallbackMethod_ServerStatistics<v1::SpikeServerService::Service>;
 
 class ServerService final : public RawServer {
  public:
-  explicit ServerService(Engine& engine) : engine_(engine) {}
+  explicit ServerService(const ServiceHost& host) : host_(host) {}
   SPIKESERVE_RPC(SpikeServerService, ServerStatistics)
 
  private:
-  Engine& engine_;
-  // No request has tensors.
-  const RegionStore* const shared_memory_ = nullptr;
+  const ServiceHost host_;
 };
 
 using S = v1::SpikeStreamService;
@@ -211,14 +211,14 @@ using RawStreams = S::WithRawCallbackMethod_StreamSpikeCluster<S::WithRawCallbac
 
 class StreamService final : public RawStreams {
  public:
-  explicit StreamService(Engine& engine) : engine_(engine) {}
+  explicit StreamService(const ServiceHost& host) : host_(host) {}
   SPIKESERVE_STREAM(SpikeStreamService, StreamSpikeCluster)
   SPIKESERVE_STREAM(SpikeStreamService, StreamFirstSpikeIndex)
   SPIKESERVE_STREAM(SpikeStreamService, StreamKernelDotProduct)
   SPIKESERVE_STREAM(SpikeStreamService, StreamSpikeSimilarLoss)
 
  private:
-  Engine& engine_;
+  const ServiceHost host_;
 };
 
 #undef SPIKESERVE_RPC
@@ -226,13 +226,13 @@ class StreamService final : public RawStreams {
 
 }  // namespace
 
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(Engine& engine, const RegionStore* shared_memory) {
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(const ServiceHost& host) {
   std::vector<std::unique_ptr<grpc::Service>> services;
-  services.push_back(std::make_unique<FunctionService>(engine, shared_memory));
-  services.push_back(std::make_unique<NetworkService>(engine, shared_memory));
-  services.push_back(std::make_unique<TrainingService>(engine, shared_memory));
-  services.push_back(std::make_unique<StreamService>(engine));
-  services.push_back(std::make_unique<ServerService>(engine));
+  services.push_back(std::make_unique<FunctionService>(host));
+  services.push_back(std::make_unique<NetworkService>(host));
+  services.push_back(std::make_unique<TrainingService>(host));
+  services.push_back(std::make_unique<StreamService>(host));
+  services.push_back(std::make_unique<ServerService>(host));
   return services;
 }
 

@@ -7,15 +7,22 @@
 #include <vector>
 
 #include "grpcpp/impl/codegen/service_type.h"
+#include "rpc/caller_of.h"
 #include "runtime/engine.h"
 #include "shared_memory/region_store.h"
 
 namespace spikeserve::rpc {
 
-// All services, to be registered with a grpc::ServerBuilder. Callers on Unix sockets may name the memory in
-// `shared_memory`, for operands and results; null: nobody may. Both must outlive the services.
-std::vector<std::unique_ptr<grpc::Service>> MakeServices(server::Engine& engine,
-                                                         const shared_memory::RegionStore* shared_memory);
+// What the services hand calls to. All of it must outlive them.
+struct ServiceHost {
+  server::Engine& engine;
+  // Callers on Unix sockets may name the memory in it, for operands and results; null: nobody may.
+  const shared_memory::RegionStore* shared_memory;
+  CallerRules caller_rules;
+};
+
+// All services, to be registered with a grpc::ServerBuilder.
+std::vector<std::unique_ptr<grpc::Service>> MakeServices(const ServiceHost& host);
 
 }  // namespace spikeserve::rpc
 

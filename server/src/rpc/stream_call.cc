@@ -19,11 +19,17 @@ using server::Stream;
 
 class StreamCall final : public StreamReactor, public server::StreamTransport {
  public:
-  StreamCall(server::Engine& engine, const char* path, grpc::CallbackServerContext* context)
+  StreamCall(server::Engine& engine, const CallerRules& rules, const char* path, grpc::CallbackServerContext* context)
       : engine_(engine), context_(*context) {
+    absl::StatusOr<server::Caller> caller = CallerOf(*context, rules);
+    if (!caller.ok()) {
+      engine.ReportRefusal(path, caller.status());
+      Finish(caller.status());
+      return;
+    }
     server::StreamingCall call;
     call.path = path;
-    call.caller = CallerOf(*context);
+    call.caller = *std::move(caller);
     call.deadline = absl::FromChrono(context->deadline());
     call.cancelled = [context] { return context->IsCancelled(); };
     absl::StatusOr<std::shared_ptr<Stream>> stream = engine.OpenStream(std::move(call), *this);
@@ -96,8 +102,9 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
 
 }  // namespace
 
-StreamReactor* NewStreamCall(server::Engine& engine, const char* path, grpc::CallbackServerContext* context) {
-  return new StreamCall(engine, path, context);
+StreamReactor* NewStreamCall(server::Engine& engine, const CallerRules& rules, const char* path,
+                             grpc::CallbackServerContext* context) {
+  return new StreamCall(engine, rules, path, context);
 }
 
 }  // namespace spikeserve::rpc

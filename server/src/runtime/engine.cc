@@ -129,7 +129,7 @@ class Engine::Host final : public StreamHost {
   void Submit(std::function<void()> task) override { engine_.pool_.Submit(std::move(task)); }
 
   absl::StatusOr<std::shared_ptr<HeldNetwork>> FindNetwork(const std::string& name) override {
-    return engine_.networks_.Find(name);
+    return engine_.networks_.Find(name, call_.caller.identity);
   }
 
   absl::Status Compute(HeldNetwork* held, bool at_once, absl::FunctionRef<absl::Status(Context&)> fn) override {
@@ -220,7 +220,8 @@ void Engine::Proceed(const Method& method, Request request, Job job) {
   if (!request.ok()) return End(job, request.status());
   if (method.network_of == nullptr) return Compute(method, **request, nullptr, pool_, std::move(job));
 
-  absl::StatusOr<std::shared_ptr<HeldNetwork>> held = networks_.Find(method.network_of(**request));
+  absl::StatusOr<std::shared_ptr<HeldNetwork>> held =
+      networks_.Find(method.network_of(**request), job.call.caller.identity);
   if (!held.ok()) return End(job, held.status());
   if (absl::Status entered = admission_.Enter(method, (*held)->line, job.cost); !entered.ok()) {
     job.refused = true;
@@ -286,6 +287,11 @@ void Engine::Respond(Job& job, EnvelopeOr result) {
           .total = job.watch.Total(),
           .request_bytes = static_cast<int64_t>(call.request_bytes)});
   call.finish(status);  // The engine may be gone when this returns.
+}
+
+void Engine::ReportRefusal(std::string_view path, const absl::Status& status) const {
+  const Caller unknown;
+  Report({.path = path, .caller = unknown, .status = status});
 }
 
 void Engine::Report(const CallReport& report) const {

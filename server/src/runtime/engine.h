@@ -97,6 +97,9 @@ class Engine {
   // with that when all that they have read is answered. Waits until no call is in progress, or until `deadline`.
   void Drain(absl::Time deadline);
 
+  // Tells the observer of a call of `path` that its transport refused with `status`: its caller is not known.
+  void ReportRefusal(std::string_view path, const absl::Status& status) const;
+
   const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
   NetworkStore& networks() { return networks_; }

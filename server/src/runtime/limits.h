@@ -35,6 +35,9 @@ struct Limits {
   // The networks held at the same time, and the bytes they take together.
   int64_t max_networks = 1024;
   int64_t max_network_bytes = int64_t{4} << 30;
+  // The same of one caller's networks (Caller::identity); 0: as for all together.
+  int64_t max_networks_per_identity = 0;
+  int64_t max_network_bytes_per_identity = 0;
   // The bytes that one network's trace takes: what Forward keeps for Backward, and TrainStep while it runs.
   int64_t max_trace_bytes = int64_t{1} << 30;
   // How long a network is kept without a call.

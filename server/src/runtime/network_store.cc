@@ -6,6 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "status_macros.h"
 
 namespace spikeserve::server {
 namespace {
@@ -31,17 +32,17 @@ absl::Status Unknown(std::string_view name) {
 NetworkStore::NetworkStore(const Limits& limits, ComputePool& pool, std::function<absl::Time()> clock)
     : limits_(limits), pool_(pool), clock_(std::move(clock)) {}
 
-absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Add(Network network) {
+absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Add(Network network, std::string_view owner) {
   absl::StatusOr<std::string> name = UnguessableName();
   if (!name.ok()) return name.status();
-  auto held = std::make_shared<HeldNetwork>(*std::move(name), std::move(network), pool_);
+  auto held = std::make_shared<HeldNetwork>(*std::move(name), std::string(owner), std::move(network), pool_);
   if (absl::Status status = Insert(held); !status.ok()) return status;
   return held;
 }
 
-absl::Status NetworkStore::Restore(std::string name, Network network, uint64_t next_step,
+absl::Status NetworkStore::Restore(std::string name, std::string owner, Network network, uint64_t next_step,
                                    std::unique_ptr<const codec::Envelope> last_reply) {
-  auto held = std::make_shared<HeldNetwork>(std::move(name), std::move(network), pool_);
+  auto held = std::make_shared<HeldNetwork>(std::move(name), std::move(owner), std::move(network), pool_);
   held->next_step = next_step;
   held->last_reply = std::move(last_reply);
   return Insert(std::move(held));
@@ -51,17 +52,11 @@ absl::Status NetworkStore::Insert(std::shared_ptr<HeldNetwork> held) {
   const int64_t bytes = held->ByteSize();
   const std::lock_guard lock(mutex_);
   ExpireLocked();
-  if (static_cast<int64_t>(slots_.size()) >= limits_.max_networks) {
-    return OverLimit("layers", static_cast<int64_t>(slots_.size()), "networks are held already", limits_.max_networks,
-                     "--max-networks");
-  }
-  if (bytes > limits_.max_network_bytes - total_bytes_) {
-    return OverLimit("layers", total_bytes_ + bytes, "bytes of networks", limits_.max_network_bytes,
-                     "--max-network-bytes");
-  }
+  SPIKESERVE_RETURN_IF_ERROR(CheckCountLocked(held->owner));
+  SPIKESERVE_RETURN_IF_ERROR(CheckBytesLocked("layers", held->owner, bytes));
   Slot& slot = slots_[held->name];
   slot = Slot{std::move(held), bytes, clock_()};
-  total_bytes_ += bytes;
+  CountLocked(slot.held->owner, 1, bytes);
   return absl::OkStatus();
 }
 
@@ -73,31 +68,39 @@ std::vector<std::shared_ptr<HeldNetwork>> NetworkStore::All() {
   return all;
 }
 
-absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Find(std::string_view name) {
+absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Find(std::string_view name, std::string_view owner) {
   const std::lock_guard lock(mutex_);
   ExpireLocked();
-  const auto it = slots_.find(absl::string_view(name.data(), name.size()));
+  const auto it = FindLocked(name, owner);
   if (it == slots_.end()) return Unknown(name);
   it->second.last_used = clock_();
   return it->second.held;
 }
 
-absl::Status NetworkStore::Remove(std::string_view name) {
+absl::Status NetworkStore::Remove(std::string_view name, std::string_view owner) {
   const std::lock_guard lock(mutex_);
-  const auto it = slots_.find(absl::string_view(name.data(), name.size()));
+  const auto it = FindLocked(name, owner);
   if (it == slots_.end()) return Unknown(name);
-  total_bytes_ -= it->second.bytes;
+  CountLocked(it->second.held->owner, -1, -it->second.bytes);
   slots_.erase(it);
   return absl::OkStatus();
 }
 
-std::vector<NetworkStore::Info> NetworkStore::List() {
+std::vector<NetworkStore::Info> NetworkStore::List(std::string_view owner) {
   const std::lock_guard lock(mutex_);
   ExpireLocked();
   const absl::Time now = clock_();
   std::vector<Info> infos;
-  for (const auto& [name, slot] : slots_) infos.push_back({name, slot.bytes, now - slot.last_used});
+  for (const auto& [name, slot] : slots_) {
+    if (slot.held->owner == owner) infos.push_back({name, slot.bytes, now - slot.last_used});
+  }
   return infos;
+}
+
+NetworkStore::Usage NetworkStore::Total() {
+  const std::lock_guard lock(mutex_);
+  ExpireLocked();
+  return total_;
 }
 
 absl::Status NetworkStore::SetBytes(const HeldNetwork& held, int64_t bytes) {
@@ -106,12 +109,10 @@ absl::Status NetworkStore::SetBytes(const HeldNetwork& held, int64_t bytes) {
   if (it == slots_.end()) return absl::OkStatus();
   Slot& slot = it->second;
   slot.last_used = clock_();
-  const int64_t others = total_bytes_ - slot.bytes;
-  if (bytes > slot.bytes && bytes > limits_.max_network_bytes - others) {
-    return OverLimit("network", others + bytes, "bytes of networks", limits_.max_network_bytes, "--max-network-bytes");
-  }
+  const int64_t more = bytes - slot.bytes;
+  if (more > 0) SPIKESERVE_RETURN_IF_ERROR(CheckBytesLocked("network", held.owner, more));
   slot.bytes = bytes;
-  total_bytes_ = others + bytes;
+  CountLocked(held.owner, 0, more);
   return absl::OkStatus();
 }
 
@@ -125,9 +126,51 @@ void NetworkStore::ExpireLocked() {
   absl::erase_if(slots_, [&](const auto& item) {
     const Slot& slot = item.second;
     if (slot.last_used >= oldest || slot.held->strand->busy()) return false;
-    total_bytes_ -= slot.bytes;
+    CountLocked(slot.held->owner, -1, -slot.bytes);
     return true;
   });
+}
+
+NetworkStore::Slots::iterator NetworkStore::FindLocked(std::string_view name, std::string_view owner) {
+  const auto it = slots_.find(absl::string_view(name.data(), name.size()));
+  return it == slots_.end() || it->second.held->owner != owner ? slots_.end() : it;
+}
+
+absl::Status NetworkStore::CheckCountLocked(std::string_view owner) const {
+  const auto own = by_owner_.find(absl::string_view(owner.data(), owner.size()));
+  const int64_t limit = limits_.max_networks_per_identity;
+  if (limit > 0 && own != by_owner_.end() && own->second.networks >= limit) {
+    return OverLimit("layers", own->second.networks, "networks of the caller are held already", limit,
+                     "--max-networks-per-identity");
+  }
+  if (total_.networks >= limits_.max_networks) {
+    return OverLimit("layers", total_.networks, "networks are held already", limits_.max_networks, "--max-networks");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status NetworkStore::CheckBytesLocked(std::string_view field, std::string_view owner, int64_t more_bytes) const {
+  const auto own = by_owner_.find(absl::string_view(owner.data(), owner.size()));
+  const int64_t own_bytes = own == by_owner_.end() ? 0 : own->second.bytes;
+  const int64_t limit = limits_.max_network_bytes_per_identity;
+  if (limit > 0 && more_bytes > limit - own_bytes) {
+    return OverLimit(field, own_bytes + more_bytes, "bytes of the caller's networks", limit,
+                     "--max-network-bytes-per-identity");
+  }
+  if (more_bytes > limits_.max_network_bytes - total_.bytes) {
+    return OverLimit(field, total_.bytes + more_bytes, "bytes of networks", limits_.max_network_bytes,
+                     "--max-network-bytes");
+  }
+  return absl::OkStatus();
+}
+
+void NetworkStore::CountLocked(const std::string& owner, int64_t networks, int64_t bytes) {
+  const auto own = by_owner_.try_emplace(owner).first;
+  for (Usage* usage : {&total_, &own->second}) {
+    usage->networks += networks;
+    usage->bytes += bytes;
+  }
+  if (own->second.networks == 0) by_owner_.erase(own);
 }
 
 }  // namespace spikeserve::server

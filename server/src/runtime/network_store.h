@@ -25,13 +25,16 @@ namespace spikeserve::server {
 
 // A network and what belongs to it. Its calls run on `strand`, and only they touch the members below it.
 struct HeldNetwork {
-  HeldNetwork(std::string name_in, Network network_in, ComputePool& pool)
+  HeldNetwork(std::string name_in, std::string owner_in, Network network_in, ComputePool& pool)
       : name(std::move(name_in)),
+        owner(std::move(owner_in)),
         strand(std::make_shared<Strand>(pool)),
         parameter_bytes(network_in.ByteSize()),
         network(std::move(network_in)) {}
 
   const std::string name;
+  // The identity of whoever made it (Caller::identity), and whose alone it is.
+  const std::string owner;
   const std::shared_ptr<Strand> strand;
   // The calls that wait for the strand.
   WaitingLine line{1};
@@ -47,6 +50,8 @@ struct HeldNetwork {
   int64_t ByteSize() const { return network.ByteSize() + (last_reply == nullptr ? 0 : last_reply->ByteSize()); }
 };
 
+// Each network is its owner's: for others it does not exist.
+//
 // Thread-safe.
 class NetworkStore {
  public:
@@ -56,30 +61,40 @@ class NetworkStore {
     absl::Duration idle;
   };
 
+  // How many there are, and what they take.
+  struct Usage {
+    int64_t networks = 0;
+    int64_t bytes = 0;
+  };
+
   // `pool` must outlive the store. `clock` tells the time for expiry.
   NetworkStore(const Limits& limits, ComputePool& pool, std::function<absl::Time()> clock);
 
   // Keeps `network` under a new name that cannot be guessed. RESOURCE_EXHAUSTED over the limits' number or bytes.
-  absl::StatusOr<std::shared_ptr<HeldNetwork>> Add(Network network);
+  absl::StatusOr<std::shared_ptr<HeldNetwork>> Add(Network network, std::string_view owner);
 
   // Keeps a network as an earlier server held it, under its name, which none has now. Errors: those of Add.
-  absl::Status Restore(std::string name, Network network, uint64_t next_step,
+  absl::Status Restore(std::string name, std::string owner, Network network, uint64_t next_step,
                        std::unique_ptr<const codec::Envelope> last_reply);
 
   // All networks, which does not count as a use of them.
   std::vector<std::shared_ptr<HeldNetwork>> All();
 
-  // Counts as a use. NOT_FOUND where there is no network of that name (any more).
-  absl::StatusOr<std::shared_ptr<HeldNetwork>> Find(std::string_view name);
+  // Counts as a use. NOT_FOUND where the owner has no network of that name (any more).
+  absl::StatusOr<std::shared_ptr<HeldNetwork>> Find(std::string_view name, std::string_view owner);
 
   // NOT_FOUND as Find.
-  absl::Status Remove(std::string_view name);
+  absl::Status Remove(std::string_view name, std::string_view owner);
 
-  std::vector<Info> List();
+  // The owner's.
+  std::vector<Info> List(std::string_view owner);
 
-  // Sets what a network takes now, or is about to take. RESOURCE_EXHAUSTED where all together would then take more than
-  // the limit, unless it takes no more than before; nothing is set then. Nothing where the network was removed
-  // meanwhile.
+  // Everybody's.
+  Usage Total();
+
+  // Sets what a network takes now, or is about to take. RESOURCE_EXHAUSTED where all together, or all of its owner's,
+  // would then take more than the limit, unless it takes no more than before; nothing is set then. Nothing where the
+  // network was removed meanwhile.
   absl::Status SetBytes(const HeldNetwork& held, int64_t bytes);
 
   // Removes the networks that were idle for longer than the limit. Every other call does so first; call it now and then
@@ -93,17 +108,26 @@ class NetworkStore {
     absl::Time last_used;
   };
 
+  using Slots = absl::flat_hash_map<std::string, Slot>;
+
   // The errors of Add.
   absl::Status Insert(std::shared_ptr<HeldNetwork> held);
-  // The caller holds mutex_.
+  // The caller of these holds mutex_.
   void ExpireLocked();
+  Slots::iterator FindLocked(std::string_view name, std::string_view owner);
+  // Whether `owner` may have more networks or bytes, as part of all or alone.
+  absl::Status CheckBytesLocked(std::string_view field, std::string_view owner, int64_t more_bytes) const;
+  absl::Status CheckCountLocked(std::string_view owner) const;
+  // Counts a network or bytes more or less.
+  void CountLocked(const std::string& owner, int64_t networks, int64_t bytes);
 
   const Limits limits_;
   ComputePool& pool_;
   const std::function<absl::Time()> clock_;
   std::mutex mutex_;  // Guards the members below it.
-  absl::flat_hash_map<std::string, Slot> slots_;
-  int64_t total_bytes_ = 0;
+  Slots slots_;
+  Usage total_;
+  absl::flat_hash_map<std::string, Usage> by_owner_;  // Of those who have networks.
 };
 
 }  // namespace spikeserve::server

@@ -39,6 +39,7 @@ absl::StatusOr<Reply> RestoreReply(const v1::StoredReply& stored, BufferPool& bu
 v1::StoredNetwork Store(const server::HeldNetwork& held) {
   v1::StoredNetwork stored;
   stored.set_network(held.name);
+  stored.set_owner(held.owner);
   stored.set_next_step(held.next_step);
   codec::EncodeNetwork(held.network, stored.mutable_checkpoint());
   if (held.last_reply != nullptr) StoreReply(*held.last_reply, stored.mutable_last_reply());
@@ -56,7 +57,8 @@ absl::Status Restore(const v1::StoredNetwork& stored, server::Engine& engine) {
   if (stored.has_last_reply()) {
     SPIKESERVE_ASSIGN_OR_RETURN(last_reply, RestoreReply(stored.last_reply(), engine.buffers()));
   }
-  return engine.networks().Restore(stored.network(), std::move(network), stored.next_step(), std::move(last_reply));
+  return engine.networks().Restore(stored.network(), stored.owner(), std::move(network), stored.next_step(),
+                                   std::move(last_reply));
 }
 
 }  // namespace spikeserve::state

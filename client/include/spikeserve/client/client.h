@@ -44,7 +44,8 @@ class Client {
 
   // A client of the server at `target`: "HOST:PORT", "unix:PATH", or another gRPC name such as "dns:///HOST:PORT".
   // Returns without waiting for the server: a server that cannot be reached shows in the calls, as UNAVAILABLE.
-  // INVALID_ARGUMENT for an empty target, and for shared memory with a target that is not "unix:PATH".
+  // INVALID_ARGUMENT for an empty target, for shared memory with a target that is not "unix:PATH", and for certificates
+  // and tokens that options.h says no to; NOT_FOUND and the like for files of TlsOptions that cannot be read.
   static absl::StatusOr<Client> Connect(std::string_view target, const ConnectOptions& options = {});
 
   // A client that computes in this process.

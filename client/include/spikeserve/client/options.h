@@ -4,6 +4,8 @@
 #define SPIKESERVE_CLIENT_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "absl/time/time.h"
 
@@ -33,7 +35,28 @@ struct CallOptions {
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
+// How a connection is encrypted. Certificates and keys are PEM, given as text or as the name of a file of it; files are
+// read when the client connects, once.
+struct TlsOptions {
+  // The certificates of the authorities that may vouch for the server. Neither: those that gRPC finds on the system.
+  std::string ca_file = {};
+  std::string ca_pem = {};
+  // For a server that asks who the client is (spikeserve --tls-client-ca): the client's certificate, with those between
+  // it and its authority behind it, and its private key, without a passphrase. Neither: the client shows none.
+  std::string certificate_file = {};
+  std::string certificate_pem = {};
+  std::string key_file = {};
+  std::string key_pem = {};
+  // The name that the server's certificate must have; empty: the target's host.
+  std::string server_name = {};
+};
+
 struct ConnectOptions {
+  // nullopt: connections are not encrypted.
+  std::optional<TlsOptions> tls = std::nullopt;
+  // Goes with every call, to prove who makes it (spikeserve --tokens); empty: none. Only with TLS, or to a target on
+  // this machine (127.0.0.0/8, [::1], localhost, unix:PATH).
+  std::string token = {};
   RetryPolicy retry = {};
   // Calls that wait, and whose arguments and results take more bytes than this, are sent in pieces where the function
   // allows it (SpikeCluster, FirstSpikeIndex, KernelDotProduct, SpikeSimilarLoss). They may be of any size; smaller

@@ -1,0 +1,63 @@
+// Files that may be replaced while they are in use: certificates and tokens are, without a restart.
+
+#ifndef SPIKESERVE_SERVER_IDENTITY_FILE_WATCH_H_
+#define SPIKESERVE_SERVER_IDENTITY_FILE_WATCH_H_
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace spikeserve::identity {
+
+// How often files are looked at.
+inline constexpr absl::Duration kWatchPeriod = absl::Seconds(1);
+
+// Takes a line for whoever runs the server. Called from any thread.
+using Log = std::function<void(const std::string& line)>;
+
+// A file, and the flag that errors name it by.
+struct FlagFile {
+  std::string flag;
+  std::string path;
+};
+
+// What the files hold, in their order. INVALID_ARGUMENT for one that cannot be read or is larger than 1 MiB.
+absl::StatusOr<std::vector<std::string>> ReadFiles(const std::vector<FlagFile>& files);
+
+// Reads files in a thread of its own, about each `period`, until it is destroyed.
+class FileWatch {
+ public:
+  // When what the files hold differs from what they held before (`first`), calls `take` with it, in the watch's thread,
+  // again and again until it succeeds. An error of it, or of reading, goes to `log` in one line, once; whoever takes
+  // keeps what it had then.
+  FileWatch(std::vector<FlagFile> files, std::vector<std::string> first,
+            std::function<absl::Status(const std::vector<std::string>&)> take, Log log, absl::Duration period);
+  ~FileWatch();
+
+ private:
+  void Run(absl::Duration period);
+  void Look();
+
+  const std::vector<FlagFile> files_;
+  const std::function<absl::Status(const std::vector<std::string>&)> take_;
+  const Log log_;
+  // What was found last, and how it was taken. Only the thread touches them.
+  std::vector<std::string> contents_;
+  absl::Status status_;
+
+  std::mutex mutex_;
+  bool stopping_ = false;  // Guarded by mutex_.
+  std::condition_variable stop_;
+  std::thread thread_;
+};
+
+}  // namespace spikeserve::identity
+
+#endif  // SPIKESERVE_SERVER_IDENTITY_FILE_WATCH_H_
