@@ -38,7 +38,7 @@ class SpikectlSecurity : public SpikectlWithServer {
     const std::string flags = absl::StrCat("--tls-cert=", Path("server.pem"), "\n--tls-key=", Path("server.key"),
                                            "\n--tls-client-ca=", Path("ca.pem"), "\n--tokens=", Path("tokens"), "\n");
     Write("flags", flags);
-    StartServer(absl::StrCat("--flagfile=", Path("flags")).c_str());
+    StartServer({"--flagfile=" + Path("flags")});
   }
 
   // How spikeserve ends with these flags, in the folder.
