@@ -126,6 +126,17 @@ TEST_F(TlsTest, WhatIsBrokenIsNotTakenAndTheOldCertificateIsServedOn) {
   expect_kept("cannot read the file");
 }
 
+TEST_F(TlsTest, ACertificateThatIsNotValidYetIsTakenWhenItIs) {
+  const auto server = *Server::Start(Options(Named("first.test")));
+  const KeyPair later =
+      authority_.Issue({.alternative_names = "DNS:second.test", .begin = absl::Now() + absl::Seconds(4)});
+  WriteTestFile("tls.key", later.key);
+  WriteTestFile("tls.pem", later.certificate);
+  while (!Find(server->addresses()[0], "second.test").ok()) {
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+}
+
 TEST_F(TlsTest, FilesThatAreNotWhatTheyShouldBeAreRefusedBeforeAnythingIsServed) {
   const KeyPair good = Named("good.test"), expired = authority_.Issue({.end = absl::Now() - absl::Minutes(1)});
   const auto refused = [&](const KeyPair& pair, const std::string& client_ca = "") {

@@ -19,7 +19,8 @@ struct CallerRules {
 };
 
 // UNAUTHENTICATED for a call that does not prove what it has to. The identity is the token's name; or "cert:NAME", with
-// the subject's common name of the client's certificate, or else its first alternative name.
+// the subject's common name of the client's certificate, or else its first alternative name, where whatever is not
+// printable ASCII is escaped as in C.
 absl::StatusOr<server::Caller> CallerOf(const grpc::CallbackServerContext& context, const CallerRules& rules);
 
 }  // namespace spikeserve::rpc
