@@ -90,7 +90,8 @@ int Serve(ServerConfig config) {
   for (const std::string& address : (*server)->addresses()) {
     std::cout << "spikeserve listening on " << address << std::endl;
   }
-  std::cerr << "spikeserve: " << signals.Wait() << ", draining" << std::endl;
+  const std::string signal = signals.Wait();
+  std::cerr << "spikeserve: " << signal << ", draining" << std::endl;
   (*server)->AnnounceDrain();
   absl::SleepFor(config.drain_delay);
   const bool drained = (*server)->Drain(config.drain_timeout);

@@ -55,8 +55,9 @@ class Service {
       Submit(path, input.substr(3, size));
       input.remove_prefix(3 + size);
     }
-    for (const auto& network : engine_.networks().List())
-      SPIKESERVE_REQUIRE(engine_.networks().Remove(network.name).ok());
+    for (const auto& network : engine_.networks().All()) {
+      SPIKESERVE_REQUIRE(engine_.networks().Remove(network->name, network->owner).ok());
+    }
   }
 
  private:
@@ -70,7 +71,7 @@ class Service {
   void Restore(const std::string& name, std::vector<LayerSpec> layers) {
     auto network = Network::Create(std::move(layers));
     SPIKESERVE_REQUIRE(network.ok());
-    SPIKESERVE_REQUIRE(engine_.networks().Restore(name, *std::move(network), 0, nullptr).ok());
+    SPIKESERVE_REQUIRE(engine_.networks().Restore(name, /*owner=*/"", *std::move(network), 0, nullptr).ok());
   }
 
   void Submit(const std::string& path, absl::string_view bytes) {

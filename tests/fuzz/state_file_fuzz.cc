@@ -18,11 +18,11 @@ void Load(server::Engine& engine, const std::string& file) {
   const auto all = engine.networks().All();
   SPIKESERVE_REQUIRE(all.size() == 1);
   const std::string kept = *state::EncodeStateFile(state::Store(*all[0]));
-  SPIKESERVE_REQUIRE(engine.networks().Remove(all[0]->name).ok());
+  SPIKESERVE_REQUIRE(engine.networks().Remove(all[0]->name, all[0]->owner).ok());
   SPIKESERVE_REQUIRE(state::Restore(*state::DecodeStateFile(kept), engine).ok());
   const auto again = engine.networks().All();
   SPIKESERVE_REQUIRE(*state::EncodeStateFile(state::Store(*again.at(0))) == kept);
-  SPIKESERVE_REQUIRE(engine.networks().Remove(again[0]->name).ok());
+  SPIKESERVE_REQUIRE(engine.networks().Remove(again[0]->name, again[0]->owner).ok());
 }
 
 server::EngineOptions Options() {

@@ -1,5 +1,5 @@
-// Steps that nobody waits for any longer: they end soon, and leave the network as it was, to the bit. (Those of training:
-// train_step_refusal_test.cc.)
+// Steps that nobody waits for any longer: they end soon, and leave the network as it was, to the bit. (Those of
+// training: train_step_refusal_test.cc.)
 
 #include <cstdint>
 #include <vector>

@@ -80,8 +80,8 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
   if (results > limits.max_message_bytes) {
     return OverLimit("network", results, "bytes of gradients", limits.max_message_bytes, "--max-message-bytes");
   }
-  // With the reply, which is kept where the change has its number, and the gradients as they were before.
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + 2 * parameters + results));
+  // With the reply, which is kept where the change has its number, and the first gradients, or a copy of those before.
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + parameters + results));
   SPIKESERVE_ASSIGN_OR_RETURN(const BackwardResult result,
                               held.network.Backward(options, context.executor, [&] { return context.wanted.Check(); }));
   Outgoing<v1::BackwardResponse> response(context.buffers);

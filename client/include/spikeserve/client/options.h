@@ -14,9 +14,9 @@ namespace spikeserve {
 // When a call is made again.
 //
 // A call that the server could not take (UNAVAILABLE), or that may have been lost, is made again if it is safe to
-// repeat: if it changes nothing, comes to the same when made twice, or carries its `step`. A call that the server refused
-// because it had too much to do (RESOURCE_EXHAUSTED with google.rpc.RetryInfo) was not begun, and is made again whatever
-// it is.
+// repeat: if it changes nothing, comes to the same when made twice, or carries its `step`. A call that the server
+// refused because it had too much to do (RESOURCE_EXHAUSTED with google.rpc.RetryInfo) was not begun, and is made again
+// whatever it is.
 struct RetryPolicy {
   // Of a call that fails, including the first. 1: no retries, also of refused calls.
   int max_attempts = 4;
