@@ -12,11 +12,9 @@ using testing::FrameReader;
 using testing::RawConnection;
 using testing::ServerProcess;
 
-constexpr char kStatistics[] = "/spikeserve.v1.SpikeServerService/ServerStatistics";
-
 // So many connections, one after the other, with a call on each; every third one is closed while its call is under way.
 void Churn(const std::string& address, int connections) {
-  const std::string call = testing::Greeting() + testing::CallFrames(kStatistics, "", 1);
+  const std::string call = testing::Greeting() + testing::CallFrames(testing::kServerStatistics, "", 1);
   for (int i = 0; i < connections; ++i) {
     RawConnection connection(address);
     ASSERT_TRUE(connection.Send(call));

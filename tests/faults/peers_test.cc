@@ -22,7 +22,6 @@ using testing::FrameReader;
 using testing::RawConnection;
 using testing::ServerProcess;
 
-constexpr char kStatistics[] = "/spikeserve.v1.SpikeServerService/ServerStatistics";
 constexpr char kRedundantOneHot[] = "/spikeserve.v1.SpikeFunctionService/RedundantOneHot";
 constexpr char kSpikeCluster[] = "/spikeserve.v1.SpikeFunctionService/SpikeCluster";
 
@@ -67,7 +66,7 @@ TEST_F(PeersTest, GarbageIsNoReasonToStop) {
     for (char& byte : bytes) byte = static_cast<char>(random());
     // Some begin as they should.
     if (i % 3 == 1) bytes.insert(0, testing::Greeting());
-    if (i % 3 == 2) bytes.insert(0, testing::Greeting() + testing::CallFrames(kStatistics, "", 1));
+    if (i % 3 == 2) bytes.insert(0, testing::Greeting() + testing::CallFrames(testing::kServerStatistics, "", 1));
     peer.Send(bytes);
     if (i % 2 == 0) peer.Reset();
   }
@@ -113,7 +112,7 @@ TEST_F(PeersTest, APeerThatVanishedWithoutAWordIsForgotten) {
   Start({"--keepalive-time=1", "--keepalive-timeout=1"});
   RawConnection peer(address_);
   FrameReader reader(peer);
-  peer.Send(testing::Greeting() + testing::CallFrames(kStatistics, "", 1));
+  peer.Send(testing::Greeting() + testing::CallFrames(testing::kServerStatistics, "", 1));
   ASSERT_TRUE(reader.WaitForEnd(1));
   // From here on it answers nothing, also not the server's pings.
   while (reader.Next()) {

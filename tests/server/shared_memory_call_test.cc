@@ -1,7 +1,7 @@
 // Calls that name shared memory, as others than our own client may make them: on a real server.
 
 #include <poll.h>
-#include <sys/wait.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -27,6 +27,7 @@
 #include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/networks.grpc.pb.h"
 #include "spikeserve/v1/shared_memory.pb.h"
+#include "support/child_process.h"
 #include "support/shared_memory.h"
 
 namespace spikeserve {
@@ -373,25 +374,11 @@ TEST_F(SharedMemoryCallTest, AClientThatIsKilledInTheMiddleOfCallsLeavesNothingB
   const int descriptors = testing::OpenDescriptors();
   const int mappings = testing::MemoryMappings();
   for (int round = 0; round < 5; ++round) {
-    int output[2];
-    ASSERT_EQ(pipe2(output, O_CLOEXEC), 0);
-    const pid_t child = fork();
-    if (child == 0) {
-      dup2(output[1], STDOUT_FILENO);
-      execl(SPIKESERVE_VICTIM, SPIKESERVE_VICTIM, address_.c_str(), nullptr);
-      _exit(127);
-    }
-    close(output[1]);
-    char said[8] = {};
-    ASSERT_EQ(read(output[0], said, 7), 7);
-    EXPECT_STREQ(said, "sharing");
+    testing::ChildProcess victim(SPIKESERVE_VICTIM, {address_});
+    EXPECT_EQ(victim.ReadLine(), "sharing");
     EXPECT_GT(testing::MemoryMappings(), mappings);
     std::this_thread::sleep_for(std::chrono::milliseconds(7 * round));
-    kill(child, SIGKILL);
-    int status;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    EXPECT_TRUE(WIFSIGNALED(status));
-    close(output[0]);
+    EXPECT_EQ(victim.End(SIGKILL), -SIGKILL);
   }
   while (testing::MemoryMappings() != mappings || testing::OpenDescriptors() > descriptors) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));

@@ -1,10 +1,7 @@
 // What others see of a network while it is trained, and what is left of one whose trainer is gone: the network is
 // always at a step's boundary, over every transport.
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -20,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "suites/training_testing.h"
 #include "suites/transport.h"
+#include "support/child_process.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -176,27 +174,13 @@ TEST_P(TrainingConsistencySuite, ATrainerThatIsKilledLeavesTheNetworkAtAStepsBou
   Network library = MakeNetwork(LongStep::Layers());
   uint64_t steps = 0;
   for (int round = 0; round < 8; ++round) {
-    int output[2];
-    ASSERT_EQ(pipe2(output, O_CLOEXEC), 0);
     const ConnectOptions& options = transport().connect_options();
     const TlsOptions tls = options.tls.value_or(TlsOptions());
-    const pid_t trainer = fork();
-    if (trainer == 0) {
-      dup2(output[1], STDOUT_FILENO);
-      execl(SPIKESERVE_VICTIM, SPIKESERVE_VICTIM, transport().address().c_str(), network->name().c_str(),
-            tls.ca_file.c_str(), tls.certificate_file.c_str(), tls.key_file.c_str(), options.token.c_str(), nullptr);
-      _exit(127);
-    }
-    close(output[1]);
-    char said[9] = {};
-    ASSERT_EQ(read(output[0], said, 8), 8);
-    EXPECT_STREQ(said, "training");
+    ChildProcess trainer(SPIKESERVE_VICTIM, {transport().address(), network->name(), tls.ca_file, tls.certificate_file,
+                                             tls.key_file, options.token});
+    EXPECT_EQ(trainer.ReadLine(), "training");
     absl::SleepFor(absl::Milliseconds(3 * round));
-    kill(trainer, SIGKILL);
-    int status;
-    ASSERT_EQ(waitpid(trainer, &status, 0), trainer);
-    EXPECT_TRUE(WIFSIGNALED(status));
-    close(output[0]);
+    EXPECT_EQ(trainer.End(SIGKILL), -SIGKILL);
 
     // The server may still be at the trainer's last call.
     while (client().ServerStatistics()->calls_in_progress > 1) absl::SleepFor(absl::Milliseconds(1));

@@ -1,9 +1,6 @@
 #include "support/certificates.h"
 
-#include <openssl/bio.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
@@ -15,20 +12,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "identity/openssl_handles.h"
 
 namespace spikeserve::testing {
 namespace {
 
-template <auto kFree>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
+using identity::Bio;
+using identity::Certificate;
+using identity::Key;
+using identity::TextOf;
 
 void Check(bool ok) {
   if (ok) return;
@@ -42,22 +34,16 @@ Key NewKey() {
   return key;
 }
 
-std::string Text(const Bio& bio) {
-  char* text;
-  const long size = BIO_get_mem_data(bio.get(), &text);
-  return std::string(text, static_cast<size_t>(size));
-}
-
 std::string ToPem(const X509& certificate) {
   const Bio bio(BIO_new(BIO_s_mem()));
   Check(PEM_write_bio_X509(bio.get(), const_cast<X509*>(&certificate)) == 1);
-  return Text(bio);
+  return TextOf(bio);
 }
 
 std::string ToPem(EVP_PKEY& key) {
   const Bio bio(BIO_new(BIO_s_mem()));
   Check(PEM_write_bio_PKCS8PrivateKey(bio.get(), &key, nullptr, nullptr, 0, nullptr, nullptr) == 1);
-  return Text(bio);
+  return TextOf(bio);
 }
 
 void AddExtension(X509& certificate, int nid, const std::string& value) {
@@ -121,7 +107,7 @@ std::string Encrypted(const std::string& key) {
   std::string passphrase = "sesame";
   Check(PEM_write_bio_PKCS8PrivateKey(writer.get(), parsed.get(), EVP_aes_128_cbc(), passphrase.data(),
                                       static_cast<int>(passphrase.size()), nullptr, nullptr) == 1);
-  return Text(writer);
+  return TextOf(writer);
 }
 
 std::string WriteTestFile(const std::string& name, const std::string& bytes) {

@@ -40,6 +40,9 @@ struct Frame {
 inline constexpr uint8_t kDataFrame = 0, kHeadersFrame = 1, kSettingsFrame = 4, kPingFrame = 6, kGoAwayFrame = 7;
 inline constexpr uint8_t kEndStream = 1, kEndHeaders = 4;
 
+// A method whose request may be empty, and which changes nothing.
+inline constexpr char kServerStatistics[] = "/spikeserve.v1.SpikeServerService/ServerStatistics";
+
 std::string Serialized(const Frame& frame);
 
 // What a client says first: the preface, and settings.

@@ -8,17 +8,12 @@
 #include "absl/strings/str_cat.h"
 #include "cli/commands/commands.h"
 #include "identity/tokens.h"
+#include "runtime/random_bytes.h"
 #include "shared_memory/file_descriptor.h"
 #include "status_macros.h"
 
 namespace spikeserve::cli {
 namespace {
-
-absl::StatusOr<std::string> RandomToken() {
-  char bytes[32];
-  if (getentropy(bytes, sizeof(bytes)) != 0) return absl::InternalError("the system gave no random bytes");
-  return absl::BytesToHexString({bytes, sizeof(bytes)});
-}
 
 // Into a new file that only its owner reads.
 absl::Status Save(const std::string& token, const std::string& path) {
@@ -42,7 +37,8 @@ class TokenCommand final : public Command {
     if (!identity::IsTokenName(name_)) {
       return UsageError("NAME: got " + name_ + "; need 1 to 64 letters, digits, '.', '_' and '-'");
     }
-    SPIKESERVE_ASSIGN_OR_RETURN(const std::string token, RandomToken());
+    SPIKESERVE_ASSIGN_OR_RETURN(const std::string bytes, server::RandomBytes(32));
+    const std::string token = absl::BytesToHexString(bytes);
     const std::string line = identity::TokenLine(name_, token);
     Report report;
     if (path_.empty()) {

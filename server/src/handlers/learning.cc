@@ -83,7 +83,7 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
   // With the reply, which is kept where the change has its number, and the first gradients, or a copy of those before.
   SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + parameters + results));
   SPIKESERVE_ASSIGN_OR_RETURN(const BackwardResult result,
-                              held.network.Backward(options, context.executor, [&] { return context.wanted.Check(); }));
+                              held.network.Backward(options, context.executor, context.wanted));
   Outgoing<v1::BackwardResponse> response(context.buffers);
   if (options.compute_grad_input) {
     codec::EncodeTensor(TensorView(absl::MakeConstSpan(result.grad_input), result.shape),

@@ -49,7 +49,7 @@ absl::StatusOr<codec::Outgoing<Response>> RunSteps(const codec::WireTensor& wire
   SPIKESERVE_ASSIGN_OR_RETURN(
       const ForwardResult result,
       held.network.Forward(input.values(), shape, {.records = options.records, .keep_trace = options.keep_trace},
-                           context.executor, [&] { return context.wanted.Check(); }));
+                           context.executor, context.wanted));
 
   codec::Outgoing<Response> response(context.buffers);
   const Shape output_shape = options.single_step ? Shape(result.shape.begin() + 1, result.shape.end()) : result.shape;

@@ -60,7 +60,7 @@ absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStep
   SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + memory.bytes));
   SPIKESERVE_ASSIGN_OR_RETURN(const TrainStepResult result,
                               held.network.TrainStep(input.values(), input.shape(), labels.values(), options,
-                                                     context.executor, [&] { return context.wanted.Check(); }));
+                                                     context.executor, context.wanted));
   Outgoing<v1::TrainStepResponse> response(context.buffers);
   codec::EncodeTrainStepResult(result, &*response);
   return response;

@@ -43,25 +43,7 @@ FileWatch::FileWatch(std::vector<FlagFile> files, std::vector<std::string> first
       take_(std::move(take)),
       log_(std::move(log)),
       contents_(std::move(first)),
-      thread_([this, period] { Run(period); }) {}
-
-FileWatch::~FileWatch() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  stop_.notify_all();
-  thread_.join();
-}
-
-void FileWatch::Run(absl::Duration period) {
-  std::unique_lock lock(mutex_);
-  while (!stop_.wait_for(lock, absl::ToChronoNanoseconds(period), [this] { return stopping_; })) {
-    lock.unlock();
-    Look();
-    lock.lock();
-  }
-}
+      thread_(period, [this] { Look(); }) {}
 
 void FileWatch::Look() {
   absl::StatusOr<std::vector<std::string>> found = ReadFiles(files_);

@@ -3,16 +3,14 @@
 #ifndef SPIKESERVE_SERVER_IDENTITY_FILE_WATCH_H_
 #define SPIKESERVE_SERVER_IDENTITY_FILE_WATCH_H_
 
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "runtime/periodic_thread.h"
 
 namespace spikeserve::identity {
 
@@ -39,10 +37,8 @@ class FileWatch {
   // keeps what it had then.
   FileWatch(std::vector<FlagFile> files, std::vector<std::string> first,
             std::function<absl::Status(const std::vector<std::string>&)> take, Log log, absl::Duration period);
-  ~FileWatch();
 
  private:
-  void Run(absl::Duration period);
   void Look();
 
   const std::vector<FlagFile> files_;
@@ -52,10 +48,7 @@ class FileWatch {
   std::vector<std::string> contents_;
   absl::Status status_;
 
-  std::mutex mutex_;
-  bool stopping_ = false;  // Guarded by mutex_.
-  std::condition_variable stop_;
-  std::thread thread_;
+  server::PeriodicThread thread_;
 };
 
 }  // namespace spikeserve::identity

@@ -1,33 +1,19 @@
 #include "identity/pem.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <ctime>
-#include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "identity/openssl_handles.h"
 #include "spikeserve/compute/field_error.h"
 #include "status_macros.h"
 
 namespace spikeserve::identity {
 namespace {
-
-template <auto kFree>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    kFree(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
 
 Bio Reader(std::string_view text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
 
@@ -87,9 +73,7 @@ absl::StatusOr<std::string> Write(const EVP_PKEY& key, const std::vector<Certifi
   for (const Certificate& certificate : certificates) ok &= PEM_write_bio_X509(writer.get(), certificate.get()) == 1;
   ERR_clear_error();
   if (!ok) return absl::InternalError("OpenSSL does not write what it has read");
-  char* text;
-  const long size = BIO_get_mem_data(writer.get(), &text);
-  return std::string(text, static_cast<size_t>(size));
+  return TextOf(writer);
 }
 
 }  // namespace

@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "grpcpp/grpcpp.h"
+#include "rpc/address.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/caller_of.h"
 #include "rpc/rich_status.h"
@@ -82,7 +82,7 @@ class UnaryCall {
     return &request_;
   }
 
-  bool IsOnUnixSocket() const { return absl::StartsWith(context_->peer(), "unix:"); }
+  bool IsOnUnixSocket() const { return IsUnixSocket(context_->peer()); }
 
   // Puts results where the caller wants them, if it says so.
   void PlaceResults(codec::Envelope& response) {

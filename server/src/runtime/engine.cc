@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -25,7 +26,7 @@ class CallExecutor : public Executor {
   void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) override {
     threads_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; b += grain) {
-        if (!wanted_.Check().ok()) return;
+        if (!wanted_().ok()) return;
         body(b, std::min(b + grain, end));
       }
     });
@@ -36,8 +37,14 @@ class CallExecutor : public Executor {
   const Wanted& wanted_;
 };
 
-int ThreadCount(int wanted) {
-  return wanted > 0 ? wanted : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+// The same, with the number of threads there are to be in place of 0.
+EngineOptions WithThreads(EngineOptions options) {
+  if (options.threads <= 0) options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return options;
+}
+
+absl::Status UnknownMethod(std::string_view path) {
+  return absl::UnimplementedError(absl::StrCat("no method ", std::string(path)));
 }
 
 }  // namespace
@@ -57,31 +64,24 @@ struct Engine::Job {
 };
 
 Engine::Engine(EngineOptions options)
-    : options_(std::move(options)),
+    : options_(WithThreads(std::move(options))),
       buffers_(options_.limits.max_idle_buffer_bytes),
-      pool_(ThreadCount(options_.threads)),
-      admission_(options_.limits, ThreadCount(options_.threads), buffers_, counters_),
+      pool_(options_.threads),
+      admission_(options_.limits, options_.threads, buffers_, counters_),
       networks_(options_.limits, pool_, options_.clock),
-      expirer_([this] { ExpireNetworks(); }) {
-  counters_.threads = ThreadCount(options_.threads);
+      expirer_(std::clamp(options_.limits.network_idle_timeout / 4, absl::Milliseconds(100), absl::Seconds(10)),
+               [this] { networks_.Expire(); }) {
+  counters_.threads = options_.threads;
 }
 
-Engine::~Engine() {
-  {
-    const std::lock_guard lock(stop_mutex_);
-    stopping_ = true;
-  }
-  stop_.notify_all();
-  expirer_.join();
-  pool_.Wait();  // Tasks use the members that would go before the pool.
-}
+// Tasks use the members that would go before the pool.
+Engine::~Engine() { pool_.Wait(); }
 
 void Engine::Submit(Call call) {
   Job job(std::move(call));
   const auto method = Methods().find(absl::string_view(job.call.path.data(), job.call.path.size()));
   if (method == Methods().end()) {
-    absl::Status unknown = absl::UnimplementedError(absl::StrCat("no method ", std::string(job.call.path)));
-    job.call.path = {};
+    absl::Status unknown = UnknownMethod(std::exchange(job.call.path, {}));
     return Respond(job, std::move(unknown));
   }
   if (absl::Status begun = Begin(); !begun.ok()) {
@@ -136,10 +136,10 @@ class Engine::Host final : public StreamHost {
     Stopwatch watch;
     const absl::Cleanup count = [&] { times_.compute += watch.Lap(); };
     const Wanted wanted_now = wanted_.For(engine_.options_.limits.max_compute_time);
-    if (absl::Status wanted = wanted_now.Check(); !wanted.ok()) return wanted;
+    if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
     absl::Status status = engine_.WithContext(call_.caller, wanted_now, held,
                                               at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
-    if (absl::Status wanted = wanted_now.Check(); !wanted.ok()) return wanted;
+    if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
     return status;
   }
 
@@ -163,7 +163,7 @@ class Engine::Host final : public StreamHost {
 absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, StreamTransport& transport) {
   const auto method = StreamMethods().find(absl::string_view(call.path.data(), call.path.size()));
   if (method == StreamMethods().end()) {
-    absl::Status unknown = absl::UnimplementedError(absl::StrCat("no method ", std::string(call.path)));
+    absl::Status unknown = UnknownMethod(call.path);
     Report({.path = {}, .caller = call.caller, .status = unknown});
     return unknown;
   }
@@ -245,14 +245,14 @@ void Engine::Compute(const Method& method, const codec::Envelope& request, HeldN
     }
   }
   job.wanted = job.wanted.For(options_.limits.max_compute_time);
-  if (absl::Status wanted = job.wanted.Check(); !wanted.ok()) return End(job, std::move(wanted));
+  if (absl::Status wanted = job.wanted(); !wanted.ok()) return End(job, std::move(wanted));
   EnvelopeOr result = WithContext(job.call.caller, job.wanted, held, threads, [&](Context& context) {
     const std::optional<codec::Envelope> copy = codec::CopyShared(request, method.in_place, buffers_);
     return method.handle(copy ? *copy : request, held, context);
   });
   // A handler on a network has carried out all, or nothing; others may have stopped half-way.
   if (held == nullptr) {
-    if (absl::Status wanted = job.wanted.Check(); !wanted.ok()) result = std::move(wanted);
+    if (absl::Status wanted = job.wanted(); !wanted.ok()) result = std::move(wanted);
   }
   job.times.compute = job.watch.Lap();
   // What is computed at once is another kind of call.
@@ -296,13 +296,6 @@ void Engine::ReportRefusal(std::string_view path, const absl::Status& status) co
 
 void Engine::Report(const CallReport& report) const {
   if (options_.observer != nullptr) options_.observer->OnEnd(report);
-}
-
-void Engine::ExpireNetworks() {
-  const absl::Duration period =
-      std::clamp(options_.limits.network_idle_timeout / 4, absl::Milliseconds(100), absl::Seconds(10));
-  std::unique_lock lock(stop_mutex_);
-  while (!stop_.wait_for(lock, absl::ToChronoNanoseconds(period), [this] { return stopping_; })) networks_.Expire();
 }
 
 }  // namespace spikeserve::server

@@ -10,13 +10,11 @@
 #define SPIKESERVE_SERVER_RUNTIME_ENGINE_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -33,6 +31,7 @@
 #include "runtime/limits.h"
 #include "runtime/method.h"
 #include "runtime/network_store.h"
+#include "runtime/periodic_thread.h"
 #include "runtime/stream.h"
 #include "runtime/wanted.h"
 
@@ -125,7 +124,6 @@ class Engine {
   void End(Job& job, EnvelopeOr result);
   void Respond(Job& job, EnvelopeOr result);
   void Report(const CallReport& report) const;
-  void ExpireNetworks();
 
   const EngineOptions options_;
   Counters counters_;
@@ -137,10 +135,7 @@ class Engine {
   // Guarded by streams_mutex_.
   absl::flat_hash_map<Stream*, std::weak_ptr<Stream>> streams_;
   std::atomic<bool> draining_ = false;
-  std::mutex stop_mutex_;
-  bool stopping_ = false;  // Guarded by stop_mutex_.
-  std::condition_variable stop_;
-  std::thread expirer_;
+  PeriodicThread expirer_;
 };
 
 }  // namespace spikeserve::server

@@ -1,21 +1,14 @@
 #include "runtime/network_store.h"
 
-#include <unistd.h>
-
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "runtime/random_bytes.h"
 #include "status_macros.h"
 
 namespace spikeserve::server {
 namespace {
-
-absl::StatusOr<std::string> UnguessableName() {
-  char bytes[16];
-  if (getentropy(bytes, sizeof(bytes)) != 0) return absl::InternalError("the system gave no random bytes");
-  return absl::BytesToHexString({bytes, sizeof(bytes)});
-}
 
 absl::Status Unknown(std::string_view name) {
   // A name may be anything, also not printable or huge: only what could be a name is repeated.
@@ -33,10 +26,10 @@ NetworkStore::NetworkStore(const Limits& limits, ComputePool& pool, std::functio
     : limits_(limits), pool_(pool), clock_(std::move(clock)) {}
 
 absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Add(Network network, std::string_view owner) {
-  absl::StatusOr<std::string> name = UnguessableName();
-  if (!name.ok()) return name.status();
-  auto held = std::make_shared<HeldNetwork>(*std::move(name), std::string(owner), std::move(network), pool_);
-  if (absl::Status status = Insert(held); !status.ok()) return status;
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::string name, RandomBytes(16));
+  auto held =
+      std::make_shared<HeldNetwork>(absl::BytesToHexString(name), std::string(owner), std::move(network), pool_);
+  SPIKESERVE_RETURN_IF_ERROR(Insert(held));
   return held;
 }
 
@@ -136,12 +129,16 @@ NetworkStore::Slots::iterator NetworkStore::FindLocked(std::string_view name, st
   return it == slots_.end() || it->second.held->owner != owner ? slots_.end() : it;
 }
 
-absl::Status NetworkStore::CheckCountLocked(std::string_view owner) const {
+NetworkStore::Usage NetworkStore::UsageLocked(std::string_view owner) const {
   const auto own = by_owner_.find(absl::string_view(owner.data(), owner.size()));
+  return own == by_owner_.end() ? Usage() : own->second;
+}
+
+absl::Status NetworkStore::CheckCountLocked(std::string_view owner) const {
+  const int64_t own = UsageLocked(owner).networks;
   const int64_t limit = limits_.max_networks_per_identity;
-  if (limit > 0 && own != by_owner_.end() && own->second.networks >= limit) {
-    return OverLimit("layers", own->second.networks, "networks of the caller are held already", limit,
-                     "--max-networks-per-identity");
+  if (limit > 0 && own >= limit) {
+    return OverLimit("layers", own, "networks of the caller are held already", limit, "--max-networks-per-identity");
   }
   if (total_.networks >= limits_.max_networks) {
     return OverLimit("layers", total_.networks, "networks are held already", limits_.max_networks, "--max-networks");
@@ -150,11 +147,10 @@ absl::Status NetworkStore::CheckCountLocked(std::string_view owner) const {
 }
 
 absl::Status NetworkStore::CheckBytesLocked(std::string_view field, std::string_view owner, int64_t more_bytes) const {
-  const auto own = by_owner_.find(absl::string_view(owner.data(), owner.size()));
-  const int64_t own_bytes = own == by_owner_.end() ? 0 : own->second.bytes;
+  const int64_t own = UsageLocked(owner).bytes;
   const int64_t limit = limits_.max_network_bytes_per_identity;
-  if (limit > 0 && more_bytes > limit - own_bytes) {
-    return OverLimit(field, own_bytes + more_bytes, "bytes of the caller's networks", limit,
+  if (limit > 0 && more_bytes > limit - own) {
+    return OverLimit(field, own + more_bytes, "bytes of the caller's networks", limit,
                      "--max-network-bytes-per-identity");
   }
   if (more_bytes > limits_.max_network_bytes - total_.bytes) {

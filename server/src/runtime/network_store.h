@@ -115,6 +115,8 @@ class NetworkStore {
   // The caller of these holds mutex_.
   void ExpireLocked();
   Slots::iterator FindLocked(std::string_view name, std::string_view owner);
+  // What the owner has.
+  Usage UsageLocked(std::string_view owner) const;
   // Whether `owner` may have more networks or bytes, as part of all or alone.
   absl::Status CheckBytesLocked(std::string_view field, std::string_view owner, int64_t more_bytes) const;
   absl::Status CheckCountLocked(std::string_view owner) const;

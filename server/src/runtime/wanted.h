@@ -30,7 +30,7 @@ class Wanted {
   }
 
   // OK, or why it is not: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED.
-  absl::Status Check() const {
+  absl::Status operator()() const {
     if (cancelled_()) return absl::CancelledError("the caller cancelled the call");
     const absl::Time now = absl::Now();
     if (now >= deadline_) return absl::DeadlineExceededError("the call's deadline passed before it was computed");

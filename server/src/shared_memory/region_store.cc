@@ -1,10 +1,9 @@
 #include "shared_memory/region_store.h"
 
-#include <unistd.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/random_bytes.h"
 #include "spikeserve/compute/field_error.h"
 #include "status_macros.h"
 
@@ -75,10 +74,7 @@ absl::StatusOr<std::string> RegionStore::Session::Add(const FileDescriptor& memo
   SPIKESERVE_ASSIGN_OR_RETURN(const int64_t size, CheckMemory(memory));
   SPIKESERVE_ASSIGN_OR_RETURN(std::shared_ptr<const void> booked, store_.ledger_->Book(uid_, size));
   SPIKESERVE_ASSIGN_OR_RETURN(std::shared_ptr<const Region> region, Region::Map(memory, size, std::move(booked)));
-  std::string handle(16, '\0');
-  if (getentropy(handle.data(), handle.size()) != 0) {
-    return absl::InternalError("the system gave no random bytes");
-  }
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::string handle, server::RandomBytes(16));
   const std::lock_guard lock(store_.mutex_);
   store_.regions_[handle] = std::move(region);
   handles_.insert(handle);

@@ -15,25 +15,7 @@ namespace spikeserve::state {
 using server::HeldNetwork;
 
 NetworkSaver::NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval, Say say)
-    : files_(files), networks_(networks), say_(std::move(say)), thread_([this, interval] { SaveEvery(interval); }) {}
-
-NetworkSaver::~NetworkSaver() {
-  {
-    const std::lock_guard lock(stop_mutex_);
-    stopping_ = true;
-  }
-  stop_.notify_all();
-  thread_.join();
-}
-
-void NetworkSaver::SaveEvery(absl::Duration interval) {
-  std::unique_lock lock(stop_mutex_);
-  while (!stop_.wait_for(lock, absl::ToChronoNanoseconds(interval), [this] { return stopping_; })) {
-    lock.unlock();
-    Save();
-    lock.lock();
-  }
-}
+    : files_(files), networks_(networks), say_(std::move(say)), thread_(interval, [this] { Save(); }) {}
 
 bool NetworkSaver::Save() {
   const std::lock_guard lock(save_mutex_);

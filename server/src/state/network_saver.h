@@ -3,18 +3,17 @@
 #ifndef SPIKESERVE_SERVER_STATE_NETWORK_SAVER_H_
 #define SPIKESERVE_SERVER_STATE_NETWORK_SAVER_H_
 
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "runtime/network_store.h"
+#include "runtime/periodic_thread.h"
 #include "spikeserve/v1/stored_network.pb.h"
 #include "state/network_files.h"
 
@@ -30,8 +29,6 @@ class NetworkSaver {
   // Saves every `interval`, in a thread of its own. `files` and `networks` must outlive the saver, and nobody else uses
   // `files`. `say` is told when something begins to fail, and when all is well again.
   NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval, Say say);
-  // Ends the thread.
-  ~NetworkSaver();
 
   // Saves now. Returns whether all that is held is in the files now.
   bool Save();
@@ -41,7 +38,6 @@ class NetworkSaver {
   // nullopt where the network is as it was at `step`.
   absl::StatusOr<std::optional<v1::StoredNetwork>> Encode(std::shared_ptr<server::HeldNetwork> held,
                                                           std::optional<uint64_t> step);
-  void SaveEvery(absl::Duration interval);
 
   NetworkFiles& files_;
   server::NetworkStore& networks_;
@@ -49,10 +45,7 @@ class NetworkSaver {
   std::mutex save_mutex_;  // Held while networks are saved.
   // What failed the last time; guarded by save_mutex_.
   std::set<std::string> failures_;
-  std::mutex stop_mutex_;
-  bool stopping_ = false;  // Guarded by stop_mutex_.
-  std::condition_variable stop_;
-  std::thread thread_;
+  server::PeriodicThread thread_;
 };
 
 }  // namespace spikeserve::state
