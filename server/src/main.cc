@@ -1,4 +1,4 @@
-// The server's process: its memory, its signals, its end.
+// The server's process: its memory, its signals, its log, its end.
 
 #include <malloc.h>
 #include <pthread.h>
@@ -6,18 +6,27 @@
 
 #include <algorithm>
 #include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "config/flags.h"
 #include "rpc/server.h"
+#include "telemetry/call_log.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics_listener.h"
+#include "telemetry/server_metrics.h"
 
 namespace {
 
 using spikeserve::config::ServerConfig;
 using spikeserve::rpc::Server;
+using spikeserve::telemetry::LogLevel;
+using spikeserve::telemetry::MetricsListener;
 
 constexpr int kExitUsage = 2;
 constexpr int kExitCancelled = 3;
@@ -53,18 +62,38 @@ int Serve(const ServerConfig& config) {
   KeepFreedMemory(config.server.engine.limits.max_idle_buffer_bytes);
   const sigset_t signals = EndSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config.server);
+  // Who reads the log may go; the server stays.
+  std::signal(SIGPIPE, SIG_IGN);
+  spikeserve::telemetry::Log log(config.telemetry.log);
+  spikeserve::telemetry::CallLog call_log(log, config.telemetry.slow_call);
+  spikeserve::rpc::ServerOptions options = config.server;
+  options.engine.observer = &call_log;
+  const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
   if (!server.ok()) return Fail(server.status());
+  // Goes before the engine that it tells of.
+  std::unique_ptr<MetricsListener> metrics;
+  if (const std::string& address = config.telemetry.metrics_listen; !address.empty()) {
+    auto started = MetricsListener::Start(address, std::make_shared<spikeserve::telemetry::ServerMetrics>(
+                                                       (*server)->engine(), [&log] { return log.dropped(); }));
+    if (!started.ok()) return Fail(started.status());
+    metrics = *std::move(started);
+  }
   for (const std::string& address : (*server)->addresses()) {
     std::cout << "spikeserve listening on " << address << std::endl;
+    log.Write(LogLevel::kInfo, "listening", {{"address", std::string_view(address)}});
+  }
+  if (metrics != nullptr) {
+    std::cout << "spikeserve metrics on " << metrics->address() << std::endl;
+    log.Write(LogLevel::kInfo, "metrics", {{"address", std::string_view(metrics->address())}});
   }
   int signal = 0;
   sigwait(&signals, &signal);
-  std::cerr << "spikeserve: " << (signal == SIGTERM ? "SIGTERM" : "SIGINT") << ", draining" << std::endl;
+  log.Write(LogLevel::kInfo, "draining", {{"signal", std::string_view(signal == SIGTERM ? "SIGTERM" : "SIGINT")}});
   if (!(*server)->Drain(config.drain_timeout)) {
-    std::cerr << "spikeserve: calls were cancelled, because they took longer than --drain-timeout" << std::endl;
+    log.Write(LogLevel::kWarning, "calls were cancelled, because they took longer than --drain-timeout");
     return kExitCancelled;
   }
+  log.Write(LogLevel::kInfo, "ended");
   return 0;
 }
 

@@ -94,6 +94,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
       if (!test_.wanted_.ok()) return test_.wanted_;
       return fn(test_.context_);
     }
+    void OnMessage(size_t bytes) override { test_.message_bytes_ += bytes; }
     void OnEnd(const absl::Status& status) override { test_.ended_.push_back(status); }
 
    private:
@@ -156,10 +157,11 @@ class StreamTest : public ::testing::Test, public StreamTransport {
   ComputePool pool_{1};
   NetworkStore networks_{limits_, pool_, absl::Now};
   BufferPool buffers_{0};
-  Counters counters_;
+  size_t message_bytes_ = 0;
   const Caller caller_;
   const Wanted wanted_by_all_;
-  Context context_{limits_, InlineExecutor(), networks_, buffers_, counters_, caller_, wanted_by_all_};
+  Context context_{limits_, InlineExecutor(), networks_, buffers_, [] { return Statistics(); },
+                   caller_, wanted_by_all_};
   absl::Status wanted_;
   std::deque<std::function<void()>> tasks_;
   int reads_ = 0;

@@ -5,11 +5,13 @@
 
 #include "absl/time/time.h"
 #include "rpc/server.h"
+#include "telemetry/telemetry_options.h"
 
 namespace spikeserve::config {
 
 struct ServerConfig {
   rpc::ServerOptions server;
+  telemetry::TelemetryOptions telemetry;
   // How long accepted calls get to finish after SIGTERM or SIGINT.
   absl::Duration drain_timeout = absl::Seconds(30);
 };

@@ -46,6 +46,7 @@ int64_t RedundantOneHotWork(Incoming<v1::RedundantOneHotRequest>);
 int64_t FirstSpikeIndexWork(Incoming<v1::FirstSpikeIndexRequest>);
 int64_t ThresholdMarginWork(Incoming<v1::ThresholdMarginRequest>);
 int64_t StcaLossWork(Incoming<v1::StcaLossRequest>);
+int64_t ServerStatisticsWork(Incoming<v1::ServerStatisticsRequest>);
 
 // Networks: their making and listing.
 absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::CreateNetworkRequest>, Context&);

@@ -81,7 +81,7 @@ const MethodTable& Methods() {
       {"/spikeserve.v1.SpikeFunctionService/StcaLoss",
        InPlace(Plain(StcaLoss, StcaLossWork), v1::StcaLossRequest::kVFieldNumber,
                {v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64})},
-      {"/spikeserve.v1.SpikeServerService/ServerStatistics", Plain(ServerStatistics)},
+      {"/spikeserve.v1.SpikeServerService/ServerStatistics", Plain(ServerStatistics, ServerStatisticsWork)},
       {"/spikeserve.v1.SpikeNetworkService/CreateNetwork", Plain(CreateNetwork)},
       {"/spikeserve.v1.SpikeNetworkService/ListNetworks", Plain(ListNetworks)},
       {"/spikeserve.v1.SpikeNetworkService/GetNetwork", OnNetwork(GetNetwork)},

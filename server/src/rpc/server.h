@@ -40,6 +40,9 @@ class Server {
   // The addresses it listens on, in the order of the options, free ports filled in.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
+  // What it serves.
+  server::Engine& engine() { return *engine_; }
+
   // Answers health checks with NOT_SERVING and new calls with UNAVAILABLE, and waits until those that were accepted are
   // answered. After `timeout` the rest are cancelled. Returns whether all were answered.
   bool Drain(absl::Duration timeout);

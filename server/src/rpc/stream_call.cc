@@ -59,12 +59,12 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     if (!ok) return stream->OnRead(std::nullopt);
     auto bytes = std::make_shared<ByteBuffer>();
     bytes->Swap(&incoming_);
-    const bool is_small = bytes->Length() <= server::kSmallRequest;
+    const size_t length = bytes->Length();
     stream->OnRead(Stream::Message{
         [bytes = std::move(bytes), &buffers = engine_.buffers()](const google::protobuf::Message& prototype) {
           return FromByteBuffer(*bytes, prototype, buffers);
         },
-        /*may_compute_at_once=*/is_small});
+        /*may_compute_at_once=*/length <= server::kSmallRequest, length});
   }
   void OnWriteDone(bool ok) override {
     server::HappensAfter(&outgoing_);

@@ -52,6 +52,7 @@ struct Engine::Job {
 
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)),
+      calls_(options_.identities),
       buffers_(options_.limits.max_idle_buffer_bytes),
       pool_(ThreadCount(options_.threads)),
       networks_(options_.limits, pool_, options_.clock),
@@ -130,9 +131,15 @@ class Engine::Host final : public StreamHost {
     return status;
   }
 
+  void OnMessage(size_t bytes) override { request_bytes_ += static_cast<int64_t>(bytes); }
+
   void OnEnd(const absl::Status& status) override {
-    engine_.Report(
-        {.path = call_.path, .caller = call_.caller, .status = status, .times = times_, .total = watch_.Total()});
+    engine_.Report({.path = call_.path,
+                    .caller = call_.caller,
+                    .status = status,
+                    .times = times_,
+                    .total = watch_.Total(),
+                    .request_bytes = request_bytes_});
   }
 
  private:
@@ -142,6 +149,7 @@ class Engine::Host final : public StreamHost {
   const Stopwatch watch_;
   // Only touched by the stream's work, and after it.
   CallTimes times_;
+  int64_t request_bytes_ = 0;
 };
 
 absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, StreamTransport& transport) {
@@ -155,9 +163,11 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, S
     Report({.path = call.path, .caller = call.caller, .status = admitted, .refused = true});
     return admitted;
   }
+  ++counters_.streams;
   auto* stream = new Stream(method->second, transport, std::make_unique<Host>(*this, std::move(call)));
   return std::shared_ptr<Stream>(stream, [this](Stream* ended) {
     delete ended;
+    --counters_.streams;
     --counters_.calls_in_progress;
   });
 }
@@ -202,7 +212,8 @@ auto Engine::WithContext(const Caller& caller, const Wanted& wanted, const HeldN
     -> decltype(fn(std::declval<Context&>())) {
   CallExecutor stopping(threads, wanted);
   Executor& executor = held == nullptr ? stopping : threads;
-  Context context{options_.limits, executor, networks_, buffers_, counters_, caller, wanted};
+  const auto read_statistics = [this] { return statistics(); };
+  Context context{options_.limits, executor, networks_, buffers_, read_statistics, caller, wanted};
   return Guarded([&] { return fn(context); });
 }
 
@@ -225,8 +236,23 @@ void Engine::Respond(Job& job, EnvelopeOr result, bool refused) {
   call.finish(status);  // The engine may be gone when this returns.
 }
 
-void Engine::Report(const CallReport& report) const {
+void Engine::Report(const CallReport& report) {
+  calls_.Record(report);
   if (options_.observer != nullptr) options_.observer->OnEnd(report);
+}
+
+Statistics Engine::statistics() {
+  return {.uptime = absl::Now() - counters_.start,
+          .threads = counters_.threads,
+          .calls_in_progress = counters_.calls_in_progress,
+          .calls_accepted = counters_.calls_accepted,
+          .calls_refused = counters_.calls_refused,
+          .streams = counters_.streams,
+          .tasks_waiting = pool_.waiting(),
+          .networks = networks_.totals(),
+          .buffers = buffers_.statistics(),
+          .methods = calls_.ReadMethods(),
+          .identities = calls_.ReadIdentities()};
 }
 
 void Engine::ExpireNetworks() {

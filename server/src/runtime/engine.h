@@ -15,9 +15,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
@@ -25,12 +27,14 @@
 #include "codec/envelope.h"
 #include "memory/buffer_pool.h"
 #include "runtime/call_observer.h"
+#include "runtime/call_statistics.h"
 #include "runtime/caller.h"
 #include "runtime/compute_pool.h"
 #include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
 #include "runtime/network_store.h"
+#include "runtime/statistics.h"
 #include "runtime/stream.h"
 #include "runtime/wanted.h"
 
@@ -42,6 +46,8 @@ struct EngineOptions {
   int threads = 0;
   // Tells the time for the expiry of networks.
   std::function<absl::Time()> clock = absl::Now;
+  // The callers that calls are counted for by name, one by one: a closed set, such as the names of the tokens.
+  std::vector<std::string> identities = {};
   // Is told of every call; null: nobody is. Must outlive the engine.
   CallObserver* observer = nullptr;
 };
@@ -94,6 +100,8 @@ class Engine {
   const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
 
+  Statistics statistics();
+
  private:
   class Host;
   struct Job;
@@ -110,11 +118,12 @@ class Engine {
   // Ends a call that was admitted.
   void End(Job& job, EnvelopeOr result);
   void Respond(Job& job, EnvelopeOr result, bool refused);
-  void Report(const CallReport& report) const;
+  void Report(const CallReport& report);
   void ExpireNetworks();
 
   const EngineOptions options_;
   Counters counters_;
+  CallStatistics calls_;
   BufferPool buffers_;
   ComputePool pool_;
   NetworkStore networks_;

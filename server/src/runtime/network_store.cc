@@ -78,6 +78,12 @@ std::vector<NetworkStore::Info> NetworkStore::List() {
   return infos;
 }
 
+NetworkStore::Totals NetworkStore::totals() {
+  const std::lock_guard lock(mutex_);
+  ExpireLocked();
+  return {static_cast<int64_t>(slots_.size()), total_bytes_};
+}
+
 absl::Status NetworkStore::SetBytes(const HeldNetwork& held, int64_t bytes) {
   const std::lock_guard lock(mutex_);
   const auto it = slots_.find(held.name);

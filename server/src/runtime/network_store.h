@@ -53,6 +53,11 @@ class NetworkStore {
     absl::Duration idle;
   };
 
+  struct Totals {
+    int64_t networks = 0;
+    int64_t bytes = 0;
+  };
+
   // `pool` must outlive the store. `clock` tells the time for expiry.
   NetworkStore(const Limits& limits, ComputePool& pool, std::function<absl::Time()> clock);
 
@@ -66,6 +71,9 @@ class NetworkStore {
   absl::Status Remove(std::string_view name);
 
   std::vector<Info> List();
+
+  // Of all networks, whoever's they are.
+  Totals totals();
 
   // Sets what a network takes now, or is about to take. RESOURCE_EXHAUSTED where all together would then take more than
   // the limit, unless it takes no more than before; nothing is set then. Nothing where the network was removed

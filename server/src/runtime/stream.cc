@@ -105,6 +105,7 @@ void Stream::Work(bool at_once) {
   }
   if (respond) return EndWork(Respond(at_once));
   if (!next) return Take(/*held=*/nullptr, at_once);
+  host_->OnMessage(next->bytes);
   const absl::Status parsed = host_->Compute(/*held=*/nullptr, at_once, [&](Context&) -> absl::Status {
     SPIKESERVE_ASSIGN_OR_RETURN(message_, next->parse(*method_.request_prototype));
     return absl::OkStatus();

@@ -44,6 +44,8 @@ class StreamHost {
   // Calls `fn` with a context for work on `held` (null: on no network), unless the call is no longer wanted: then the
   // error. `at_once`: the work is not worth another thread.
   virtual absl::Status Compute(HeldNetwork* held, bool at_once, absl::FunctionRef<absl::Status(Context&)> fn) = 0;
+  // A message of so many bytes is taken up. Called by the stream's work, one at a time.
+  virtual void OnMessage(size_t bytes) = 0;
   // The stream ends: with its lock held, once, before the transport's Finish.
   virtual void OnEnd(const absl::Status& status) = 0;
 };
@@ -63,6 +65,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
     // Whether it may be computed in the thread that calls OnRead, where that takes next to no time: to wake another
     // thread would take longer.
     bool may_compute_at_once = false;
+    // What was read; 0 where the message came as it is.
+    size_t bytes = 0;
   };
 
   // `transport` must live until Finish was called on it.
