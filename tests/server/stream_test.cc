@@ -94,7 +94,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
       if (!test_.wanted_.ok()) return test_.wanted_;
       return fn(test_.context_);
     }
-    void OnMessage(size_t bytes) override { test_.message_bytes_ += bytes; }
+    void OnMessage(size_t) override {}
     void OnEnd(const absl::Status& status) override { test_.ended_.push_back(status); }
 
    private:
@@ -157,7 +157,6 @@ class StreamTest : public ::testing::Test, public StreamTransport {
   ComputePool pool_{1};
   NetworkStore networks_{limits_, pool_, absl::Now};
   BufferPool buffers_{0};
-  size_t message_bytes_ = 0;
   const Caller caller_;
   const Wanted wanted_by_all_;
   Context context_{limits_, InlineExecutor(), networks_, buffers_, [] { return Statistics(); },
