@@ -28,7 +28,6 @@ Log::Log(const LogOptions& options, int fd)
 
 Log::~Log() {
   sink_->StopWaitingAt(LogSink::Clock::now() + std::chrono::seconds(1));
-  logger_.reset();
   writer_.reset();  // Ends when the lines that wait are written or dropped.
 }
 
