@@ -39,7 +39,7 @@ mkdir -p "$output"
 # The server's standard output comes through a pipe: reading its first line waits for it to serve, or to have died.
 server=
 trap '[[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true' EXIT
-exec {lines}< <(exec "$bin/server/spikeserve" --listen=127.0.0.1:0)
+exec {lines}< <(exec "$bin/server/spikeserve" --listen=127.0.0.1:0 --log-level=warning)
 server=$!
 read -r -t 60 line <&"$lines" || fail "the server did not start"
 [[ $line == "spikeserve listening on "* ]] || fail "the server said '$line', not where it listens"

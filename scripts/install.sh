@@ -55,7 +55,7 @@ if ((${#needed[@]})); then
   echo "Installing ${needed[*]}"
   # Quiet unless something fails: the logs of hundreds of packages hide what matters.
   log=$(mktemp)
-  trap 'rm -f "$log"' EXIT
+  trap 'rm -f "$log"; [[ -z ${policy:-} ]] || "${as_root[@]}" rm -f "$policy"' EXIT
   apt_get() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 "$@" \
       >"$log" 2>&1 </dev/null || {
@@ -64,7 +64,17 @@ if ((${#needed[@]})); then
     }
   }
   apt_get update
+  # Packages are there for programs of ours to start, not as daemons (Prometheus): what starts those asks this first.
+  if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+    policy=/usr/sbin/policy-rc.d
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+  fi
   apt_get install --no-install-recommends "${needed[@]}"
+  # Nor when the machine starts the next time.
+  if [[ " ${needed[*]} " == *" prometheus "* ]] && command -v systemctl >/dev/null; then
+    "${as_root[@]}" systemctl --quiet disable prometheus.service >/dev/null 2>&1 || true
+  fi
   mapfile -t needed < <(missing "${wanted[@]}")
   ((${#needed[@]} == 0)) || fail "apt-get succeeded but these are still missing: ${needed[*]}"
 fi
@@ -101,6 +111,9 @@ for group in "${groups[@]}"; do
         works "npm ci" npm --prefix tests/foreign/node ci --no-progress --loglevel=error
         touch tests/foreign/node/node_modules/.package-lock.json
       fi
+      works Prometheus prometheus --version
+      works promtool promtool --version
+      works curl curl --version
       works buf tests/foreign/node/node_modules/.bin/buf --version
       ;;
     bench)

@@ -1,15 +1,17 @@
-// The server's process: its memory and its life cycle.
+// The server's process: its memory, its log and its life cycle.
 
 #include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +24,10 @@
 #include "state/network_saver.h"
 #include "state/posix_directory.h"
 #include "state/stored_network.h"
+#include "telemetry/call_log.h"
+#include "telemetry/log.h"
+#include "telemetry/metrics_listener.h"
+#include "telemetry/server_metrics.h"
 
 namespace {
 
@@ -31,6 +37,9 @@ using spikeserve::server::Engine;
 using spikeserve::state::Directory;
 using spikeserve::state::NetworkFiles;
 using spikeserve::state::NetworkSaver;
+using spikeserve::telemetry::Log;
+using spikeserve::telemetry::LogLevel;
+using spikeserve::telemetry::MetricsListener;
 
 constexpr int kExitUsage = 2;
 constexpr int kExitCancelled = 3;
@@ -54,8 +63,6 @@ int Fail(const absl::Status& status) {
   return kExitUsage;
 }
 
-void SayOfState(const std::string& line) { std::cerr << absl::StrCat("spikeserve: --state-dir: ", line, "\n"); }
-
 // The networks' files; null without --state-dir.
 absl::StatusOr<std::unique_ptr<NetworkFiles>> OpenState(const std::string& path) {
   if (path.empty()) return nullptr;
@@ -64,42 +71,66 @@ absl::StatusOr<std::unique_ptr<NetworkFiles>> OpenState(const std::string& path)
   return std::make_unique<NetworkFiles>(*std::move(directory));
 }
 
-absl::Status LoadState(NetworkFiles& files, Engine& engine) {
+absl::Status LoadState(NetworkFiles& files, Engine& engine, const spikeserve::state::Say& say, Log& log) {
   const absl::StatusOr<int> loaded =
-      files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, SayOfState);
+      files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, say);
   if (!loaded.ok()) return absl::InvalidArgumentError(absl::StrCat("--state-dir: ", loaded.status().message()));
-  if (*loaded > 0) SayOfState(absl::StrCat(*loaded, *loaded == 1 ? " network" : " networks", " loaded"));
+  if (*loaded > 0) log.Write(LogLevel::kInfo, "networks loaded", {{"networks", int64_t{*loaded}}});
   return absl::OkStatus();
 }
 
 int Serve(ServerConfig config) {
   KeepFreedMemory(config.server.engine.limits.max_idle_buffer_bytes);
-  spikeserve::process::EndSignals signals([] {
-    std::cerr << "spikeserve: a second signal, ending at once" << std::endl;
+  // Who reads the log may go; the server stays.
+  std::signal(SIGPIPE, SIG_IGN);
+  spikeserve::process::EndSignals signals([options = config.telemetry.log] {
+    // A log of its own: the other one may be gone by then. It waits until the line is written.
+    Log(options).Write(LogLevel::kWarning, "a second signal, ending at once");
     _exit(kExitCancelled);
   });
+  Log log(config.telemetry.log);
+  spikeserve::telemetry::CallLog call_log(log, config.telemetry.slow_call);
+  config.server.engine.observer = &call_log;
+  config.server.log = [&log](const std::string& line) { log.Write(LogLevel::kWarning, line); };
+  const auto say_of_state = [&log](const std::string& line) {
+    log.Write(LogLevel::kWarning, absl::StrCat("--state-dir: ", line));
+  };
   const absl::StatusOr<std::unique_ptr<NetworkFiles>> state = OpenState(config.state_dir);
   if (!state.ok()) return Fail(state.status());
   if (*state != nullptr) {
-    config.server.before_listening = [&state](Engine& engine) { return LoadState(**state, engine); };
+    config.server.before_listening = [&](Engine& engine) { return LoadState(**state, engine, say_of_state, log); };
   }
   const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config.server);
   if (!server.ok()) return Fail(server.status());
   std::optional<NetworkSaver> saver;
-  if (*state != nullptr) saver.emplace(**state, (*server)->engine().networks(), config.state_interval, SayOfState);
+  if (*state != nullptr) saver.emplace(**state, (*server)->engine().networks(), config.state_interval, say_of_state);
+  // Goes before the engine that it tells of.
+  std::unique_ptr<MetricsListener> metrics;
+  if (const std::string& address = config.telemetry.metrics_listen; !address.empty()) {
+    auto started = MetricsListener::Start(address, std::make_shared<spikeserve::telemetry::ServerMetrics>(
+                                                       (*server)->engine(), [&log] { return log.dropped(); }));
+    if (!started.ok()) return Fail(started.status());
+    metrics = *std::move(started);
+  }
   for (const std::string& address : (*server)->addresses()) {
     std::cout << "spikeserve listening on " << address << std::endl;
+    log.Write(LogLevel::kInfo, "listening", {{"address", std::string_view(address)}});
+  }
+  if (metrics != nullptr) {
+    std::cout << "spikeserve metrics on " << metrics->address() << std::endl;
+    log.Write(LogLevel::kInfo, "metrics", {{"address", std::string_view(metrics->address())}});
   }
   const std::string signal = signals.Wait();
-  std::cerr << "spikeserve: " << signal << ", draining" << std::endl;
+  log.Write(LogLevel::kInfo, "draining", {{"signal", std::string_view(signal)}});
   (*server)->AnnounceDrain();
   absl::SleepFor(config.drain_delay);
   const bool drained = (*server)->Drain(config.drain_timeout);
   const bool saved = !saver || saver->Save();
   if (!drained) {
-    std::cerr << "spikeserve: calls were cancelled, because they took longer than --drain-timeout" << std::endl;
+    log.Write(LogLevel::kWarning, "calls were cancelled, because they took longer than --drain-timeout");
     return kExitCancelled;
   }
+  log.Write(LogLevel::kInfo, "ended");
   return saved ? 0 : kExitUnsaved;
 }
 

@@ -46,6 +46,7 @@ const std::vector<std::string> kCommands = {
     "heatmap",
     "health",
     "load",
+    "top",
 };
 
 TEST_F(Spikectl, PrintsItsVersion) { EXPECT_EQ(Output("--version"), "spikectl 0.1.0\n"); }

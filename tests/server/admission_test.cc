@@ -49,11 +49,11 @@ TEST_F(AdmissionTest, MessagesAndTheTensorsOfAllCallsCountAsBytesInFlight) {
   EXPECT_TRUE(admission().Hold(4 << 20).ok());
   auto tensor = buffers_.Take(4 << 20);
   ExpectRefused(admission().Hold(4 << 20), "--max-bytes-in-flight");
-  EXPECT_EQ(admission().bytes_held(), 4 << 20);
+  EXPECT_EQ(admission().bytes_in_flight(), 8 << 20);
   tensor.reset();
   EXPECT_TRUE(admission().Hold(4 << 20).ok());
   admission().Release(8 << 20);
-  EXPECT_EQ(admission().bytes_held(), 0);
+  EXPECT_EQ(admission().bytes_in_flight(), 0);
 }
 
 TEST_F(AdmissionTest, TheWaitIsEstimatedFromWhatTheMethodHasTakenLately) {

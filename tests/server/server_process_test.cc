@@ -19,6 +19,7 @@
 namespace spikeserve {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::ServerProcess;
 
@@ -127,11 +128,13 @@ TEST(ServerProcess, CallsThatTakeLongerThanTheDrainTimeoutAreCancelledAndExitCod
 
 // A fuzzer's finding: Protobuf wrote a line for each, so that any client could fill the server's log.
 TEST(ServerProcess, ARequestThatIsNoTextLeavesNoLineOnStderr) {
-  ServerProcess server({kAnyPort});
+  ServerProcess server({kAnyPort, "--log-level=info"});
   const Client client = ClientOf(server.address());
   EXPECT_EQ(client.AttachNetwork("\xff").Get().status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(server.Stderr(), "");
   EXPECT_EQ(server.End(SIGTERM), 0);
+  EXPECT_THAT(server.Log(), ElementsAre("info: listening", "info: draining", "info: ended"));
+  const std::string all = server.Stderr();
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 3) << all;
 }
 
 TEST(ServerProcess, ASecondSignalEndsItAtOnce) {

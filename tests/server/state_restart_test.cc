@@ -24,6 +24,8 @@ namespace spikeserve::testing {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -114,11 +116,13 @@ TEST_F(StateRestartTest, TrainingGoesOnBitForBitAfterSigterm) {
     ExpectTrains(client.AttachNetwork(name), 0, 3);
     last = *Train(client.AttachNetwork(name), 3);
     EXPECT_EQ(server.End(SIGTERM), 0);
-    EXPECT_EQ(server.Stderr(), "spikeserve: SIGTERM, draining\n");
+    EXPECT_THAT(server.Log(), ElementsAre("info: listening", "info: draining", "info: ended"));
   }
   ServerProcess server = Start();
   const Client client = Connect(server);
-  EXPECT_THAT(server.Stderr(), HasSubstr("--state-dir: 1 network loaded\n"));
+  Await([&] { return server.Log().size() == 2; });
+  EXPECT_THAT(server.Log(), ElementsAre("info: networks loaded", "info: listening"));
+  EXPECT_THAT(server.Stderr(), HasSubstr("\"networks\":1}"));
   const NetworkHandle network = client.AttachNetwork(name);
   EXPECT_EQ(Everything(network), Uninterrupted(4));
   // A caller that did not get the last answer asks again.
@@ -209,9 +213,9 @@ TEST_F(StateRestartTest, ACorruptFileIsSetAsideAndTheServerComesUp) {
   const auto got = client.AttachNetwork(broken).Get();
   EXPECT_EQ(got.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(got.status().message()), Not(HasSubstr(folder_)));
-  EXPECT_THAT(server.Stderr(),
-              HasSubstr(absl::StrCat("spikeserve: --state-dir: ", broken, ".network is corrupt, and now named ", broken,
-                                     ".network.corrupt")));
+  EXPECT_THAT(server.Log(),
+              Contains(StartsWith(absl::StrCat("warning: --state-dir: ", broken, ".network is corrupt, and now named ",
+                                               broken, ".network.corrupt"))));
   EXPECT_FALSE(std::filesystem::exists(File(broken)));
   EXPECT_TRUE(std::filesystem::exists(File(broken) + ".corrupt"));
 }
@@ -254,9 +258,11 @@ TEST_F(StateRestartTest, AFullDiskIsToldOnceAndWhatWasWrittenBeforeStays) {
     std::filesystem::remove(state_ + "/ballast");
     AwaitSaved(name, 5);
     Await([&] { return absl::StrContains(server.Stderr(), "all networks are written again"); });
-    EXPECT_EQ(server.Stderr(),
-              "spikeserve: --state-dir: not all networks are written, which is tried again at each interval: cannot "
-              "write: No space left on device\nspikeserve: --state-dir: all networks are written again\n");
+    EXPECT_THAT(server.Log(),
+                ElementsAre("info: listening",
+                            "warning: --state-dir: not all networks are written, which is tried again at each "
+                            "interval: cannot write: No space left on device",
+                            "warning: --state-dir: all networks are written again"));
     EXPECT_EQ(server.End(SIGKILL), -SIGKILL);
   }
   {

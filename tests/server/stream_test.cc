@@ -162,10 +162,10 @@ class StreamTest : public ::testing::Test, public StreamTransport {
   ComputePool pool_{1};
   NetworkStore networks_{limits_, pool_, absl::Now};
   BufferPool buffers_{0};
-  Counters counters_;
   const Caller caller_;
   const Wanted wanted_by_all_;
-  Context context_{limits_, InlineExecutor(), networks_, buffers_, counters_, caller_, wanted_by_all_};
+  Context context_{limits_, InlineExecutor(), networks_, buffers_, [] { return Statistics(); },
+                   caller_, wanted_by_all_};
   absl::Status wanted_;
   std::deque<std::function<void()>> tasks_;
   int reads_ = 0;

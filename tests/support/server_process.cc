@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 
 namespace spikeserve::testing {
 
@@ -65,6 +66,18 @@ std::string ServerProcess::Stderr() const {
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+std::vector<std::string> ServerProcess::Log() const {
+  std::vector<std::string> messages;
+  std::istringstream lines(Stderr());
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    // The last line may be half written.
+    if (!json.is_object()) continue;
+    messages.push_back(absl::StrCat(json.at("level").get<std::string>(), ": ", json.at("message").get<std::string>()));
+  }
+  return messages;
 }
 
 }  // namespace spikeserve::testing

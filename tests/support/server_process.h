@@ -32,6 +32,9 @@ class ServerProcess : public ChildProcess {
   // All that it wrote to stderr so far.
   std::string Stderr() const;
 
+  // Its log so far, each line as its level and message, such as "info: draining".
+  std::vector<std::string> Log() const;
+
  private:
   ServerProcess(const std::vector<std::string>& flags, const std::vector<std::string>& environment,
                 const std::string& stderr_path);

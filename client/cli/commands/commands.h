@@ -44,6 +44,7 @@ CommandInfo Raster();
 CommandInfo Heatmap();
 CommandInfo Health();
 CommandInfo Statistics();
+CommandInfo Top();
 CommandInfo Load();
 CommandInfo Token();
 

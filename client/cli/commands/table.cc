@@ -32,6 +32,7 @@ std::vector<CommandInfo> Commands() {
       Heatmap,  //
       Health,
       Statistics,
+      Top,
       Load,
       Token,
   };

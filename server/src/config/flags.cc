@@ -1,5 +1,8 @@
 #include "config/flags.h"
 
+#include <unistd.h>
+
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,10 +11,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "config/flag_sources.h"
 #include "spikeserve/compute/field_error.h"
 #include "status_macros.h"
+#include "telemetry/metrics_listener.h"
 #include "version.h"
 
 namespace spikeserve::config {
@@ -62,6 +67,23 @@ void AddSeconds(CLI::App& app, const std::string& name, absl::Duration& value, c
       ->check(check)
       ->default_str(value == absl::InfiniteDuration() ? "none" : absl::StrCat(absl::ToDoubleSeconds(value)))
       ->type_name("SECONDS");
+}
+
+// One of a few words, each of which stands for a value.
+template <typename T, size_t N>
+CLI::Option* AddWord(CLI::App& app, const std::string& name, T& value, const std::string& help,
+                     const std::array<std::pair<const char*, T>, N>& words) {
+  const std::string all =
+      absl::StrJoin(words, "|", [](std::string* out, const auto& word) { out->append(word.first); });
+  const auto set = [&value, name, words, all](const std::string& text) {
+    for (const auto& [word, meaning] : words) {
+      if (text != word) continue;
+      value = meaning;
+      return;
+    }
+    throw CLI::ValidationError(name, absl::StrCat("got ", text, "; need ", all));
+  };
+  return app.add_option_function<std::string>(name, set, help)->type_name(all);
 }
 
 void AddListening(CLI::App& app, Values& values) {
@@ -169,6 +191,27 @@ void AddState(CLI::App& app, Values& values) {
              "Time between two writes of the networks that changed; they are also written after the drain");
 }
 
+void AddObserving(CLI::App& app, Values& values) {
+  using telemetry::LogFormat;
+  using telemetry::LogLevel;
+  telemetry::TelemetryOptions& options = values.config.telemetry;
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "HOST:PORT (port 0: a free one) to serve Prometheus metrics on, at /metrics")
+      ->type_name("ADDRESS");
+  AddWord<LogFormat, 2>(app, "--log-format", options.log.format, "Of the lines on stderr",
+                        {{{"json", LogFormat::kJson}, {"text", LogFormat::kText}}})
+      ->default_str("text on a terminal, else json");
+  AddWord<LogLevel, 5>(app, "--log-level", options.log.level, "Lines of a lower level are left out",
+                       {{{"debug", LogLevel::kDebug},
+                         {"info", LogLevel::kInfo},
+                         {"warning", LogLevel::kWarning},
+                         {"error", LogLevel::kError},
+                         {"off", LogLevel::kOff}}})
+      ->default_str("info");
+  AddSeconds(app, "--log-slow-call", options.slow_call,
+             "Calls that keep the server for as long are logged at level info", Zero::kAllowed);
+}
+
 void AddConfiguration(CLI::App& app, Values& values) {
   app.add_option(kFlagFile, values.flag_file, "A file with a flag on each line, for those that are not given otherwise")
       ->type_name("FILE");
@@ -193,6 +236,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
                "spikeserve");
   app.set_version_flag("--version", kProgram);
   Values values;
+  values.config.telemetry.log.format =
+      isatty(STDERR_FILENO) == 1 ? telemetry::LogFormat::kText : telemetry::LogFormat::kJson;
   std::vector<std::string> flags;
   const auto add = [&](const char* group, void (*add_flags)(CLI::App&, Values&)) {
     const size_t before = app.get_options().size();
@@ -209,6 +254,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   add("Limits", AddLimits);
   add("Life cycle", AddLifeCycle);
   add("State", AddState);
+  add("Observing", AddObserving);
   add("Configuration", AddConfiguration);
   SPIKESERVE_ASSIGN_OR_RETURN(Arguments arguments, AddSources({argv + 1, argv + argc}, flags));
   try {
@@ -224,6 +270,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   if (values.share_memory) values.config.server.shared_memory = values.shared_memory;
   SPIKESERVE_RETURN_IF_ERROR(TakeTls(values));
   SPIKESERVE_RETURN_IF_ERROR(rpc::Server::Check(values.config.server));
+  if (const std::string& address = values.config.telemetry.metrics_listen; !address.empty()) {
+    SPIKESERVE_RETURN_IF_ERROR(telemetry::MetricsListener::Check(address));
+  }
   if (values.check_config) return Checked();
   return std::move(values.config);
 }

@@ -7,11 +7,13 @@
 
 #include "absl/time/time.h"
 #include "rpc/server.h"
+#include "telemetry/telemetry_options.h"
 
 namespace spikeserve::config {
 
 struct ServerConfig {
   rpc::ServerOptions server;
+  telemetry::TelemetryOptions telemetry;
   // How long the server goes on serving after SIGTERM or SIGINT, while health checks tell of its end already.
   absl::Duration drain_delay = absl::ZeroDuration();
   // How long accepted calls get to finish then.

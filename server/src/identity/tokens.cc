@@ -101,11 +101,22 @@ std::optional<std::string> TokenSet::NameOf(std::string_view token) const {
   return found->name;
 }
 
+std::vector<std::string> TokenSet::Names() const {
+  std::vector<std::string> names;
+  for (const Entry& entry : entries_) names.push_back(entry.name);
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
 TokenFile::TokenFile(TokenSet tokens) : tokens_(std::make_shared<const TokenSet>(std::move(tokens))) {}
 
-absl::Status TokenFile::Check(const std::string& path) {
+absl::Status TokenFile::Check(const std::string& path) { return Names(path).status(); }
+
+absl::StatusOr<std::vector<std::string>> TokenFile::Names(const std::string& path) {
   SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> contents, ReadFiles({{kFlag, path}}));
-  return ParseFile(path, contents[0]).status();
+  SPIKESERVE_ASSIGN_OR_RETURN(const TokenSet tokens, ParseFile(path, contents[0]));
+  return tokens.Names();
 }
 
 absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& path, Log log, absl::Duration period) {

@@ -43,6 +43,8 @@ class TokenSet {
   std::optional<std::string> NameOf(std::string_view token) const;
 
   size_t size() const { return entries_.size(); }
+  // The names that there are tokens of, each once.
+  std::vector<std::string> Names() const;
 
  private:
   struct Entry {
@@ -57,6 +59,9 @@ class TokenFile {
  public:
   // Errors name the flag --tokens, the file and the line. INVALID_ARGUMENT.
   static absl::Status Check(const std::string& path);
+
+  // The names in the file now. Errors: those of Check.
+  static absl::StatusOr<std::vector<std::string>> Names(const std::string& path);
 
   // The file is looked at again each `period`; what cannot be taken then goes to `log`, and the last good tokens stay.
   static absl::StatusOr<std::unique_ptr<TokenFile>> Open(const std::string& path, Log log,

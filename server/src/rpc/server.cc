@@ -99,7 +99,11 @@ absl::Status Server::Check(const ServerOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   SPIKESERVE_RETURN_IF_ERROR(Check(options));
-  std::unique_ptr<Server> self(new Server(options));
+  ServerOptions known = options;
+  if (!options.tokens.empty()) {
+    SPIKESERVE_ASSIGN_OR_RETURN(known.engine.identities, identity::TokenFile::Names(options.tokens));
+  }
+  std::unique_ptr<Server> self(new Server(known));
   SPIKESERVE_RETURN_IF_ERROR(options.before_listening(*self->engine_));
   if (options.shared_memory) {
     SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> paths, HandoverPaths(options.listen));

@@ -40,9 +40,12 @@ absl::Status Admission::Hold(int64_t bytes) {
 
 absl::Status Admission::CheckRoom() { return CheckBytes(bytes_); }
 
+int64_t Admission::bytes_in_flight() const { return InFlight(bytes_); }
+
+int64_t Admission::InFlight(int64_t held) const { return held + buffers_.statistics().bytes_in_use; }
+
 absl::Status Admission::CheckBytes(int64_t held) {
-  // What the buffers hold counts as well: decoded tensors, and results until their receivers have taken them.
-  const int64_t in_flight = held + buffers_.statistics().bytes_in_use;
+  const int64_t in_flight = InFlight(held);
   if (in_flight <= limits_.max_bytes_in_flight) return absl::OkStatus();
   return Refuse(absl::StrCat("bytes in flight: ", in_flight, " of all calls with this one; need at most ",
                              limits_.max_bytes_in_flight, " (the server's --max-bytes-in-flight)"),

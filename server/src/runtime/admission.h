@@ -52,11 +52,13 @@ class Admission {
 
   // Calls that wait for a thread.
   int64_t waiting() const { return line_.calls(); }
-  // Bytes of the messages held.
-  int64_t bytes_held() const { return bytes_.load(std::memory_order_relaxed); }
+  // Bytes of the messages held, of decoded tensors, and of results until their receivers have taken them.
+  int64_t bytes_in_flight() const;
 
  private:
-  // Where so many bytes are held: nothing, or the refusal of one more.
+  // Where the messages held take so many bytes.
+  int64_t InFlight(int64_t held) const;
+  // The same: nothing, or the refusal of one more.
   absl::Status CheckBytes(int64_t held);
   absl::Status Refuse(const std::string& why, absl::Duration delay);
   absl::Duration ExpectedCost(const Method& method) const;

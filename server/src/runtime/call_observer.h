@@ -34,6 +34,7 @@ struct CallReport {
   CallTimes times = {};
   // From its arrival to its end.
   absl::Duration total = {};
+  // As they came over the wire: without what was handed over in shared memory, and 0 in process.
   int64_t request_bytes = 0;
 };
 

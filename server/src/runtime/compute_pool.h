@@ -34,6 +34,9 @@ class ComputePool : public Executor {
 
   void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) override;
 
+  // The tasks that were submitted and have not begun.
+  int64_t waiting() const { return waiting_; }
+
   // Whether the calling thread is in a task of any pool.
   static bool InTask();
 

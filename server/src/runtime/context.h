@@ -3,11 +3,12 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 #define SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 
+#include "absl/functional/function_ref.h"
 #include "memory/buffer_pool.h"
 #include "runtime/caller.h"
-#include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/network_store.h"
+#include "runtime/statistics.h"
 #include "runtime/wanted.h"
 #include "spikeserve/compute/executor.h"
 
@@ -22,7 +23,8 @@ struct Context {
   NetworkStore& networks;
   // For the elements of results.
   BufferPool& buffers;
-  const Counters& counters;
+  // What the server does.
+  absl::FunctionRef<Statistics()> statistics;
   const Caller& caller;
   // For what takes long on a network, and can be undone.
   const Wanted& wanted;

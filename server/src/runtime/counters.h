@@ -16,6 +16,8 @@ struct Counters {
   const absl::Time start = absl::Now();
   int threads = 0;
   std::atomic<int64_t> calls_in_progress{0};
+  // Those of them that are streams.
+  std::atomic<int64_t> streams{0};
   std::atomic<int64_t> calls_accepted{0};
   std::atomic<int64_t> calls_refused{0};
 };

@@ -65,6 +65,7 @@ struct Engine::Job {
 
 Engine::Engine(EngineOptions options)
     : options_(WithThreads(std::move(options))),
+      calls_(options_.identities),
       buffers_(options_.limits.max_idle_buffer_bytes),
       pool_(options_.threads),
       admission_(options_.limits, options_.threads, buffers_, counters_),
@@ -143,12 +144,20 @@ class Engine::Host final : public StreamHost {
     return status;
   }
 
-  absl::Status Hold(int64_t bytes) override { return engine_.admission_.Hold(bytes); }
+  absl::Status Hold(int64_t bytes) override {
+    absl::Status status = engine_.admission_.Hold(bytes);
+    if (status.ok()) request_bytes_ += bytes;
+    return status;
+  }
   void Release(int64_t bytes) override { engine_.admission_.Release(bytes); }
 
   void OnEnd(const absl::Status& status) override {
-    engine_.Report(
-        {.path = call_.path, .caller = call_.caller, .status = status, .times = times_, .total = watch_.Total()});
+    engine_.Report({.path = call_.path,
+                    .caller = call_.caller,
+                    .status = status,
+                    .times = times_,
+                    .total = watch_.Total(),
+                    .request_bytes = request_bytes_});
   }
 
  private:
@@ -158,6 +167,7 @@ class Engine::Host final : public StreamHost {
   const Stopwatch watch_;
   // Only touched by the stream's work, and after it.
   CallTimes times_;
+  int64_t request_bytes_ = 0;
 };
 
 absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, StreamTransport& transport) {
@@ -173,6 +183,7 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, S
     return admitted;
   }
   ++counters_.calls_accepted;
+  ++counters_.streams;
   const std::shared_ptr<Stream> stream(
       new Stream(method->second, transport, std::make_unique<Host>(*this, std::move(call))), [this](Stream* ended) {
         {
@@ -180,6 +191,7 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, S
           streams_.erase(ended);
         }
         delete ended;
+        --counters_.streams;
         admission_.End();
       });
   const std::lock_guard lock(streams_mutex_);
@@ -265,7 +277,8 @@ auto Engine::WithContext(const Caller& caller, const Wanted& wanted, const HeldN
     -> decltype(fn(std::declval<Context&>())) {
   CallExecutor stopping(threads, wanted);
   Executor& executor = held == nullptr ? stopping : threads;
-  Context context{options_.limits, executor, networks_, buffers_, counters_, caller, wanted};
+  const auto read_statistics = [this] { return statistics(); };
+  Context context{options_.limits, executor, networks_, buffers_, read_statistics, caller, wanted};
   return Guarded([&] { return fn(context); });
 }
 
@@ -289,13 +302,29 @@ void Engine::Respond(Job& job, EnvelopeOr result) {
   call.finish(status);  // The engine may be gone when this returns.
 }
 
-void Engine::ReportRefusal(std::string_view path, const absl::Status& status) const {
+void Engine::ReportRefusal(std::string_view path, const absl::Status& status) {
   const Caller unknown;
   Report({.path = path, .caller = unknown, .status = status});
 }
 
-void Engine::Report(const CallReport& report) const {
+void Engine::Report(const CallReport& report) {
+  calls_.Record(report);
   if (options_.observer != nullptr) options_.observer->OnEnd(report);
+}
+
+Statistics Engine::statistics() {
+  return {.uptime = absl::Now() - counters_.start,
+          .threads = counters_.threads,
+          .calls_in_progress = counters_.calls_in_progress,
+          .calls_accepted = counters_.calls_accepted,
+          .calls_refused = counters_.calls_refused,
+          .streams = counters_.streams,
+          .bytes_in_flight = admission_.bytes_in_flight(),
+          .tasks_waiting = pool_.waiting(),
+          .networks = networks_.Total(),
+          .buffers = buffers_.statistics(),
+          .methods = calls_.ReadMethods(),
+          .identities = calls_.ReadIdentities()};
 }
 
 }  // namespace spikeserve::server

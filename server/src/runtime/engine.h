@@ -14,8 +14,10 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -25,6 +27,7 @@
 #include "memory/buffer_pool.h"
 #include "runtime/admission.h"
 #include "runtime/call_observer.h"
+#include "runtime/call_statistics.h"
 #include "runtime/caller.h"
 #include "runtime/compute_pool.h"
 #include "runtime/counters.h"
@@ -32,6 +35,7 @@
 #include "runtime/method.h"
 #include "runtime/network_store.h"
 #include "runtime/periodic_thread.h"
+#include "runtime/statistics.h"
 #include "runtime/stream.h"
 #include "runtime/wanted.h"
 
@@ -43,6 +47,8 @@ struct EngineOptions {
   int threads = 0;
   // Tells the time for the expiry of networks.
   std::function<absl::Time()> clock = absl::Now;
+  // The callers that calls are counted for by name, one by one: a closed set, such as the names of the tokens.
+  std::vector<std::string> identities = {};
   // Is told of every call; null: nobody is. Must outlive the engine.
   CallObserver* observer = nullptr;
 };
@@ -97,11 +103,13 @@ class Engine {
   void Drain(absl::Time deadline);
 
   // Tells the observer of a call of `path` that its transport refused with `status`: its caller is not known.
-  void ReportRefusal(std::string_view path, const absl::Status& status) const;
+  void ReportRefusal(std::string_view path, const absl::Status& status);
 
   const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
   NetworkStore& networks() { return networks_; }
+
+  Statistics statistics();
 
  private:
   class Host;
@@ -123,10 +131,11 @@ class Engine {
   // Ends a call that was admitted.
   void End(Job& job, EnvelopeOr result);
   void Respond(Job& job, EnvelopeOr result);
-  void Report(const CallReport& report) const;
+  void Report(const CallReport& report);
 
   const EngineOptions options_;
   Counters counters_;
+  CallStatistics calls_;
   BufferPool buffers_;
   ComputePool pool_;
   Admission admission_;

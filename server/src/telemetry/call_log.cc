@@ -1,0 +1,67 @@
+#include "telemetry/call_log.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "runtime/call_statistics.h"
+#include "telemetry/trace_context.h"
+
+namespace spikeserve::telemetry {
+namespace {
+
+using server::CallReport;
+using server::CallTimes;
+
+bool IsServersFault(absl::StatusCode code) {
+  return code == absl::StatusCode::kInternal || code == absl::StatusCode::kUnknown ||
+         code == absl::StatusCode::kDataLoss;
+}
+
+bool HadNoRoom(const CallReport& report) {
+  const absl::StatusCode code = report.status.code();
+  return report.refused || code == absl::StatusCode::kResourceExhausted || code == absl::StatusCode::kUnavailable;
+}
+
+absl::Duration Busy(const CallTimes& times) { return times.queue + times.decode + times.compute + times.encode; }
+
+std::string_view View(absl::string_view text) { return {text.data(), text.size()}; }
+
+}  // namespace
+
+void CallLog::OnEnd(const CallReport& report) {
+  if (IsServersFault(report.status.code())) return Write(LogLevel::kWarning, "call failed", report, 0);
+  if (HadNoRoom(report)) {
+    if (const std::optional<int64_t> suppressed = no_room_.Admit(absl::Now())) {
+      return Write(LogLevel::kWarning, report.refused ? "call refused" : "call without room", report, *suppressed);
+    }
+  } else if (Busy(report.times) >= slow_) {
+    return Write(LogLevel::kInfo, "slow call", report, 0);
+  }
+  Write(LogLevel::kDebug, "call", report, 0);
+}
+
+void CallLog::Write(LogLevel level, std::string_view message, const CallReport& report, int64_t more) {
+  if (!log_.Shows(level)) return;
+  const std::string code = absl::StatusCodeToString(report.status.code());
+  std::vector<LogField> fields = {{"method", server::MethodName(report.path)}, {"code", std::string_view(code)}};
+  if (!report.status.ok()) fields.push_back({"status", View(report.status.message())});
+  if (more > 0) fields.push_back({"suppressed", more});
+  if (!report.caller.identity.empty()) fields.push_back({"identity", std::string_view(report.caller.identity)});
+  if (const std::optional<TraceContext> trace = ParseTraceparent(report.caller.traceparent)) {
+    fields.push_back({"trace_id", trace->trace_id});
+    fields.push_back({"span_id", trace->span_id});
+  }
+  const CallTimes& times = report.times;
+  fields.push_back({"queue_ms", absl::ToDoubleMilliseconds(times.queue)});
+  fields.push_back({"decode_ms", absl::ToDoubleMilliseconds(times.decode)});
+  fields.push_back({"compute_ms", absl::ToDoubleMilliseconds(times.compute)});
+  fields.push_back({"encode_ms", absl::ToDoubleMilliseconds(times.encode)});
+  fields.push_back({"total_ms", absl::ToDoubleMilliseconds(report.total)});
+  fields.push_back({"request_bytes", report.request_bytes});
+  log_.Write(level, message, fields);
+}
+
+}  // namespace spikeserve::telemetry

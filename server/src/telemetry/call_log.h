@@ -1,0 +1,36 @@
+// Writes calls to the log.
+
+#ifndef SPIKESERVE_SERVER_TELEMETRY_CALL_LOG_H_
+#define SPIKESERVE_SERVER_TELEMETRY_CALL_LOG_H_
+
+#include "absl/time/time.h"
+#include "runtime/call_observer.h"
+#include "telemetry/log.h"
+#include "telemetry/throttle.h"
+
+namespace spikeserve::telemetry {
+
+// A line for each call, of a level that tells who has to care:
+//   warning  it failed by the server's fault (INTERNAL, UNKNOWN, DATA_LOSS), or because the server had no room for it
+//            (RESOURCE_EXHAUSTED, UNAVAILABLE): of the latter one line a second tells how many there were
+//   info     it took the server `slow` or longer, without the time that a stream waited for its client
+//   debug    all others, also those that failed by their callers' fault
+// Thread-safe.
+class CallLog final : public server::CallObserver {
+ public:
+  // `log` must outlive this.
+  CallLog(Log& log, absl::Duration slow) : log_(log), slow_(slow) {}
+
+  void OnEnd(const server::CallReport& report) override;
+
+ private:
+  void Write(LogLevel level, std::string_view message, const server::CallReport& report, int64_t more);
+
+  Log& log_;
+  const absl::Duration slow_;
+  Throttle no_room_{absl::Seconds(1)};
+};
+
+}  // namespace spikeserve::telemetry
+
+#endif  // SPIKESERVE_SERVER_TELEMETRY_CALL_LOG_H_
