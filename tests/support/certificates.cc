@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "identity/openssl_handles.h"
+#include "rpc/grpc_lifetime.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -29,6 +30,7 @@ void Check(bool ok) {
 }
 
 Key NewKey() {
+  rpc::KeepGrpcInitialized();  // Before OpenSSL is.
   Key key(EVP_EC_gen("P-256"));
   Check(key != nullptr);
   return key;

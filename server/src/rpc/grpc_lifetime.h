@@ -7,7 +7,11 @@ namespace spikeserve::rpc {
 
 // Keeps gRPC initialized from the first call until the process ends. Without it, the destructor of the last channel or
 // server shuts gRPC down, and in gRPC 1.51 waits up to ten seconds there for a thread that polls connections which are
-// gone already (grpc/grpc#41050). Thread-safe.
+// gone already (grpc/grpc#41050).
+//
+// gRPC's threads then end with the process, while it exits: so OpenSSL is not to free what they use at its exit, or one
+// process of a thousand frees it twice (openssl/openssl#6214). That works for whoever calls this before anything uses
+// OpenSSL. Thread-safe.
 void KeepGrpcInitialized();
 
 }  // namespace spikeserve::rpc

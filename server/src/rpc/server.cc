@@ -99,6 +99,7 @@ absl::Status Server::Check(const ServerOptions& options) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   SPIKESERVE_RETURN_IF_ERROR(Check(options));
+  KeepGrpcInitialized();
   ServerOptions known = options;
   if (!options.tokens.empty()) {
     SPIKESERVE_ASSIGN_OR_RETURN(known.engine.identities, identity::TokenFile::Names(options.tokens));
@@ -110,7 +111,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     SPIKESERVE_ASSIGN_OR_RETURN(self->handover_, shared_memory::HandoverServer::Start(paths, self->shared_memory_));
   }
 
-  KeepGrpcInitialized();
   const identity::Log log = options.log != nullptr ? options.log : [](const std::string& line) {
     std::cerr << absl::StrCat("spikeserve: ", line, "\n") << std::flush;
   };
