@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and lets each look for inputs that fail, one after the other:
-#   scripts/fuzz.sh [SECONDS [TARGET...]]     SECONDS for each target, 60 when absent
+#   scripts/fuzz.sh [SECONDS|RUNSx [TARGET...]]     for so many seconds each, or so many executions: 1000000x
+# Without: 60 seconds, all targets.
 # What was found on the way is kept in build/fuzz-corpus, and gone on from. An input that fails is written to
 # build/fuzz-failures: with its bug fixed, it belongs into tests/fuzz/corpus, which ordinary tests run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-seconds=${1:-60}
+case ${1:-60} in
+  *x) bound=-runs=${1%x} ;;
+  *) bound=-max_total_time=${1:-60} ;;
+esac
 shift || true
 targets=("$@")
 ((${#targets[@]})) || targets=(tensor request npz checkpoint state_file)
@@ -16,8 +20,8 @@ scripts/build.sh fuzz "${targets[@]/%/_fuzz}"
 failed=()
 for target in "${targets[@]}"; do
   mkdir -p "build/fuzz-corpus/$target" build/fuzz-failures
-  echo "== $target, $seconds s"
-  "build/fuzz/tests/fuzz/${target}_fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=4096 -max_len=8192 \
+  echo "== $target, $bound"
+  "build/fuzz/tests/fuzz/${target}_fuzz" "$bound" -timeout=10 -rss_limit_mb=4096 -max_len=8192 \
     -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz-failures/$target-" \
     "build/fuzz-corpus/$target" "tests/fuzz/corpus/$target" || failed+=("$target")
 done

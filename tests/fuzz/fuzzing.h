@@ -9,11 +9,14 @@
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "google/protobuf/stubs/logging.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
+#include "runtime/stream_method.h"
 
 namespace spikeserve::testing {
 
@@ -40,15 +43,29 @@ inline server::Limits FuzzLimits() {
   return limits;
 }
 
-// The paths of all methods, in the order in which a byte numbers them.
-inline std::vector<std::string> MethodPaths() {
+// How no call may end, whatever it was: with an error that tells its caller nothing.
+inline void RequireTellsTheCaller(const absl::Status& status) {
+  SPIKESERVE_REQUIRE(status.code() != absl::StatusCode::kInternal);
+  SPIKESERVE_REQUIRE(status.code() != absl::StatusCode::kUnknown);
+}
+
+template <typename Table>
+std::vector<std::string> SortedPaths(const Table& methods) {
   std::vector<std::string> paths;
-  for (const auto& [path, method] : server::Methods()) paths.push_back(path);
+  for (const auto& [path, method] : methods) paths.push_back(path);
   std::sort(paths.begin(), paths.end());
   return paths;
 }
 
+// The paths of all methods, in the order in which a byte numbers them; the streaming ones are the last.
+inline std::vector<std::string> MethodPaths() {
+  std::vector<std::string> paths = SortedPaths(server::Methods());
+  for (std::string& path : SortedPaths(server::StreamMethods())) paths.push_back(std::move(path));
+  return paths;
+}
+
 // A call in the input of request_fuzz: the number of its method, the bytes of its request in two bytes, the request.
+// Calls of one streaming method are the messages of a stream, which an empty one ends.
 inline std::string FuzzCall(std::string_view path, std::string_view request) {
   const std::vector<std::string> paths = MethodPaths();
   const auto it = std::find_if(paths.begin(), paths.end(), [&](const std::string& p) {

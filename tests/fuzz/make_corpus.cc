@@ -19,6 +19,7 @@
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
 #include "spikeserve/v1/stored_network.pb.h"
+#include "spikeserve/v1/streams.pb.h"
 #include "spikeserve/v1/training.pb.h"
 #include "state/state_file.h"
 
@@ -101,6 +102,10 @@ std::string TrainStep(const char* more) {
       "TrainStep", absl::StrCat("network: 'n' input {", kInput, "} labels {", kLabels, "} num_classes: 2 ", more));
 }
 
+std::string RunMessage(const char* more) {
+  return Call<v1::RunRequest>("Run", absl::StrCat("input {", kInput, "} ", more));
+}
+
 const char* const kLayers =
     "layers { name: 'fc' linear { weight { dtype: DATA_TYPE_FLOAT32 shape: [2, 2] values: [1, 0.5, 0, 1] } "
     "bias { dtype: DATA_TYPE_FLOAT32 shape: 2 values: [0, 0.5] } } } "
@@ -172,6 +177,36 @@ void AddRequests(const Corpus& corpus) {
                                      "dtype: DATA_TYPE_BOOL shape: [2, 3, 3] event_deltas: [0, 3, 9] } }")},
       {"train", TrainStep("losses { count {} } losses { rate {} weight: 0.5 } losses { layer: 'b' similarity {} } "
                           "losses { clusters { t_in: 1 n_d: 2 } } optimizer { adam {} } margin {} step: 0")},
+      {"run", Call<v1::RunRequest>("Run", "open { network: 'n' }") + RunMessage("") +
+                  Call<v1::ListNetworksRequest>("ListNetworks", "") + RunMessage("reset: true step: 1") +
+                  Call<v1::RunRequest>("Run", "")},
+      {"run_given_up",
+       RunMessage("open { network: 'n' mask_dtype: DATA_TYPE_BIT records { layer: 'b' spikes: true } }")},
+      {"stream_clusters",
+       Call<v1::StreamSpikeClusterRequest>(
+           "StreamSpikeCluster", absl::StrCat("open { v_threshold {", kOne, "} t_in: 2 } v {", kVoltages, "}")) +
+           Call<v1::StreamSpikeClusterRequest>("StreamSpikeCluster", absl::StrCat("v {", kVoltages, "}")) +
+           Call<v1::StreamSpikeClusterRequest>("StreamSpikeCluster", "")},
+      {"stream_first_spikes",
+       Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex", absl::StrCat("open {} spikes {", kSpikes, "}")) +
+           Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex", absl::StrCat("spikes {", kOneHot, "}")) +
+           Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex", "")},
+      {"stream_kernel",
+       Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", absl::StrCat("open {} y {", kSpikes, "}")) +
+           Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", absl::StrCat("x {", kSpikes, "}")) +
+           Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", "")},
+      {"stream_kernel_self",
+       Call<v1::StreamKernelDotProductRequest>(
+           "StreamKernelDotProduct", absl::StrCat("open { kernel { gaussian { sigma: 1 } } } y {", kSpikes, "}")) +
+           Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", absl::StrCat("y {", kSpikes, "}")) +
+           Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", "")},
+      {"stream_similar_loss",
+       Call<v1::StreamSpikeSimilarLossRequest>(
+           "StreamSpikeSimilarLoss",
+           absl::StrCat("open { labels {", kOneHot, "} compute_gradient: true } spikes {", kSpikes, "}")) +
+           Call<v1::StreamSpikeSimilarLossRequest>("StreamSpikeSimilarLoss",
+                                                   absl::StrCat("spikes {", kSpikes, "} again: true")) +
+           Call<v1::StreamSpikeSimilarLossRequest>("StreamSpikeSimilarLoss", "")},
       {"train_twice", TrainStep("losses { rate {} } optimizer { sgd { learning_rate: 0.1 } } step: 0") +
                           TrainStep("losses { rate {} } optimizer { adam { weight_decay: 0.1 } } step: 1")},
   };

@@ -1,8 +1,10 @@
 // Calls of all services, through the engine as every transport makes them. The input is one or more of them (see
-// FuzzCall), so that they find each other's networks and traces; a network "n" and one of planes, "p", are there.
+// FuzzCall), so that they find each other's networks, traces and streams; a network "n" and one of planes, "p", are
+// there.
 
 #include <cstdint>
 #include <future>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +12,7 @@
 
 #include "absl/strings/string_view.h"
 #include "codec/envelope.h"
+#include "fuzz/fuzz_stream.h"
 #include "fuzz/fuzzing.h"
 #include "runtime/engine.h"
 #include "support/calls.h"
@@ -48,13 +51,19 @@ class Service {
   void Run(absl::string_view input) {
     Restore("n", FullyConnected());
     Restore("p", OfPlanes());
+    std::map<std::string, FuzzStream> streams;
     while (input.size() >= 3) {
       const auto byte = [&](size_t i) { return static_cast<size_t>(static_cast<uint8_t>(input[i])); };
       const std::string& path = paths_[byte(0) % paths_.size()];
       const size_t size = std::min(byte(1) + 256 * byte(2), input.size() - 3);
-      Submit(path, input.substr(3, size));
+      if (server::StreamMethods().contains(path)) {
+        Stream(streams, path, input.substr(3, size));
+      } else {
+        Submit(path, input.substr(3, size));
+      }
       input.remove_prefix(3 + size);
     }
+    streams.clear();
     for (const auto& network : engine_.networks().All()) {
       SPIKESERVE_REQUIRE(engine_.networks().Remove(network->name, network->owner).ok());
     }
@@ -74,6 +83,13 @@ class Service {
     SPIKESERVE_REQUIRE(engine_.networks().Restore(name, /*owner=*/"", *std::move(network), 0, nullptr).ok());
   }
 
+  void Stream(std::map<std::string, FuzzStream>& streams, const std::string& path, absl::string_view bytes) {
+    FuzzStream& stream = streams.try_emplace(path, engine_, path).first->second;
+    if (!bytes.empty()) return stream.Send(bytes);
+    stream.Close();
+    streams.erase(path);
+  }
+
   void Submit(const std::string& path, absl::string_view bytes) {
     // What the request's tensors are in must live until the call ends.
     absl::StatusOr<codec::Envelope> request;
@@ -91,11 +107,7 @@ class Service {
     OnFinish(call, [&](server::EnvelopeOr result) { promise.set_value(std::move(result)); });
     engine_.Submit(std::move(call));
     const server::EnvelopeOr result = promise.get_future().get();
-    if (!result.ok()) {
-      SPIKESERVE_REQUIRE(result.status().code() != absl::StatusCode::kInternal);
-      SPIKESERVE_REQUIRE(result.status().code() != absl::StatusCode::kUnknown);
-      return;
-    }
+    if (!result.ok()) return RequireTellsTheCaller(result.status());
     // What it says can be read again.
     const std::string sent = Serialized(*result);
     SPIKESERVE_REQUIRE(std::unique_ptr<server::Message>(result->message->New())->ParseFromString(sent));
