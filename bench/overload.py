@@ -21,7 +21,7 @@ import sys
 def load(spikectl, address, seconds, *flags):
     command = [
         "taskset", "-c", "1", spikectl, "load", "--server", address, "--json", "--duration", f"{seconds}s",
-        "--method", "spike-similar-loss", *flags
+        *flags
     ]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
@@ -35,22 +35,24 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spikeserve")
     parser.add_argument("spikectl")
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--size", default="256KB", help="bytes of a call's spikes")
+    parser.add_argument("--seconds", type=float, default=30)
+    # Of few bytes in both directions, so that the load generator can call ten times as often.
+    parser.add_argument("--call", default="--method=spike-similar-loss --size=32KB --samples=4096")
+    parser.add_argument("--flag", action="append", default=[], help="a flag of the server")
     args = parser.parse_args()
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("overload.py: needs two processors")
 
-    server = subprocess.Popen(["taskset", "-c", "0", args.spikeserve, "--listen=127.0.0.1:0", "--threads=1"],
-                              stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(["taskset", "-c", "0", args.spikeserve, "--listen=127.0.0.1:0", "--threads=1",
+                               "--log-level=off", *args.flag], stdout=subprocess.PIPE, text=True)
     try:
         address = server.stdout.readline().split()[-1]
-        size = ["--size", args.size]
-        load(args.spikectl, address, 2, *size, "--concurrency", "2")  # The server learns what a call takes.
-        alone = load(args.spikectl, address, args.seconds, *size, "--concurrency", "1")
-        full = load(args.spikectl, address, args.seconds, *size, "--concurrency", "2")
+        call = args.call.split()
+        load(args.spikectl, address, 2, *call, "--concurrency", "2")  # The server learns what a call takes.
+        alone = load(args.spikectl, address, args.seconds, *call, "--concurrency", "1")
+        full = load(args.spikectl, address, args.seconds, *call, "--concurrency", "2")
         rate = 10 * answered_per_second(full)
-        over = load(args.spikectl, address, args.seconds, *size, "--concurrency", "1000", "--rate", f"{rate:.3f}")
+        over = load(args.spikectl, address, args.seconds, *call, "--concurrency", "1000", "--rate", f"{rate:.3f}")
     finally:
         server.terminate()
         server.wait()

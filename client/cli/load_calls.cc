@@ -12,7 +12,6 @@ namespace spikeserve::cli {
 namespace {
 
 constexpr int64_t kSteps = 100;
-constexpr int64_t kSamples = 32;
 constexpr int64_t kClasses = 10;
 
 // Operands of one call, which refers to them.
@@ -62,8 +61,10 @@ Tensor Spikes(int64_t rows, int64_t cols) {
   return spikes;
 }
 
-// kSamples rows of spikes.
-Tensor Samples(int64_t bytes) { return Spikes(kSamples, 8 * std::max<int64_t>(1, bytes / kSamples)); }
+// A row of spikes for each sample.
+Tensor Samples(const LoadSize& size) {
+  return Spikes(size.samples, 8 * std::max<int64_t>(1, size.bytes / size.samples));
+}
 
 // The classes 0, 1, ... in turn.
 Tensor Labels(int64_t count) {
@@ -78,63 +79,63 @@ Tensor OneHot(int64_t samples) {
   return one_hot;
 }
 
-LoadCall SpikeClusterCall(int64_t bytes) {
+LoadCall SpikeClusterCall(const LoadSize& size) {
   return MakeCall<SpikeClusterArgs>(
       [](const std::vector<Tensor>& t) {
         return SpikeClusterArgs{.v = t[0], .v_threshold = 1.0f, .options = {.t_in = 2}, .index_output = true};
       },
-      Voltages(bytes));
+      Voltages(size.bytes));
 }
 
-LoadCall KernelDotProductCall(int64_t bytes) {
+LoadCall KernelDotProductCall(const LoadSize& size) {
   return MakeCall<KernelDotProductArgs>(
       [](const std::vector<Tensor>& t) { return KernelDotProductArgs{.x = t[0], .kernel = LinearKernel{}}; },
-      Samples(bytes));
+      Samples(size));
 }
 
-LoadCall KernelDotProductVjpCall(int64_t bytes) {
-  Tensor grad_output(DataType::kFloat32, {kSamples, kSamples});
-  std::fill_n(grad_output.values<float>().begin(), kSamples * kSamples, 1.0f);
+LoadCall KernelDotProductVjpCall(const LoadSize& size) {
+  Tensor grad_output(DataType::kFloat32, {size.samples, size.samples});
+  std::fill_n(grad_output.values<float>().begin(), size.samples * size.samples, 1.0f);
   return MakeCall<KernelDotProductVjpArgs>(
       [](const std::vector<Tensor>& t) {
         return KernelDotProductVjpArgs{.x = t[0], .kernel = LinearKernel{}, .grad_output = t[1]};
       },
-      Samples(bytes), std::move(grad_output));
+      Samples(size), std::move(grad_output));
 }
 
-LoadCall SpikeSimilarLossCall(int64_t bytes) {
+LoadCall SpikeSimilarLossCall(const LoadSize& size) {
   return MakeCall<SpikeSimilarLossArgs>(
       [](const std::vector<Tensor>& t) {
         return SpikeSimilarLossArgs{.spikes = t[0], .labels = t[1], .kernel = LinearKernel{}};
       },
-      Samples(bytes), OneHot(kSamples));
+      Samples(size), OneHot(size.samples));
 }
 
-LoadCall RedundantOneHotCall(int64_t bytes) {
+LoadCall RedundantOneHotCall(const LoadSize& size) {
   return MakeCall<RedundantOneHotArgs>(
       [](const std::vector<Tensor>& t) {
         return RedundantOneHotArgs{.labels = t[0], .num_classes = kClasses, .n = 10, .mask_dtype = DataType::kBit};
       },
-      Labels(std::max<int64_t>(1, bytes / static_cast<int64_t>(sizeof(int32_t)))));
+      Labels(std::max<int64_t>(1, size.bytes / static_cast<int64_t>(sizeof(int32_t)))));
 }
 
-LoadCall FirstSpikeIndexCall(int64_t bytes) {
+LoadCall FirstSpikeIndexCall(const LoadSize& size) {
   constexpr int64_t kRowBytes = 16;
   return MakeCall<FirstSpikeIndexArgs>(
       [](const std::vector<Tensor>& t) { return FirstSpikeIndexArgs{.spikes = t[0], .index_output = true}; },
-      Spikes(std::max<int64_t>(1, bytes / kRowBytes), 8 * kRowBytes));
+      Spikes(std::max<int64_t>(1, size.bytes / kRowBytes), 8 * kRowBytes));
 }
 
-LoadCall ThresholdMarginCall(int64_t bytes) {
+LoadCall ThresholdMarginCall(const LoadSize& size) {
   return MakeCall<ThresholdMarginArgs>(
       [](const std::vector<Tensor>& t) { return ThresholdMarginArgs{.label_one_hot = t[0], .training = true}; },
-      OneHot(std::max<int64_t>(1, bytes / kClasses)));
+      OneHot(std::max<int64_t>(1, size.bytes / kClasses)));
 }
 
-LoadCall StcaLossCall(int64_t bytes) {
+LoadCall StcaLossCall(const LoadSize& size) {
   return MakeCall<StcaLossArgs>(
       [](const std::vector<Tensor>& t) { return StcaLossArgs{.v = t[0], .v_threshold = 1.0f, .t_in = 2, .n_d = 3.0f}; },
-      Voltages(bytes));
+      Voltages(size.bytes));
 }
 
 }  // namespace

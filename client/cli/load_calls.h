@@ -26,8 +26,17 @@ struct LoadCall {
   std::function<void(const Client& client, const CallOptions& options, std::function<void(absl::Status)> done)> start;
 };
 
-// Makes the call whose operand has about `bytes` (>= 1) bytes: the same at each time and place.
-using MakeLoadCall = LoadCall (*)(int64_t bytes);
+// How large a call is.
+struct LoadSize {
+  // Of the operand, about; >= 1.
+  int64_t bytes = 4096;
+  // The spike trains that a call compares with each other, where the function compares; >= 1. The more they are, the
+  // longer it computes for the same bytes.
+  int64_t samples = 32;
+};
+
+// Makes the call of that size: the same at each time and place.
+using MakeLoadCall = LoadCall (*)(const LoadSize& size);
 
 // The functions, by the names of their commands.
 const std::vector<std::pair<std::string, MakeLoadCall>>& LoadCalls();

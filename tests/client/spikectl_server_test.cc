@@ -215,6 +215,8 @@ TEST_F(SpikectlOnServer, LoadTellsThroughputPercentilesAndAHistogram) {
   for (const json& range : load.at("histogram")) counted += range.at("count").get<int64_t>();
   EXPECT_EQ(counted, 300);
 
+  EXPECT_EQ(Json("load --method spike-similar-loss --size 4KB --samples 256 --calls 2").at("operand"),
+            "BIT [256, 128], 4096 bytes");
   EXPECT_THAT(Output("load --method stca-loss --calls 20"),
               AllOf(StartsWith("method            stca-loss\n"), HasSubstr("\ncalls             20\n"),
                     HasSubstr("\nerrors            0\nlatency           mean "), HasSubstr(" ms  p99.9 ")));

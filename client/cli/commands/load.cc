@@ -66,11 +66,18 @@ class LoadCommand final : public Command {
     AddChoice<MakeLoadCall>(app, "--method", method_, methods, "The function that is called")
         ->required()
         ->each([this](const std::string& word) { method_name_ = word; });
-    app.add_option("--size", bytes_, "Bytes of voltages, spikes or labels that a call carries, such as 4KB or 32MB")
+    app.add_option("--size", size_.bytes,
+                   "Bytes of voltages, spikes or labels that a call carries, such as 4KB or 32MB")
         ->type_name("BYTES")
         ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false).description(""))
         ->check(CLI::Range(int64_t{1}, int64_t{1} << 31).description(""))
         ->default_str("4KB");
+    app.add_option("--samples", size_.samples,
+                   "Spike trains that a call compares: of kernel-dot-product, -vjp and spike-similar-loss.\n"
+                   "The more, the longer it computes for the same bytes")
+        ->type_name("INT")
+        ->check(CLI::Range(int64_t{1}, int64_t{1} << 14).description(""))
+        ->capture_default_str();
     app.add_option("--concurrency", options_.concurrency, "Calls under way at the same time, at most")
         ->type_name("INT")
         ->check(CLI::Range(1, 100'000).description(""))
@@ -98,7 +105,7 @@ class LoadCommand final : public Command {
   }
 
   absl::StatusOr<Report> Run(const Caller& caller) override {
-    const LoadCall call = method_(bytes_);
+    const LoadCall call = method_(size_);
     const CallOptions call_options = caller.call_options();
     // Retries would hide errors.
     ConnectOptions options = caller.options();
@@ -167,7 +174,7 @@ class LoadCommand final : public Command {
 
   MakeLoadCall method_ = nullptr;
   std::string method_name_;
-  int64_t bytes_ = 4096;
+  LoadSize size_;
   load::LoadOptions options_ = {.concurrency = 32};
 };
 

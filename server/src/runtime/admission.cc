@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "runtime/retry_after.h"
 
 namespace spikeserve::server {
@@ -58,14 +59,20 @@ absl::Status Admission::Enter(const Method& method, absl::Duration& cost) { retu
 
 absl::Status Admission::Enter(const Method& method, WaitingLine& line, absl::Duration& cost) {
   cost = ExpectedCost(method);
-  const std::optional<absl::Duration> wait = line.Enter(cost, limits_.max_queue_delay);
-  if (!wait) return absl::OkStatus();
-  return Refuse(absl::StrCat("queue: a wait of about ", absl::FormatDuration(*wait), "; need at most ",
-                             absl::FormatDuration(limits_.max_queue_delay), " (the server's --max-queue-delay)"),
-                *wait - limits_.max_queue_delay);
+  const std::optional<WaitingLine::Refusal> refusal = line.Enter(cost, limits_.max_queue_delay, absl::Now());
+  if (!refusal) return absl::OkStatus();
+  const std::string why =
+      refusal->overloaded
+          ? absl::StrCat("queue: overloaded, so that calls would have to wait for more than ",
+                         absl::FormatDuration(limits_.max_queue_delay), " (the server's --max-queue-delay)")
+          : absl::StrCat("queue: a wait of about ", absl::FormatDuration(refusal->wait), "; need at most ",
+                         absl::FormatDuration(limits_.max_queue_delay), " (the server's --max-queue-delay)");
+  return Refuse(why, refusal->wait - limits_.max_queue_delay);
 }
 
-void Admission::Leave(absl::Duration cost) { line_.Leave(cost); }
+void Admission::Leave(absl::Duration cost) { Leave(line_, cost); }
+
+void Admission::Leave(WaitingLine& line, absl::Duration cost) { line.Leave(cost, absl::Now()); }
 
 void Admission::Learn(const Method& method, absl::Duration compute) {
   std::atomic<int64_t>& cost = *costs_.find(&method)->second;

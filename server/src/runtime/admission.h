@@ -46,6 +46,7 @@ class Admission {
   void Leave(absl::Duration cost);
   // The same for the line of a network.
   absl::Status Enter(const Method& method, WaitingLine& line, absl::Duration& cost);
+  void Leave(WaitingLine& line, absl::Duration cost);
 
   // Learns what a call of the method took.
   void Learn(const Method& method, absl::Duration compute);

@@ -242,7 +242,7 @@ void Engine::Proceed(const Method& method, Request request, Job job) {
   const std::shared_ptr<Strand> strand = (*held)->strand;
   // This is a thread of the pool already.
   strand->RunOrPost([this, &method, &request = **request, held = *std::move(held), job = std::move(job)]() mutable {
-    held->line.Leave(job.cost);
+    admission_.Leave(held->line, job.cost);
     Compute(method, request, held.get(), pool_, std::move(job));
   });
 }

@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_WAITING_LINE_H_
 #define SPIKESERVE_SERVER_RUNTIME_WAITING_LINE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -11,36 +12,68 @@
 
 namespace spikeserve::server {
 
+// A burst may wait for up to a bound. Where it is reached, more comes than can be done, and waiting does not help: from
+// then on only as many calls may wait as are computed at a time, so that those that are taken are answered nearly as
+// soon as without load. That lasts so long that less than one call of a hundred has had to wait longer, even if the
+// overload does not end; or until nobody has waited for the time of the bound. (It must not last for as long as calls
+// are refused: callers that call again at once would keep it going though all of them could be served.)
+//
 // Thread-safe.
 class WaitingLine {
  public:
+  // Why a call may not wait.
+  struct Refusal {
+    // How long it would have to.
+    absl::Duration wait;
+    // Whether that is not too long, but the line is overloaded.
+    bool overloaded;
+  };
+
   // `servers` >= 1: how many of the calls are computed at the same time.
   explicit WaitingLine(int servers) : servers_(servers) {}
 
-  // Adds a call that is expected to take `cost`, and returns nothing; or adds nothing, and returns how long the call
-  // would have to wait, where that is more than `max_wait`. As many calls as there are servers may always wait: else a
-  // server that has ended a call would have to wait for the next one.
-  std::optional<absl::Duration> Enter(absl::Duration cost, absl::Duration max_wait) {
+  // Adds a call that comes `now` and is expected to take `cost`, and returns nothing; or adds nothing, where it would
+  // have to wait for more than `max_wait`, or the line is overloaded. As many calls as there are servers may always
+  // wait: else a server that has ended a call would have to wait for the next one.
+  std::optional<Refusal> Enter(absl::Duration cost, absl::Duration max_wait, absl::Time now) {
     const int64_t nanoseconds = absl::ToInt64Nanoseconds(cost);
     const int64_t calls_before = calls_.fetch_add(1);
     const absl::Duration wait = absl::Nanoseconds(nanoseconds_.fetch_add(nanoseconds)) / servers_;
-    if (calls_before < servers_ || wait <= max_wait) return std::nullopt;
-    Leave(cost);
-    return wait;
+    const bool overloaded = Overloaded(calls_before, max_wait, now);
+    if (calls_before < servers_ || (!overloaded && wait <= max_wait)) return std::nullopt;
+    if (!overloaded) overloaded_until_ = absl::ToUnixNanos(now + std::min(kOverload * max_wait, kLongestOverload));
+    Leave(cost, now);
+    return Refusal{wait, overloaded};
   }
 
   // The call's turn has come. `cost` as it was for Enter.
-  void Leave(absl::Duration cost) {
+  void Leave(absl::Duration cost, absl::Time now) {
     nanoseconds_.fetch_sub(absl::ToInt64Nanoseconds(cost));
-    calls_.fetch_sub(1);
+    if (calls_.fetch_sub(1) == 1) empty_since_ = absl::ToUnixNanos(now);
   }
 
   int64_t calls() const { return calls_.load(std::memory_order_relaxed); }
 
  private:
+  // Of the bound.
+  static constexpr int kOverload = 200;
+  static constexpr absl::Duration kLongestOverload = absl::Minutes(1);
+
+  bool Overloaded(int64_t calls_before, absl::Duration max_wait, absl::Time now) {
+    const int64_t until = overloaded_until_;
+    if (until == 0) return false;
+    const bool rested = calls_before == 0 && now - absl::FromUnixNanos(empty_since_) >= max_wait;
+    if (now < absl::FromUnixNanos(until) && !rested) return true;
+    overloaded_until_ = 0;
+    return false;
+  }
+
   const int servers_;
   std::atomic<int64_t> calls_{0};
   std::atomic<int64_t> nanoseconds_{0};
+  // Times, in nanoseconds: 0 when it is not overloaded; and when the last call left it.
+  std::atomic<int64_t> overloaded_until_{0};
+  std::atomic<int64_t> empty_since_{0};
 };
 
 }  // namespace spikeserve::server
