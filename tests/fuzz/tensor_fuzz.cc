@@ -28,8 +28,8 @@ void TryDecode(const v1::Tensor& tensor, Accept accept) {
 
 void Try(uint8_t choice, const v1::Tensor& tensor) {
   const Accept accept = static_cast<Accept>(choice % 4);
-  TryDecode<uint8_t>(tensor, accept);
-  TryDecode<int64_t>(tensor, accept);
+  if (accept == Accept::kBinary) TryDecode<uint8_t>(tensor, accept);
+  if (accept == Accept::kBinary || accept == Accept::kInteger) TryDecode<int64_t>(tensor, accept);
   TryDecode<float>(tensor, accept);
   TryDecode<double>(tensor, accept);
   const auto bits = DecodeBits(tensor, "tensor", choice / 4 % 4, "a shape", kMaxBytes);

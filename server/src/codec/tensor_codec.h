@@ -67,8 +67,8 @@ class Array {
   absl::Span<const T> values_;  // A vector's elements stay where they are when it moves.
 };
 
-// Decodes `tensor`, the request's field `field`, to elements of T (uint8_t, int64_t, float or double), converting where
-// the wire's dtype is another.
+// Decodes `tensor`, the request's field `field`, to elements of T, converting where the wire has another dtype. T must
+// hold what `accept` lets in: uint8_t is for kBinary, int64_t for kBinary and kInteger, float and double for all.
 //
 // Sizes are checked, without overflow, before anything is allocated. Errors: INVALID_ARGUMENT for an absent tensor, a
 // dtype that `accept` does not name, a bad shape, elements in no or several forms, of the wrong number or out of range;
