@@ -19,6 +19,7 @@
 #include "config/flags.h"
 #include "google/protobuf/stubs/logging.h"
 #include "process/end_signals.h"
+#include "rpc/grpc_lifetime.h"
 #include "rpc/server.h"
 #include "state/network_files.h"
 #include "state/network_saver.h"
@@ -128,10 +129,11 @@ int Serve(ServerConfig config) {
   const bool saved = !saver || saver->Save();
   if (!drained) {
     log.Write(LogLevel::kWarning, "calls were cancelled, because they took longer than --drain-timeout");
-    return kExitCancelled;
+  } else {
+    log.Write(LogLevel::kInfo, "ended");
   }
-  log.Write(LogLevel::kInfo, "ended");
-  return saved ? 0 : kExitUnsaved;
+  if (!saved) return kExitUnsaved;
+  return drained ? 0 : kExitCancelled;
 }
 
 }  // namespace
@@ -141,6 +143,8 @@ int main(int argc, char** argv) {
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   // What is wrong with a request its caller is told, and not whoever runs the server, in as many lines.
   google::protobuf::SetLogHandler(nullptr);
+  // Before the certificates of the configuration are read, by OpenSSL.
+  spikeserve::rpc::KeepOpenSslAtExit();
   const absl::StatusOr<spikeserve::config::CommandLine> command_line = spikeserve::config::ParseCommandLine(argc, argv);
   if (!command_line.ok()) return Fail(command_line.status());
   const auto* config = std::get_if<ServerConfig>(&*command_line);

@@ -111,6 +111,20 @@ TEST_F(FlagsTest, AMistakeIsToldWithItsPlace) {
   EXPECT_THAT(Error({}), AllOf(HasSubstr("got 0"), HasSubstr("environment variable SPIKESERVE_MAX_CALLS")));
 }
 
+// The parser took the flag after it for the value: a server without its --tokens let everybody in.
+TEST_F(FlagsTest, AnEmptyValueIsAMistakeAndNotTheNextFlag) {
+  const auto expect_refused = [](const std::vector<std::string>& flags, const std::string& place) {
+    const auto parsed = Parse(flags);
+    EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(parsed.status().message()),
+                AllOf(HasSubstr(place), HasSubstr("got nothing; need a value")));
+  };
+  expect_refused({"--state-dir=", "--tokens=tokens", "--check-config"}, "--state-dir");
+  expect_refused({FlagFile("--state-dir=\n--tokens=tokens\n")}, path_ + ":1: --state-dir");
+  Set("SPIKESERVE_INSECURE", "");
+  expect_refused({"--listen=0.0.0.0:0"}, "SPIKESERVE_INSECURE");
+}
+
 TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {
   EXPECT_TRUE(std::holds_alternative<Checked>(*Parse({"--check-config"})));
   EXPECT_THAT(Error({"--check-config", "--listen=nonsense"}), HasSubstr("--listen"));

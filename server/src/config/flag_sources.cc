@@ -63,6 +63,12 @@ class Collection {
   Arguments all_;
 };
 
+// The flag's parser would take the next argument for what is missing here.
+absl::Status CheckValue(const std::string& argument, const std::string& place) {
+  if (!absl::StartsWith(argument, "--") || !absl::EndsWith(argument, "=")) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(place, ": got nothing; need a value, or nothing said of the flag"));
+}
+
 absl::Status AddFile(const std::string& path, const std::vector<std::string>& flags, Collection& collection) {
   std::ifstream file(path);
   std::string line;
@@ -75,6 +81,7 @@ absl::Status AddFile(const std::string& path, const std::vector<std::string>& fl
       return absl::InvalidArgumentError(absl::StrCat(
           place, ": got ", argument, "; need --FLAG=VALUE of a flag that --help lists, or # and a comment"));
     }
+    SPIKESERVE_RETURN_IF_ERROR(CheckValue(argument, absl::StrCat(place, ": ", flag)));
     if (!collection.Has(flag)) collection.Add(argument, place);
   }
   if (file.eof()) return absl::OkStatus();
@@ -88,14 +95,20 @@ std::string EnvironmentVariable(const std::string& flag) {
 }
 
 absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, const std::vector<std::string>& flags) {
+  for (const std::string& argument : command_line) {
+    SPIKESERVE_RETURN_IF_ERROR(CheckValue(argument, NameOf(argument)));
+  }
   std::optional<std::string> path = ValueOf(kFlagFile, command_line);
   Collection collection(std::move(command_line));
   for (const std::string& flag : flags) {
     const std::string variable = EnvironmentVariable(flag);
     const char* value = std::getenv(variable.c_str());
     if (value == nullptr || collection.Has(flag)) continue;
+    const std::string argument = absl::StrCat(flag, "=", value);
+    const std::string place = absl::StrCat("the environment variable ", variable);
+    SPIKESERVE_RETURN_IF_ERROR(CheckValue(argument, place));
     if (flag == kFlagFile) path = value;
-    collection.Add(absl::StrCat(flag, "=", value), absl::StrCat("the environment variable ", variable));
+    collection.Add(argument, place);
   }
   collection.EndSource();
   if (path) SPIKESERVE_RETURN_IF_ERROR(AddFile(*path, flags, collection));

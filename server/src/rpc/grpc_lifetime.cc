@@ -8,10 +8,12 @@ namespace spikeserve::rpc {
 
 void KeepGrpcInitialized() {
   [[maybe_unused]] static const bool initialized = [] {
-    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+    KeepOpenSslAtExit();
     grpc_init();
     return true;
   }();
 }
+
+void KeepOpenSslAtExit() { OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr); }
 
 }  // namespace spikeserve::rpc

@@ -9,10 +9,13 @@ namespace spikeserve::rpc {
 // server shuts gRPC down, and in gRPC 1.51 waits up to ten seconds there for a thread that polls connections which are
 // gone already (grpc/grpc#41050).
 //
-// gRPC's threads then end with the process, while it exits: so OpenSSL is not to free what they use at its exit, or one
-// process of a thousand frees it twice (openssl/openssl#6214). That works for whoever calls this before anything uses
-// OpenSSL. Thread-safe.
+// Also KeepOpenSslAtExit. Thread-safe.
 void KeepGrpcInitialized();
+
+// gRPC's threads end with the process, while it exits: so OpenSSL is not to free what they use at its exit, or one
+// process of a thousand frees it twice (openssl/openssl#6214). Has an effect before anything uses OpenSSL. Starts no
+// threads. Thread-safe.
+void KeepOpenSslAtExit();
 
 }  // namespace spikeserve::rpc
 

@@ -98,8 +98,8 @@ absl::Status Server::Check(const ServerOptions& options) {
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
-  SPIKESERVE_RETURN_IF_ERROR(Check(options));
   KeepGrpcInitialized();
+  SPIKESERVE_RETURN_IF_ERROR(Check(options));
   ServerOptions known = options;
   if (!options.tokens.empty()) {
     SPIKESERVE_ASSIGN_OR_RETURN(known.engine.identities, identity::TokenFile::Names(options.tokens));

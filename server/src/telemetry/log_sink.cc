@@ -12,10 +12,15 @@
 namespace spikeserve::telemetry {
 namespace {
 
-// Whether a pipe, a socket or a terminal has room for a line, or a moment later; files always have.
-bool HasRoom(int fd, int milliseconds) {
+enum class Room { kYes, kNotYet, kNever };
+
+// Whether a pipe, a socket or a terminal has room for a line, or a moment later; files always have. Never: nobody will
+// read it.
+Room RoomOf(int fd, int milliseconds) {
   pollfd file{fd, POLLOUT, 0};
-  return poll(&file, 1, milliseconds) == 1 && (file.revents & POLLOUT) != 0;
+  const int ready = poll(&file, 1, milliseconds);
+  if (ready == 0 || (ready < 0 && errno == EINTR)) return Room::kNotYet;
+  return ready == 1 && (file.revents & POLLOUT) != 0 ? Room::kYes : Room::kNever;
 }
 
 }  // namespace
@@ -23,11 +28,11 @@ bool HasRoom(int fd, int milliseconds) {
 void LogSink::sink_it_(const spdlog::details::log_msg& message) {
   // As long as it waits here, the queue overflows, which drops the oldest lines.
   constexpr int kMilliseconds = 50;
-  bool has_room = HasRoom(fd_, 0);
-  while (!has_room && Clock::now() < waits_until_.load()) has_room = HasRoom(fd_, kMilliseconds);
+  Room room = RoomOf(fd_, 0);
+  while (room == Room::kNotYet && Clock::now() < waits_until_.load()) room = RoomOf(fd_, kMilliseconds);
   std::string_view rest(message.payload.data(), message.payload.size());
   // A pipe that has room takes a whole line of kMaxLogLine bytes.
-  while (has_room && !rest.empty()) {
+  while (room == Room::kYes && !rest.empty()) {
     const ssize_t written = write(fd_, rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) break;

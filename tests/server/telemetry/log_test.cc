@@ -1,5 +1,8 @@
 #include "telemetry/log.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <string>
 #include <thread>
@@ -94,6 +97,22 @@ TEST(Log, AReaderThatIsGoneIsNoReasonToEnd) {
   std::signal(SIGPIPE, SIG_IGN);  // As the server does.
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  {
+    Log log({.format = LogFormat::kText}, ends[1]);
+    log.Write(LogLevel::kInfo, "line");
+    while (log.dropped() == 0) std::this_thread::yield();
+  }
+  close(ends[1]);
+}
+
+// Such a pipe has no room and never will; the log's thread asked it again and again, without a pause.
+TEST(Log, AReaderThatIsGoneWithoutHavingReadIsNotWaitedFor) {
+  std::signal(SIGPIPE, SIG_IGN);
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_NONBLOCK), 0);
+  while (write(ends[1], "full", 4) == 4) {
+  }
   close(ends[0]);
   {
     Log log({.format = LogFormat::kText}, ends[1]);
