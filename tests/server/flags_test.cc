@@ -120,9 +120,22 @@ TEST_F(FlagsTest, AnEmptyValueIsAMistakeAndNotTheNextFlag) {
                 AllOf(HasSubstr(place), HasSubstr("got nothing; need a value")));
   };
   expect_refused({"--state-dir=", "--tokens=tokens", "--check-config"}, "--state-dir");
+  expect_refused({"--state-dir", "--tokens=tokens"}, "--state-dir");
+  expect_refused({"--state-dir", "--check-config"}, "--state-dir");
+  expect_refused({"--check-config", "--state-dir"}, "--state-dir");
+  expect_refused({FlagFile("--state-dir\n--tokens=tokens\n")}, path_ + ":1: --state-dir");
   expect_refused({FlagFile("--state-dir=\n--tokens=tokens\n")}, path_ + ":1: --state-dir");
   Set("SPIKESERVE_INSECURE", "");
   expect_refused({"--listen=0.0.0.0:0"}, "SPIKESERVE_INSECURE");
+}
+
+TEST_F(FlagsTest, ASwitchTakesNoValueAndAValueMayBeginLikeAFlag) {
+  const ServerConfig config = Config({"--insecure", "--state-dir=--dir", "--max-calls", "3", "--drain-timeout", "4"});
+  EXPECT_TRUE(config.server.insecure);
+  EXPECT_EQ(config.state_dir, "--dir");
+  EXPECT_EQ(config.server.engine.limits.max_calls, 3);
+  EXPECT_EQ(config.drain_timeout, absl::Seconds(4));
+  Config({FlagFile("--insecure\n")});
 }
 
 TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {

@@ -63,26 +63,38 @@ class Collection {
   Arguments all_;
 };
 
-// The flag's parser would take the next argument for what is missing here.
-absl::Status CheckValue(const std::string& argument, const std::string& place) {
-  if (!absl::StartsWith(argument, "--") || !absl::EndsWith(argument, "=")) return absl::OkStatus();
+// Null where there is none of that name.
+const Flag* Find(const std::vector<Flag>& flags, const std::string& name) {
+  const auto flag = std::find_if(flags.begin(), flags.end(), [&](const Flag& one) { return one.name == name; });
+  return flag == flags.end() ? nullptr : &*flag;
+}
+
+// `next`: the argument after it in its source, if any. The flags' parser would take that for a value that is missing,
+// whatever it is.
+absl::Status CheckValue(const Flag& flag, const std::string& argument, const std::string* next,
+                        const std::string& place) {
+  const bool without_value = argument == flag.name;
+  const bool missing = without_value ? flag.takes_value && (next == nullptr || absl::StartsWith(*next, "--"))
+                                     : argument == absl::StrCat(flag.name, "=");
+  if (!missing) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(place, ": got nothing; need a value, or nothing said of the flag"));
 }
 
-absl::Status AddFile(const std::string& path, const std::vector<std::string>& flags, Collection& collection) {
+absl::Status AddFile(const std::string& path, const std::vector<Flag>& flags, Collection& collection) {
   std::ifstream file(path);
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
     const std::string argument(absl::StripAsciiWhitespace(line));
     if (argument.empty() || argument[0] == '#') continue;
     const std::string place = absl::StrCat(path, ":", number);
-    const std::string flag = NameOf(argument);
-    if (flag == kFlagFile || std::find(flags.begin(), flags.end(), flag) == flags.end()) {
+    const std::string name = NameOf(argument);
+    const Flag* const flag = Find(flags, name);
+    if (name == kFlagFile || flag == nullptr) {
       return absl::InvalidArgumentError(absl::StrCat(
           place, ": got ", argument, "; need --FLAG=VALUE of a flag that --help lists, or # and a comment"));
     }
-    SPIKESERVE_RETURN_IF_ERROR(CheckValue(argument, absl::StrCat(place, ": ", flag)));
-    if (!collection.Has(flag)) collection.Add(argument, place);
+    SPIKESERVE_RETURN_IF_ERROR(CheckValue(*flag, argument, nullptr, absl::StrCat(place, ": ", name)));
+    if (!collection.Has(name)) collection.Add(argument, place);
   }
   if (file.eof()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(kFlagFile, ": cannot read ", path, ": ", std::strerror(errno)));
@@ -94,20 +106,23 @@ std::string EnvironmentVariable(const std::string& flag) {
   return absl::StrCat("SPIKESERVE_", absl::AsciiStrToUpper(absl::StrReplaceAll(flag.substr(2), {{"-", "_"}})));
 }
 
-absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, const std::vector<std::string>& flags) {
-  for (const std::string& argument : command_line) {
-    SPIKESERVE_RETURN_IF_ERROR(CheckValue(argument, NameOf(argument)));
+absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, const std::vector<Flag>& flags) {
+  for (size_t i = 0; i < command_line.size(); ++i) {
+    const Flag* const flag = Find(flags, NameOf(command_line[i]));
+    if (flag == nullptr) continue;
+    const std::string* const next = i + 1 < command_line.size() ? &command_line[i + 1] : nullptr;
+    SPIKESERVE_RETURN_IF_ERROR(CheckValue(*flag, command_line[i], next, flag->name));
   }
   std::optional<std::string> path = ValueOf(kFlagFile, command_line);
   Collection collection(std::move(command_line));
-  for (const std::string& flag : flags) {
-    const std::string variable = EnvironmentVariable(flag);
+  for (const Flag& flag : flags) {
+    const std::string variable = EnvironmentVariable(flag.name);
     const char* value = std::getenv(variable.c_str());
-    if (value == nullptr || collection.Has(flag)) continue;
-    const std::string argument = absl::StrCat(flag, "=", value);
+    if (value == nullptr || collection.Has(flag.name)) continue;
+    const std::string argument = absl::StrCat(flag.name, "=", value);
     const std::string place = absl::StrCat("the environment variable ", variable);
-    SPIKESERVE_RETURN_IF_ERROR(CheckValue(argument, place));
-    if (flag == kFlagFile) path = value;
+    SPIKESERVE_RETURN_IF_ERROR(CheckValue(flag, argument, nullptr, place));
+    if (flag.name == kFlagFile) path = value;
     collection.Add(argument, place);
   }
   collection.EndSource();

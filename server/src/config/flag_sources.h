@@ -14,6 +14,13 @@ namespace spikeserve::config {
 // The flag that names a file of flags.
 inline constexpr char kFlagFile[] = "--flagfile";
 
+struct Flag {
+  // Such as "--max-calls".
+  std::string name;
+  // Not so a switch, which may have one.
+  bool takes_value = true;
+};
+
 // The environment variable of a flag: "SPIKESERVE_MAX_CALLS" of "--max-calls".
 std::string EnvironmentVariable(const std::string& flag);
 
@@ -25,9 +32,10 @@ struct Arguments {
   absl::flat_hash_map<std::string, std::string> sources;
 };
 
-// `command_line` with those of `flags` (their names) added that are not in it, but in the environment or, failing that,
-// in the file. INVALID_ARGUMENT for a file that cannot be read or has something else in it.
-absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, const std::vector<std::string>& flags);
+// `command_line` with those of `flags` added that are not in it, but in the environment or, failing that, in the file.
+// INVALID_ARGUMENT for a file that cannot be read or has something else in it, and for a flag without the value that it
+// takes: an argument that begins with "--" is none, unless it is given as "--flag=--value".
+absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, const std::vector<Flag>& flags);
 
 }  // namespace spikeserve::config
 

@@ -238,14 +238,14 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   Values values;
   values.config.telemetry.log.format =
       isatty(STDERR_FILENO) == 1 ? telemetry::LogFormat::kText : telemetry::LogFormat::kJson;
-  std::vector<std::string> flags;
+  std::vector<Flag> flags;
   const auto add = [&](const char* group, void (*add_flags)(CLI::App&, Values&)) {
     const size_t before = app.get_options().size();
     add_flags(app, values);
     for (size_t i = before; i < app.get_options().size(); ++i) {
       CLI::Option* const option = app.get_options()[i];
       option->group(group);
-      flags.push_back(option->get_name());
+      flags.push_back({option->get_name(), /*takes_value=*/option->get_items_expected_min() > 0});
     }
   };
   add("Listening", AddListening);
