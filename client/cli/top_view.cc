@@ -16,11 +16,6 @@ const MethodStatistics* Find(const ServerStatisticsResult& statistics, const std
   return nullptr;
 }
 
-int64_t Failed(const MethodStatistics& method) {
-  const auto ok = method.calls_by_code.find(absl::StatusCode::kOk);
-  return method.calls() - (ok == method.calls_by_code.end() ? 0 : ok->second);
-}
-
 // In four characters and a unit, such as "12.3 ms".
 std::string Time(absl::Duration time) {
   if (time == absl::ZeroDuration()) return "-";
@@ -77,7 +72,7 @@ TopView Compare(const ServerStatisticsResult& before, const ServerStatisticsResu
     TopMethod method;
     method.name = now.method;
     method.calls_per_second = static_cast<double>(calls) / seconds;
-    method.failed_per_second = static_cast<double>(Failed(now) - Failed(then)) / seconds;
+    method.failed_per_second = static_cast<double>(now.failed() - then.failed()) / seconds;
     const TimeStatistics queue = now.queue.Since(then.queue), compute = now.compute.Since(then.compute);
     method.queue_p50 = queue.Quantile(0.5, after.bounds);
     method.queue_p99 = queue.Quantile(0.99, after.bounds);

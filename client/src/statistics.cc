@@ -30,6 +30,11 @@ int64_t MethodStatistics::calls() const {
   return calls;
 }
 
+int64_t MethodStatistics::failed() const {
+  const auto ok = calls_by_code.find(absl::StatusCode::kOk);
+  return calls() - (ok == calls_by_code.end() ? 0 : ok->second);
+}
+
 std::map<absl::StatusCode, int64_t> ServerStatisticsResult::failed_by_code() const {
   std::map<absl::StatusCode, int64_t> failed;
   for (const MethodStatistics& method : methods) {

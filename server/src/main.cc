@@ -80,6 +80,14 @@ absl::Status LoadState(NetworkFiles& files, Engine& engine, const spikeserve::st
   return absl::OkStatus();
 }
 
+// Null without --metrics-listen. `engine` and `log` must outlive it.
+absl::StatusOr<std::unique_ptr<MetricsListener>> StartMetrics(const std::string& address, Engine& engine,
+                                                              const Log& log) {
+  if (address.empty()) return nullptr;
+  return MetricsListener::Start(
+      address, std::make_shared<spikeserve::telemetry::ServerMetrics>(engine, [&log] { return log.dropped(); }));
+}
+
 int Serve(ServerConfig config) {
   KeepFreedMemory(config.server.engine.limits.max_idle_buffer_bytes);
   // Who reads the log may go; the server stays.
@@ -106,20 +114,16 @@ int Serve(ServerConfig config) {
   std::optional<NetworkSaver> saver;
   if (*state != nullptr) saver.emplace(**state, (*server)->engine().networks(), config.state_interval, say_of_state);
   // Goes before the engine that it tells of.
-  std::unique_ptr<MetricsListener> metrics;
-  if (const std::string& address = config.telemetry.metrics_listen; !address.empty()) {
-    auto started = MetricsListener::Start(address, std::make_shared<spikeserve::telemetry::ServerMetrics>(
-                                                       (*server)->engine(), [&log] { return log.dropped(); }));
-    if (!started.ok()) return Fail(started.status());
-    metrics = *std::move(started);
-  }
+  const absl::StatusOr<std::unique_ptr<MetricsListener>> metrics =
+      StartMetrics(config.telemetry.metrics_listen, (*server)->engine(), log);
+  if (!metrics.ok()) return Fail(metrics.status());
   for (const std::string& address : (*server)->addresses()) {
     std::cout << "spikeserve listening on " << address << std::endl;
     log.Write(LogLevel::kInfo, "listening", {{"address", std::string_view(address)}});
   }
-  if (metrics != nullptr) {
-    std::cout << "spikeserve metrics on " << metrics->address() << std::endl;
-    log.Write(LogLevel::kInfo, "metrics", {{"address", std::string_view(metrics->address())}});
+  if (*metrics != nullptr) {
+    std::cout << "spikeserve metrics on " << (*metrics)->address() << std::endl;
+    log.Write(LogLevel::kInfo, "metrics", {{"address", std::string_view((*metrics)->address())}});
   }
   const std::string signal = signals.Wait();
   log.Write(LogLevel::kInfo, "draining", {{"signal", std::string_view(signal)}});

@@ -4,6 +4,7 @@
 #define SPIKESERVE_TESTS_CLIENT_SPIKECTL_TESTING_H_
 
 #include <pty.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -61,12 +63,20 @@ struct Outcome {
   std::string err;
 };
 
-// What spikectl shows on a terminal; nullopt where there are no pseudo-terminals.
-inline std::optional<std::string> ShownOnTerminal(std::vector<const char*> arguments) {
+struct OnTerminal {
+  std::string shown;
+  int exit_code;
+};
+
+// Runs spikectl on a terminal; nullopt where there are no pseudo-terminals. `react` is called with the terminal and all
+// that is shown, when there is more of it.
+inline std::optional<OnTerminal> RunOnTerminal(
+    std::vector<const char*> arguments, const winsize* size = nullptr,
+    const std::function<void(int terminal, const std::string& shown)>& react = [](int, const std::string&) {}) {
   arguments.insert(arguments.begin(), "spikectl");
   arguments.push_back(nullptr);
   int terminal;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, size);
   if (child < 0) return std::nullopt;
   if (child == 0) {
     setenv("TERM", "xterm", 1);
@@ -75,10 +85,20 @@ inline std::optional<std::string> ShownOnTerminal(std::vector<const char*> argum
   }
   std::string shown;
   char buffer[1024];
-  for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) shown.append(buffer, n);
-  waitpid(child, nullptr, 0);
+  for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) {
+    shown.append(buffer, n);
+    react(terminal, shown);
+  }
+  int status;
+  waitpid(child, &status, 0);
   close(terminal);
-  return shown;
+  return OnTerminal{shown, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+}
+
+// The same, where what it shows is all that matters.
+inline std::optional<std::string> ShownOnTerminal(std::vector<const char*> arguments) {
+  const std::optional<OnTerminal> run = RunOnTerminal(std::move(arguments));
+  return run ? std::optional(run->shown) : std::nullopt;
 }
 
 // A folder of its own for each test, in which the program runs.

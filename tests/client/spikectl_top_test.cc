@@ -1,7 +1,5 @@
 // What spikectl tells of a server that computes: statistics, and top.
 
-#include <sys/ioctl.h>
-
 #include <optional>
 #include <regex>
 #include <string>
@@ -121,35 +119,15 @@ TEST_F(SpikectlTop, NeedsAServerThatAnswers) {
   EXPECT_THAT(Error("top --server unix:absent.sock", 1), StartsWith("spikectl: UNAVAILABLE: "));
 }
 
-// What a terminal gets until `wanted` is shown, and after `key` is typed then; the program's exit code.
-struct Watched {
-  std::string shown;
-  int exit_code;
-};
-std::optional<Watched> Watch(const std::string& server, const std::string& wanted, char key) {
-  winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
-  int terminal;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
-  if (child < 0) return std::nullopt;
-  if (child == 0) {
-    setenv("TERM", "xterm", 1);
-    execl(SPIKECTL, "spikectl", "top", "--server", server.c_str(), nullptr);
-    _exit(127);
-  }
-  Watched watched;
+// What top shows until `wanted` is there and `key` is typed.
+std::optional<OnTerminal> Watch(const std::string& server, const std::string& wanted, char key) {
+  const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   bool typed = false;
-  char buffer[1024];
-  for (ssize_t n; (n = read(terminal, buffer, sizeof buffer)) > 0;) {
-    watched.shown.append(buffer, n);
-    if (typed || watched.shown.find(wanted) == watched.shown.npos) continue;
+  return RunOnTerminal({"top", "--server", server.c_str()}, &size, [&](int terminal, const std::string& shown) {
+    if (typed || shown.find(wanted) == shown.npos) return;
     typed = true;
     EXPECT_EQ(write(terminal, &key, 1), 1);
-  }
-  int status;
-  waitpid(child, &status, 0);
-  close(terminal);
-  watched.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return watched;
+  });
 }
 
 TEST_F(SpikectlTop, OnATerminalItIsShownAnewEachSecondUntilAKeyEndsIt) {

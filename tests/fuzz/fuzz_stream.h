@@ -16,7 +16,6 @@
 #include "fuzz/fuzzing.h"
 #include "runtime/engine.h"
 #include "runtime/stream.h"
-#include "support/envelopes.h"
 
 namespace spikeserve::testing {
 
@@ -92,9 +91,7 @@ class FuzzStream final : public server::StreamTransport {
       if (!response_) break;
       const codec::Envelope response = *std::exchange(response_, std::nullopt);
       lock.unlock();
-      // What it says can be read again.
-      const std::string sent = Serialized(response);
-      SPIKESERVE_REQUIRE(std::unique_ptr<server::Message>(response.message->New())->ParseFromString(sent));
+      RequireCanBeRead(response);
       stream_->OnWritten(!cancelled_);
       lock.lock();
     }

@@ -7,16 +7,19 @@
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "codec/envelope.h"
 #include "google/protobuf/stubs/logging.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
 #include "runtime/stream_method.h"
+#include "support/envelopes.h"
 
 namespace spikeserve::testing {
 
@@ -47,6 +50,12 @@ inline server::Limits FuzzLimits() {
 inline void RequireTellsTheCaller(const absl::Status& status) {
   SPIKESERVE_REQUIRE(status.code() != absl::StatusCode::kInternal);
   SPIKESERVE_REQUIRE(status.code() != absl::StatusCode::kUnknown);
+}
+
+// What an answer says can be read again.
+inline void RequireCanBeRead(const codec::Envelope& answer) {
+  const std::unique_ptr<google::protobuf::Message> read(answer.message->New());
+  SPIKESERVE_REQUIRE(read->ParseFromString(Serialized(answer)));
 }
 
 template <typename Table>

@@ -16,7 +16,6 @@
 #include "fuzz/fuzzing.h"
 #include "runtime/engine.h"
 #include "support/calls.h"
-#include "support/envelopes.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -108,9 +107,7 @@ class Service {
     engine_.Submit(std::move(call));
     const server::EnvelopeOr result = promise.get_future().get();
     if (!result.ok()) return RequireTellsTheCaller(result.status());
-    // What it says can be read again.
-    const std::string sent = Serialized(*result);
-    SPIKESERVE_REQUIRE(std::unique_ptr<server::Message>(result->message->New())->ParseFromString(sent));
+    RequireCanBeRead(*result);
   }
 
   const std::vector<std::string> paths_ = MethodPaths();

@@ -30,7 +30,7 @@ void Check(bool ok) {
 }
 
 Key NewKey() {
-  rpc::KeepGrpcInitialized();  // Before OpenSSL is.
+  rpc::KeepOpenSslAtExit();  // This may be what uses it first.
   Key key(EVP_EC_gen("P-256"));
   Check(key != nullptr);
   return key;

@@ -37,9 +37,7 @@ void AddMethods(const std::vector<MethodStatistics>& methods, const std::vector<
     json[method.method] = {{"calls", ByCode(method.calls_by_code)},    {"request_bytes", method.request_bytes},
                            {"queue", Times(method.queue, bounds)},     {"decode", Times(method.decode, bounds)},
                            {"compute", Times(method.compute, bounds)}, {"encode", Times(method.encode, bounds)}};
-    const auto ok = method.calls_by_code.find(absl::StatusCode::kOk);
-    const int64_t failed = method.calls() - (ok == method.calls_by_code.end() ? 0 : ok->second);
-    std::vector<std::string> row = {method.method, absl::StrCat(method.calls()), absl::StrCat(failed)};
+    std::vector<std::string> row = {method.method, absl::StrCat(method.calls()), absl::StrCat(method.failed())};
     for (const TimeStatistics* times : {&method.queue, &method.compute}) {
       for (const double part : {0.5, 0.99}) {
         row.push_back(absl::StrFormat("%.3g", absl::ToDoubleMilliseconds(times->Quantile(part, bounds))));

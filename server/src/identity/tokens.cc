@@ -111,12 +111,9 @@ std::vector<std::string> TokenSet::Names() const {
 
 TokenFile::TokenFile(TokenSet tokens) : tokens_(std::make_shared<const TokenSet>(std::move(tokens))) {}
 
-absl::Status TokenFile::Check(const std::string& path) { return Names(path).status(); }
-
-absl::StatusOr<std::vector<std::string>> TokenFile::Names(const std::string& path) {
+absl::Status TokenFile::Check(const std::string& path) {
   SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> contents, ReadFiles({{kFlag, path}}));
-  SPIKESERVE_ASSIGN_OR_RETURN(const TokenSet tokens, ParseFile(path, contents[0]));
-  return tokens.Names();
+  return ParseFile(path, contents[0]).status();
 }
 
 absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& path, Log log, absl::Duration period) {
@@ -137,13 +134,13 @@ absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& pa
   return self;
 }
 
-std::optional<std::string> TokenFile::NameOf(std::string_view token) const {
-  std::shared_ptr<const TokenSet> tokens;
-  {
-    const std::lock_guard lock(mutex_);
-    tokens = tokens_;
-  }
-  return tokens->NameOf(token);
+std::optional<std::string> TokenFile::NameOf(std::string_view token) const { return Now()->NameOf(token); }
+
+std::vector<std::string> TokenFile::Names() const { return Now()->Names(); }
+
+std::shared_ptr<const TokenSet> TokenFile::Now() const {
+  const std::lock_guard lock(mutex_);
+  return tokens_;
 }
 
 }  // namespace spikeserve::identity

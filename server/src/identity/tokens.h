@@ -60,17 +60,17 @@ class TokenFile {
   // Errors name the flag --tokens, the file and the line. INVALID_ARGUMENT.
   static absl::Status Check(const std::string& path);
 
-  // The names in the file now. Errors: those of Check.
-  static absl::StatusOr<std::vector<std::string>> Names(const std::string& path);
-
   // The file is looked at again each `period`; what cannot be taken then goes to `log`, and the last good tokens stay.
   static absl::StatusOr<std::unique_ptr<TokenFile>> Open(const std::string& path, Log log,
                                                          absl::Duration period = kWatchPeriod);
 
   std::optional<std::string> NameOf(std::string_view token) const;
+  // The names that there are tokens of now, each once.
+  std::vector<std::string> Names() const;
 
  private:
   explicit TokenFile(TokenSet tokens);
+  std::shared_ptr<const TokenSet> Now() const;
 
   mutable std::mutex mutex_;
   std::shared_ptr<const TokenSet> tokens_;  // Guarded by mutex_.

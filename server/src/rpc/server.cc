@@ -100,25 +100,25 @@ absl::Status Server::Check(const ServerOptions& options) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   KeepGrpcInitialized();
   SPIKESERVE_RETURN_IF_ERROR(Check(options));
+  const identity::Log log = options.log != nullptr ? options.log : [](const std::string& line) {
+    std::cerr << absl::StrCat("spikeserve: ", line, "\n") << std::flush;
+  };
   ServerOptions known = options;
+  std::unique_ptr<identity::TokenFile> tokens;
   if (!options.tokens.empty()) {
-    SPIKESERVE_ASSIGN_OR_RETURN(known.engine.identities, identity::TokenFile::Names(options.tokens));
+    SPIKESERVE_ASSIGN_OR_RETURN(tokens, identity::TokenFile::Open(options.tokens, log));
+    known.engine.identities = tokens->Names();
   }
   std::unique_ptr<Server> self(new Server(known));
+  self->tokens_ = std::move(tokens);
   SPIKESERVE_RETURN_IF_ERROR(options.before_listening(*self->engine_));
   if (options.shared_memory) {
     SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> paths, HandoverPaths(options.listen));
     SPIKESERVE_ASSIGN_OR_RETURN(self->handover_, shared_memory::HandoverServer::Start(paths, self->shared_memory_));
   }
 
-  const identity::Log log = options.log != nullptr ? options.log : [](const std::string& line) {
-    std::cerr << absl::StrCat("spikeserve: ", line, "\n") << std::flush;
-  };
   if (options.tls) {
     SPIKESERVE_ASSIGN_OR_RETURN(self->tls_, TlsCredentials::Load(*options.tls, log));
-  }
-  if (!options.tokens.empty()) {
-    SPIKESERVE_ASSIGN_OR_RETURN(self->tokens_, identity::TokenFile::Open(options.tokens, log));
   }
   self->services_ =
       MakeServices({.engine = *self->engine_,

@@ -60,10 +60,8 @@ class WaitingLine {
   static constexpr absl::Duration kLongestOverload = absl::Minutes(1);
 
   bool Overloaded(int64_t calls_before, absl::Duration max_wait, absl::Time now) {
-    const int64_t until = overloaded_until_;
-    if (until == 0) return false;
-    const bool rested = calls_before == 0 && now - absl::FromUnixNanos(empty_since_) >= max_wait;
-    if (now < absl::FromUnixNanos(until) && !rested) return true;
+    if (now >= absl::FromUnixNanos(overloaded_until_)) return false;
+    if (calls_before > 0 || now - absl::FromUnixNanos(empty_since_) < max_wait) return true;
     overloaded_until_ = 0;
     return false;
   }
@@ -71,7 +69,7 @@ class WaitingLine {
   const int servers_;
   std::atomic<int64_t> calls_{0};
   std::atomic<int64_t> nanoseconds_{0};
-  // Times, in nanoseconds: 0 when it is not overloaded; and when the last call left it.
+  // Times, in nanoseconds: the end of the last overload, and when the last call left it.
   std::atomic<int64_t> overloaded_until_{0};
   std::atomic<int64_t> empty_since_{0};
 };

@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "runtime/call_statistics.h"
+#include "telemetry/servers_fault.h"
 #include "telemetry/trace_context.h"
 
 namespace spikeserve::telemetry {
@@ -14,11 +15,6 @@ namespace {
 
 using server::CallReport;
 using server::CallTimes;
-
-bool IsServersFault(absl::StatusCode code) {
-  return code == absl::StatusCode::kInternal || code == absl::StatusCode::kUnknown ||
-         code == absl::StatusCode::kDataLoss;
-}
 
 bool HadNoRoom(const CallReport& report) {
   const absl::StatusCode code = report.status.code();

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "telemetry/families.h"
 #include "telemetry/process_metrics.h"
+#include "telemetry/servers_fault.h"
 #include "version.h"
 
 namespace spikeserve::telemetry {
@@ -24,15 +25,8 @@ std::string CodeName(int code) { return absl::StatusCodeToString(static_cast<abs
 // Those that are there before there is a call that ends so: a rate misses what a series begins with, and nobody should
 // miss the first of these.
 bool IsAlwaysShown(int code) {
-  switch (static_cast<absl::StatusCode>(code)) {
-    case absl::StatusCode::kOk:
-    case absl::StatusCode::kUnknown:
-    case absl::StatusCode::kInternal:
-    case absl::StatusCode::kDataLoss:
-      return true;
-    default:
-      return false;
-  }
+  const auto status = static_cast<absl::StatusCode>(code);
+  return status == absl::StatusCode::kOk || IsServersFault(status);
 }
 
 // Adds a series for each code that there is to tell of.

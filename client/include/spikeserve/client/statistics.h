@@ -38,6 +38,8 @@ struct MethodStatistics {
   TimeStatistics queue, decode, compute, encode;
 
   int64_t calls() const;
+  // Those with another code than OK.
+  int64_t failed() const;
 };
 
 // What a server does now and has done since it started; proto/spikeserve/v1/server.proto tells each field.
