@@ -26,9 +26,9 @@ namespace spikeserve {
 // rows and columns is of the matrix of pairs, in which column i has the pairs whose gradient is sample i's.
 //
 // The pairs are cut into tiles of kRows by PairTerms::kMax. A column's sums are of each tile, row by row, and then over
-// the tiles in order: they do not depend on the threads, nor on whether the gradient is wanted. For the gradient the
-// factors of all samples are needed for some samples, kBlock at a time; without it all tiles are as good, and those
-// wholly above the diagonal are left out.
+// the tiles in order: they do not depend on the threads, nor on whether the gradient is wanted. Columns are evaluated a
+// block at a time, so that the memory for sums grows with the samples, and not with the pairs. For the gradient the
+// factors of all samples are needed for the block's; without it tiles that are wholly above the diagonal are left out.
 template <class Pairs, typename Scalar>
 class SimilarLossEvaluation {
  public:
@@ -41,28 +41,30 @@ class SimilarLossEvaluation {
         executor_(executor),
         samples_(pairs.samples()),
         tile_rows_((samples_ + kRows - 1) / kRows),
+        block_(std::min(grad == nullptr ? kBlock : kBlockWithGradient, samples_)),
         shared_labels_(BitOperand(labels), static_cast<const BitOperand*>(nullptr), /*norms=*/false, executor),
-        losses_(static_cast<size_t>(tile_rows_ * samples_)),
-        selves_(grad == nullptr ? 0 : static_cast<size_t>(tile_rows_ * samples_)) {}
+        losses_(static_cast<size_t>(tile_rows_ * block_)),
+        selves_(grad == nullptr ? 0 : static_cast<size_t>(tile_rows_ * block_)),
+        sums_(static_cast<size_t>(block_)) {}
 
   absl::StatusOr<double> Run() {
-    const int64_t block = grad_ == nullptr ? samples_ : kBlock;
-    for (int64_t begin = 0; begin < samples_; begin += block) {
-      const RowRange is{begin, std::min(block, samples_ - begin)};
+    double sum = 0;
+    for (int64_t begin = 0; begin < samples_; begin += block_) {
+      const RowRange is{begin, std::min(block_, samples_ - begin)};
       std::optional<Panels<T>> gradient;
       if (grad_ != nullptr) gradient.emplace(is.count, samples_);
       if (std::optional<Outside> outside = EvaluateTiles(is, gradient ? &*gradient : nullptr)) {
         return OutsideError(outside->i, outside->j, outside->similarity);
       }
+      SumColumns(losses_, is.count);
+      for (int64_t i = 0; i < is.count; ++i) sum += sums_[i];
       if (grad_ == nullptr) continue;
-      for (int64_t i = is.begin; i < is.begin + is.count; ++i) {
-        gradient->panel((i - is.begin) / kLanes)[i * kLanes + (i - is.begin) % kLanes] =
-            static_cast<T>(ColumnSum(selves_, i));
+      SumColumns(selves_, is.count);
+      for (int64_t i = 0; i < is.count; ++i) {
+        gradient->panel(i / kLanes)[(is.begin + i) * kLanes + i % kLanes] = static_cast<T>(sums_[i]);
       }
       pairs_.WriteGradient(is, *gradient, *grad_, executor_);
     }
-    double sum = 0;
-    for (int64_t i = 0; i < samples_; ++i) sum += ColumnSum(losses_, i);
     return sum / PairCount();
   }
 
@@ -71,7 +73,9 @@ class SimilarLossEvaluation {
   static constexpr int64_t kLanes = Panels<T>::kLanes;
   static constexpr int64_t kRows = 256;
   static constexpr int64_t kColumns = PairTerms::kMax;
-  static constexpr int64_t kBlock = 4 * kColumns;
+  // Columns; the more, the more threads find work, and the more memory the sums, or the factors, take.
+  static constexpr int64_t kBlock = 64 * kColumns;
+  static constexpr int64_t kBlockWithGradient = 4 * kColumns;
 
   // A pair for which the loss is not defined.
   struct Outside {
@@ -87,10 +91,14 @@ class SimilarLossEvaluation {
 
   double PairCount() const { return static_cast<double>(samples_) * static_cast<double>(samples_); }
 
-  double ColumnSum(const std::vector<double>& parts, int64_t i) const {
-    double sum = 0;
-    for (int64_t row = 0; row < tile_rows_; ++row) sum += parts[row * samples_ + i];
-    return sum;
+  // sums_ becomes the sums of the block's columns, of which there are `count`.
+  void SumColumns(const std::vector<double>& parts, int64_t count) {
+    executor_.ParallelFor(count, Grain(static_cast<double>(tile_rows_)), [&](int64_t begin, int64_t end) {
+      std::fill(sums_.begin() + begin, sums_.begin() + end, 0);
+      for (int64_t row = 0; row < tile_rows_; ++row) {
+        for (int64_t i = begin; i < end; ++i) sums_[i] += parts[row * block_ + i];
+      }
+    });
   }
 
   // Of all samples j with `is`, which begin at a multiple of kColumns. Returns the first pair i <= j for which the loss
@@ -119,7 +127,11 @@ class SimilarLossEvaluation {
                                       Scratch& scratch) {
     const int64_t begin = gradient != nullptr ? tile_row * kRows : std::max(tile_row * kRows, is.begin);
     const RowRange js{begin, std::min((tile_row + 1) * kRows, samples_) - begin};
-    if (js.count <= 0) return std::nullopt;
+    const int64_t at = tile_row * block_ + is.begin - block_begin;
+    if (js.count <= 0) {
+      std::fill_n(losses_.begin() + at, is.count, 0);
+      return std::nullopt;
+    }
     pairs_.Multiply(js, is, scratch.tile);
     shared_labels_.Tile(js, is, scratch.shared.data(), kColumns);
     double losses[kColumns] = {};
@@ -158,8 +170,8 @@ class SimilarLossEvaluation {
         }
       }
     }
-    std::copy_n(losses, is.count, losses_.begin() + tile_row * samples_ + is.begin);
-    if (gradient != nullptr) std::copy_n(selves, is.count, selves_.begin() + tile_row * samples_ + is.begin);
+    std::copy_n(losses, is.count, losses_.begin() + at);
+    if (gradient != nullptr) std::copy_n(selves, is.count, selves_.begin() + at);
     return outside;
   }
 
@@ -169,10 +181,13 @@ class SimilarLossEvaluation {
   Executor& executor_;
   const int64_t samples_;
   const int64_t tile_rows_;
+  const int64_t block_;
   const RowProducts<uint64_t> shared_labels_;
-  // [tile_rows_, samples_]: the sums of each tile's columns.
+  // [tile_rows_, block_]: the sums of each tile's columns.
   std::vector<double> losses_;
   std::vector<double> selves_;
+  // [block_]: those of all tiles.
+  std::vector<double> sums_;
 };
 
 }  // namespace spikeserve
