@@ -87,7 +87,39 @@ echo "The container is healthy; calling every RPC"
   fail "calls on the container failed (see above)"
 }
 tail -n 3 "$work/calls.log" | grep '^Ran'
-podman stop --time 30 "$container" >/dev/null 2>"$work/podman.log"
-code=$(podman inspect "$container" --format '{{.State.ExitCode}}')
-[[ $code == 0 ]] || fail "the container exited with $code after SIGTERM"
+stop() {
+  podman stop --time 30 "$container" >/dev/null 2>"$work/podman.log"
+  local code
+  code=$(podman inspect "$container" --format '{{.State.ExitCode}}')
+  [[ $code == 0 ]] || fail "the container exited with $code after SIGTERM"
+  podman rm "$container" >/dev/null
+}
+stop
 echo "The container stopped with exit code 0"
+
+# As docker/README.md has it: networks survive in a volume.
+layers=$work/layers.json
+echo '{"layers": [{"name": "n", "if_node": {}}]}' >"$layers"
+for round in first second; do
+  container=$(podman run --detach --read-only --read-only-tmpfs=false --cap-drop all --network host \
+    --volume spikeserve-test:/var/lib/spikeserve "$image" --listen=127.0.0.1:50051 \
+    --state-dir=/var/lib/spikeserve/networks 2>"$work/podman.log") || {
+    cat "$work/podman.log" >&2
+    fail "the container with a volume does not start"
+  }
+  for _ in {1..100}; do
+    podman exec "$container" spikectl health --server "$address" >/dev/null 2>&1 && break
+    sleep 0.2
+  done
+  if [[ $round == first ]]; then
+    podman exec --interactive "$container" spikectl network create /dev/stdin --server "$address" <"$layers" \
+      >/dev/null || fail "no network was made"
+  else
+    listed=$(podman exec "$container" spikectl network list --json --server "$address")
+    [[ $listed == *'"network"'* ]] || fail "the network did not survive: $listed"
+  fi
+  stop
+done
+container=
+podman volume rm spikeserve-test >/dev/null
+echo "A network survived a restart in a volume"
