@@ -14,6 +14,7 @@
 #include <string_view>
 #include <thread>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "config/flags.h"
@@ -29,18 +30,23 @@
 #include "telemetry/log.h"
 #include "telemetry/metrics_listener.h"
 #include "telemetry/server_metrics.h"
+#include "version.h"
 
 namespace {
 
 using spikeserve::config::ServerConfig;
 using spikeserve::rpc::Server;
 using spikeserve::server::Engine;
+using spikeserve::server::Event;
+using spikeserve::server::EventSink;
+using spikeserve::server::Severity;
 using spikeserve::state::Directory;
 using spikeserve::state::NetworkFiles;
 using spikeserve::state::NetworkSaver;
 using spikeserve::telemetry::Log;
 using spikeserve::telemetry::LogLevel;
 using spikeserve::telemetry::MetricsListener;
+using spikeserve::telemetry::ProcessFacts;
 
 constexpr int kExitUsage = 2;
 constexpr int kExitCancelled = 3;
@@ -72,72 +78,123 @@ absl::StatusOr<std::unique_ptr<NetworkFiles>> OpenState(const std::string& path)
   return std::make_unique<NetworkFiles>(*std::move(directory));
 }
 
-absl::Status LoadState(NetworkFiles& files, Engine& engine, const spikeserve::state::Say& say, Log& log) {
+absl::Status LoadState(NetworkFiles& files, Engine& engine, const EventSink& events) {
   const absl::StatusOr<int> loaded =
-      files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, say);
+      files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, events);
   if (!loaded.ok()) return absl::InvalidArgumentError(absl::StrCat("--state-dir: ", loaded.status().message()));
-  if (*loaded > 0) log.Write(LogLevel::kInfo, "networks loaded", {{"networks", int64_t{*loaded}}});
+  if (*loaded > 0) events({Severity::kInfo, "networks loaded", {{"networks", int64_t{*loaded}}}});
   return absl::OkStatus();
 }
 
-// Null without --metrics-listen. `engine` and `log` must outlive it.
-absl::StatusOr<std::unique_ptr<MetricsListener>> StartMetrics(const std::string& address, Engine& engine,
-                                                              const Log& log) {
+// Null without --metrics-listen.
+absl::StatusOr<std::unique_ptr<MetricsListener>> OpenMetrics(const std::string& address) {
   if (address.empty()) return nullptr;
-  return MetricsListener::Start(
-      address, std::make_shared<spikeserve::telemetry::ServerMetrics>(engine, [&log] { return log.dropped(); }));
+  return MetricsListener::Start(address);
+}
+
+ProcessFacts FactsOf(const Log& log, const Server& server, const std::optional<NetworkSaver>& saver) {
+  ProcessFacts facts{.log_lines_dropped = log.dropped(), .certificate_expiry = server.CertificateExpiry()};
+  if (saver) {
+    const NetworkSaver::Statistics statistics = saver->statistics();
+    facts.saved = {.last_success = statistics.last_success, .failures = statistics.failures};
+  }
+  return facts;
+}
+
+void TellOfStart(const ServerConfig& config, int64_t threads, const EventSink& events) {
+  const auto& tls = config.server.tls;
+  const auto& limits = config.server.engine.limits;
+  events({Severity::kInfo,
+          "started",
+          {{"version", SPIKESERVE_VERSION},
+           {"tls", !tls                     ? "off"
+                   : tls->client_ca.empty() ? "on"
+                                            : "mutual"},
+           {"tokens", config.server.tokens.empty() ? "off" : "on"},
+           {"state_dir", config.state_dir},
+           {"threads", threads},
+           {"max_bytes_in_flight", limits.max_bytes_in_flight},
+           {"max_network_bytes", limits.max_network_bytes},
+           {"max_queue_delay_s", absl::ToDoubleSeconds(limits.max_queue_delay)},
+           {"drain_timeout_s", absl::ToDoubleSeconds(config.drain_timeout)}}});
+  for (const std::string& warning : config.warnings) {
+    events({Severity::kWarning, "questionable configuration", {{"reason", warning}}});
+  }
+}
+
+// To whoever started the process, who may wait for it, and to the log.
+void TellOfListening(const char* what, const char* message, const std::string& address, const EventSink& events) {
+  std::cout << "spikeserve " << what << " " << address << std::endl;
+  events({Severity::kInfo, message, {{"address", address}}});
+}
+
+// Until a signal comes, and then in an orderly way to the end; returns the exit code.
+int ServeUntilSignal(const ServerConfig& config, spikeserve::process::EndSignals& signals, Server& server,
+                     std::optional<NetworkSaver>& saver, const EventSink& events) {
+  const std::string signal = signals.Wait();
+  events({Severity::kInfo,
+          "draining",
+          {{"signal", signal},
+           {"drain_delay_s", absl::ToDoubleSeconds(config.drain_delay)},
+           {"drain_timeout_s", absl::ToDoubleSeconds(config.drain_timeout)}}});
+  server.AnnounceDrain();
+  absl::SleepFor(config.drain_delay);
+  const int64_t cut_off = server.Drain(config.drain_timeout);
+  if (cut_off > 0) {
+    events({Severity::kWarning,
+            "calls cut off, because they took longer than --drain-timeout",
+            {{"calls", cut_off}, {"drain_timeout_s", absl::ToDoubleSeconds(config.drain_timeout)}}});
+  }
+  if (saver && !saver->Save()) {
+    events({Severity::kError, "ended, and not all networks are written", {{"state_dir", config.state_dir}}});
+    return kExitUnsaved;
+  }
+  events({Severity::kInfo, "ended"});
+  return cut_off > 0 ? kExitCancelled : 0;
 }
 
 int Serve(ServerConfig config) {
   KeepFreedMemory(config.server.engine.limits.max_idle_buffer_bytes);
   // Who reads the log may go; the server stays.
   std::signal(SIGPIPE, SIG_IGN);
-  spikeserve::process::EndSignals signals([options = config.telemetry.log] {
+  spikeserve::process::EndSignals signals([options = config.telemetry.log, keeps = !config.state_dir.empty()] {
     // A log of its own: the other one may be gone by then. It waits until the line is written.
-    Log(options).Write(LogLevel::kWarning, "a second signal, ending at once");
+    Log(options).Write(LogLevel::kWarning, keeps ? "a second signal, ending at once; networks are not written"
+                                                 : "a second signal, ending at once");
     _exit(kExitCancelled);
   });
   Log log(config.telemetry.log);
+  const EventSink events = [&log](const Event& event) { log.Write(event); };
   spikeserve::telemetry::CallLog call_log(log, config.telemetry.slow_call);
   config.server.engine.observer = &call_log;
-  config.server.log = [&log](const std::string& line) { log.Write(LogLevel::kWarning, line); };
-  const auto say_of_state = [&log](const std::string& line) {
-    log.Write(LogLevel::kWarning, absl::StrCat("--state-dir: ", line));
-  };
+  config.server.events = events;
+
+  // All that may be taken or unusable comes before the first call does.
   const absl::StatusOr<std::unique_ptr<NetworkFiles>> state = OpenState(config.state_dir);
   if (!state.ok()) return Fail(state.status());
+  absl::StatusOr<std::unique_ptr<MetricsListener>> metrics = OpenMetrics(config.telemetry.metrics_listen);
+  if (!metrics.ok()) return Fail(metrics.status());
   if (*state != nullptr) {
-    config.server.before_listening = [&](Engine& engine) { return LoadState(**state, engine, say_of_state, log); };
+    config.server.before_listening = [&](Engine& engine) { return LoadState(**state, engine, events); };
   }
   const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config.server);
   if (!server.ok()) return Fail(server.status());
+  Engine& engine = (*server)->engine();
+  TellOfStart(config, engine.statistics().threads, events);
   std::optional<NetworkSaver> saver;
-  if (*state != nullptr) saver.emplace(**state, (*server)->engine().networks(), config.state_interval, say_of_state);
-  // Goes before the engine that it tells of.
-  const absl::StatusOr<std::unique_ptr<MetricsListener>> metrics =
-      StartMetrics(config.telemetry.metrics_listen, (*server)->engine(), log);
-  if (!metrics.ok()) return Fail(metrics.status());
-  for (const std::string& address : (*server)->addresses()) {
-    std::cout << "spikeserve listening on " << address << std::endl;
-    log.Write(LogLevel::kInfo, "listening", {{"address", std::string_view(address)}});
-  }
+  if (*state != nullptr) saver.emplace(**state, engine.networks(), config.state_interval, events);
+  // Ends before what it tells of.
+  const absl::Cleanup end_metrics = [&] { metrics->reset(); };
   if (*metrics != nullptr) {
-    std::cout << "spikeserve metrics on " << (*metrics)->address() << std::endl;
-    log.Write(LogLevel::kInfo, "metrics", {{"address", std::string_view((*metrics)->address())}});
+    (*metrics)->Serve(
+        std::make_shared<spikeserve::telemetry::ServerMetrics>(engine, [&] { return FactsOf(log, **server, saver); }));
   }
-  const std::string signal = signals.Wait();
-  log.Write(LogLevel::kInfo, "draining", {{"signal", std::string_view(signal)}});
-  (*server)->AnnounceDrain();
-  absl::SleepFor(config.drain_delay);
-  const bool drained = (*server)->Drain(config.drain_timeout);
-  const bool saved = !saver || saver->Save();
-  if (!drained) {
-    log.Write(LogLevel::kWarning, "calls were cancelled, because they took longer than --drain-timeout");
-  } else {
-    log.Write(LogLevel::kInfo, "ended");
+
+  for (const std::string& address : (*server)->addresses()) {
+    TellOfListening("listening on", "listening", address, events);
   }
-  if (!saved) return kExitUnsaved;
-  return drained ? 0 : kExitCancelled;
+  if (*metrics != nullptr) TellOfListening("metrics on", "metrics", (*metrics)->address(), events);
+  return ServeUntilSignal(config, signals, **server, saver, events);
 }
 
 }  // namespace
@@ -151,6 +208,9 @@ int main(int argc, char** argv) {
   spikeserve::rpc::KeepOpenSslAtExit();
   const absl::StatusOr<spikeserve::config::CommandLine> command_line = spikeserve::config::ParseCommandLine(argc, argv);
   if (!command_line.ok()) return Fail(command_line.status());
-  const auto* config = std::get_if<ServerConfig>(&*command_line);
-  return config == nullptr ? 0 : Serve(*config);
+  if (const auto* config = std::get_if<ServerConfig>(&*command_line)) return Serve(*config);
+  if (const auto* checked = std::get_if<spikeserve::config::Checked>(&*command_line)) {
+    for (const std::string& warning : checked->warnings) std::cerr << "spikeserve: warning: " << warning << "\n";
+  }
+  return 0;
 }

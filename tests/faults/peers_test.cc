@@ -18,7 +18,9 @@
 namespace spikeserve {
 namespace {
 
+using ::testing::Contains;
 using testing::FrameReader;
+using ::testing::HasSubstr;
 using testing::RawConnection;
 using testing::ServerProcess;
 
@@ -153,6 +155,77 @@ std::string LargeAnswer() {
   request.set_num_classes(10);
   request.set_n(1000);
   return request.SerializeAsString();
+}
+
+// Before a request has come whole it is no call, and no limit of ours sees it.
+TEST_F(PeersTest, RequestsThatNeverEndTakeNoMoreMemoryThanTheLimit) {
+  constexpr int64_t kLimit = 200 << 20;
+  constexpr size_t kRequest = 50 << 20;
+  Start({"--max-bytes-in-flight=" + std::to_string(kLimit), "--max-idle-buffer-bytes=1"});
+  const int64_t before = server_->ResidentBytes();
+  std::deque<RawConnection> peers;
+  for (int i = 0; i < 16; ++i) {
+    peers.emplace_back(address_).Send(testing::Greeting() + testing::CallBegin(kSpikeCluster, kRequest, 1));
+    FrameReader(peers.back()).SendZeros(kRequest - 1);
+  }
+  ExpectServing();
+  // All together would be 800 MB.
+  EXPECT_LT(server_->ResidentBytes() - before, kLimit + (int64_t{100} << 20));
+  peers.clear();
+  WaitUntilForgotten();
+}
+
+// Calls of peers that take nothing of their answers hold all the bytes in flight that there may be.
+TEST_F(PeersTest, ClientsThatDoNotReadKeepNobodyElseFromBeingServed) {
+  Start({"--max-bytes-in-flight=100000000", "--untaken-answer-timeout=0.5"});
+  std::deque<RawConnection> peers;
+  for (int i = 0; i < 4; ++i) {
+    peers.emplace_back(address_).Send(testing::Greeting() + testing::CallFrames(kRedundantOneHot, LargeAnswer(), 1));
+  }
+  WaitUntilIdle();
+  const std::vector<uint8_t> labels(1000, 1);
+  const auto result =
+      Client::Connect(address_, {.retry = {.max_attempts = 1000}})
+          ->RedundantOneHot({.labels = TensorView(absl::MakeConstSpan(labels), {1000}), .num_classes = 10, .n = 1000});
+  EXPECT_TRUE(result.ok()) << result.status();
+  const std::vector<std::string> log = server_->Log();
+  EXPECT_THAT(log, Contains(HasSubstr("warning: answers given up")));
+  // A peer is told, as far as it listens.
+  FrameReader reader(peers[0]);
+  std::string last;
+  for (auto frame = reader.Next(); frame; frame = reader.Next()) {
+    if (frame->stream != 1 || frame->type == testing::kDataFrame) continue;
+    last = frame->payload;
+    if (frame->type == testing::kResetFrame || (frame->flags & testing::kEndStream) != 0) break;
+  }
+  EXPECT_NE(last, "");
+  peers.clear();
+  WaitUntilForgotten();
+}
+
+TEST_F(PeersTest, ClientsThatReadSlowlyGetAllOfTheirAnswers) {
+  Start({"--max-bytes-in-flight=100000000", "--untaken-answer-timeout=20"});
+  const std::string call = testing::Greeting() + testing::CallFrames(kRedundantOneHot, LargeAnswer(), 1);
+  RawConnection slow(address_);
+  slow.Send(call);
+  FrameReader reader(slow);
+  std::deque<RawConnection> others;
+  size_t bytes = 0;
+  for (auto frame = reader.Next();; frame = reader.Next()) {
+    ASSERT_TRUE(frame.has_value());
+    if (frame->stream != 1) continue;
+    ASSERT_NE(frame->type, testing::kResetFrame);
+    if ((frame->flags & testing::kEndStream) != 0) break;
+    if (frame->type != testing::kDataFrame || frame->payload.empty()) continue;
+    bytes += frame->payload.size();
+    slow.Send(testing::WindowUpdate(0, frame->payload.size()) + testing::WindowUpdate(1, frame->payload.size()));
+    // Others press for room.
+    if (bytes > (4 << 20)) continue;
+    absl::SleepFor(absl::Milliseconds(15));
+    if (others.size() < bytes >> 18) others.emplace_back(address_).Send(call);
+  }
+  EXPECT_GT(bytes, 40'000'000u);
+  EXPECT_THAT(server_->Log(), Contains(HasSubstr("call refused"))) << "others needed room";
 }
 
 TEST_F(PeersTest, ClientsThatDoNotReadTakeNoMoreMemoryThanTheLimit) {

@@ -24,6 +24,8 @@ DEPLOY = REPOSITORY / "deploy"
 GUIDE = (REPOSITORY / "docs/observability.md").read_text()
 SPIKESERVE, SPIKECTL = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
 CALLS = 37
+# Only there with TLS.
+OF_TLS = "spikeserve_tls_certificate_expiry_timestamp_seconds"
 
 
 def get(url):
@@ -97,7 +99,8 @@ class PrometheusTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        cls.server = Server(cls.folder.name, "--log-slow-call=0", "--log-format=json")
+        cls.server = Server(cls.folder.name, "--log-slow-call=0", "--log-format=json",
+                            f"--state-dir={cls.folder.name}/state")
         shutil.copy(DEPLOY / "prometheus/spikeserve.rules.yml", cls.folder.name)
         config = (DEPLOY / "prometheus/prometheus.yml").read_text()
         assert "127.0.0.1:9464" in config and "15s" in config
@@ -142,7 +145,7 @@ class PrometheusTest(unittest.TestCase):
 
     def test_each_expression_is_one_and_names_families_that_there_are(self):
         eventually("up", lambda: [s["value"][1] for s in self.query('up{job="spikeserve"}')], ["1"])
-        known = families(self.server.page()) | {"up"}
+        known = families(self.server.page()) | {"up", OF_TLS}
         for expression in expressions():
             with self.subTest(expression):
                 self.query(expression)  # Prometheus answers 400 to what it cannot read.
@@ -163,7 +166,7 @@ class PrometheusTest(unittest.TestCase):
 
     def test_the_guide_lists_the_families_and_no_others(self):
         listed = re.findall(r"^\| `((?:spikeserve|process)_\w+)`", GUIDE, re.MULTILINE)
-        there = {name for name in families(self.server.page()) if not name.startswith("exposer_")}
+        there = {name for name in families(self.server.page()) if not name.startswith("exposer_")} | {OF_TLS}
         self.assertEqual(sorted(listed), sorted(there))
 
     def test_the_guides_commands_work(self):
@@ -201,9 +204,10 @@ class ProcessTest(unittest.TestCase):
         self.assertEqual(server.end(), 0)
         # Where stderr is no terminal, it is JSON.
         lines = [json.loads(line) for line in server.log.read_text().splitlines()]
-        self.assertEqual([line["message"] for line in lines], ["listening", "metrics", "draining", "ended"])
-        self.assertEqual(lines[0]["address"], server.address)
-        self.assertEqual(lines[2]["signal"], "SIGTERM")
+        self.assertEqual([line["message"] for line in lines], ["started", "listening", "metrics", "draining", "ended"])
+        self.assertEqual(lines[0]["tls"], "off")
+        self.assertEqual(lines[1]["address"], server.address)
+        self.assertEqual(lines[3]["signal"], "SIGTERM")
         for line in lines:
             self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 
@@ -217,6 +221,25 @@ class ProcessTest(unittest.TestCase):
             for call in calls:
                 self.assertEqual(call["code"], "NOT_FOUND")
                 self.assertIn("absent", call["status"])
+
+    def test_the_expiry_of_the_certificate_and_the_drain_are_in_the_metrics(self):
+        key, certificate = f"{self.folder}/key", f"{self.folder}/certificate"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "30", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True,
+                       stderr=subprocess.DEVNULL)
+        server = Server(self.folder, f"--tls-cert={certificate}", f"--tls-key={key}", "--drain-delay=1000",
+                        "--log-level=off")
+
+        def value(name):
+            return float(re.search(rf"^{name} (\S+)$", server.page(), re.MULTILINE)[1])
+
+        self.assertAlmostEqual(value(OF_TLS), time.time() + 30 * 86400, delta=3600)
+        self.assertEqual(value("spikeserve_draining"), 0)
+        server.process.send_signal(signal.SIGTERM)
+        eventually("draining", lambda: value("spikeserve_draining"), 1)
+        server.process.kill()
+        server.process.wait()
+        server.process.stdout.close()
 
     def test_text_is_for_people(self):
         server = Server(self.folder, "--log-format=text")

@@ -13,7 +13,9 @@ class AdmissionTest : public ::testing::Test {
  protected:
   // With the limits as the test has set them.
   Admission& admission() {
-    if (admission_ == nullptr) admission_ = std::make_unique<Admission>(limits_, 1, buffers_, counters_);
+    if (admission_ == nullptr) {
+      admission_ = std::make_unique<Admission>(limits_, 1, buffers_, counters_, [this] { ++asked_for_room_; });
+    }
     return *admission_;
   }
   static const Method& MethodOf(const char* path) { return Methods().at(path); }
@@ -30,6 +32,7 @@ class AdmissionTest : public ::testing::Test {
   Limits limits_;
   BufferPool buffers_{0};
   Counters counters_;
+  int asked_for_room_ = 0;
   std::unique_ptr<Admission> admission_;
 };
 
@@ -48,7 +51,9 @@ TEST_F(AdmissionTest, MessagesAndTheTensorsOfAllCallsCountAsBytesInFlight) {
   limits_.max_bytes_in_flight = 10 << 20;
   EXPECT_TRUE(admission().Hold(4 << 20).ok());
   auto tensor = buffers_.Take(4 << 20);
+  EXPECT_EQ(asked_for_room_, 0);
   ExpectRefused(admission().Hold(4 << 20), "--max-bytes-in-flight");
+  EXPECT_EQ(asked_for_room_, 1);
   EXPECT_EQ(admission().bytes_in_flight(), 8 << 20);
   tensor.reset();
   EXPECT_TRUE(admission().Hold(4 << 20).ok());
@@ -72,6 +77,18 @@ TEST_F(AdmissionTest, TheWaitIsEstimatedFromWhatTheMethodHasTakenLately) {
   EXPECT_EQ(*RetryAfterOf(refused), absl::Milliseconds(20));
   // Other methods wait for the same threads.
   ExpectRefused(admission().Enter(statistics_, cost), "--max-queue-delay");
+}
+
+TEST_F(AdmissionTest, MessagesOfStreamsMakeCallsWaitAndAreNeverRefused) {
+  limits_.max_queue_delay = absl::Milliseconds(100);
+  const StreamMethod& stream = StreamMethods().at("/spikeserve.v1.SpikeStreamService/StreamSpikeCluster");
+  admission().Learn(stream, absl::Milliseconds(60));
+  absl::Duration cost;
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(admission().Join(stream), absl::Milliseconds(60));
+  ExpectRefused(admission().Enter(forward_, cost), "--max-queue-delay");
+  EXPECT_EQ(admission().Join(stream), absl::Milliseconds(60));
+  for (int i = 0; i < 11; ++i) admission().Leave(absl::Milliseconds(60));
+  EXPECT_EQ(admission().waiting(), 0);
 }
 
 TEST_F(AdmissionTest, CostsFollowTheCalls) {

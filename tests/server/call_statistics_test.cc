@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/method.h"
@@ -141,8 +142,8 @@ TEST(CallStatistics, TheTimesOfRefusedCallsDoNotMakeTheOthersLookFast) {
   EXPECT_EQ(counts.encode.count(), 0);
 }
 
-TEST(CallStatistics, IdentitiesAreAClosedSet) {
-  CallStatistics statistics({"alice", "bob", "alice"});
+TEST(CallStatistics, IdentitiesAreThoseKnownAtFirstAndThoseThatCame) {
+  CallStatistics statistics({"alice", "bob", "alice", "carol"});
   for (const char* identity : {"alice", "alice", "bob", "", "mallory", "eve", "alice "}) {
     Record(statistics, {.identity = identity});
   }
@@ -152,8 +153,28 @@ TEST(CallStatistics, IdentitiesAreAClosedSet) {
     names.push_back(identity.identity);
     calls[identity.identity] = At(identity.calls, absl::StatusCode::kOk);
   }
-  EXPECT_THAT(names, ElementsAre("anonymous", "other", "alice", "bob"));
-  EXPECT_EQ(calls, (std::map<std::string_view, int64_t>{{"alice", 2}, {"bob", 1}, {"anonymous", 1}, {"other", 3}}));
+  EXPECT_THAT(names, ElementsAre("alice", "alice ", "anonymous", "bob", "carol", "eve", "mallory", "other"));
+  EXPECT_EQ(calls["alice"], 2);
+  EXPECT_EQ(calls["carol"], 0);
+  EXPECT_EQ(calls["mallory"], 1);
+  EXPECT_EQ(calls["anonymous"], 1);
+  EXPECT_EQ(calls["other"], 0);
+}
+
+TEST(CallStatistics, TooManyIdentitiesAreOthers) {
+  CallStatistics statistics({"alice"});
+  constexpr int64_t kMany = CallStatistics::kMaxIdentities + 10;
+  for (int64_t i = 0; i < kMany; ++i) Record(statistics, {.identity = absl::StrCat("client", i)});
+  const std::vector<IdentityCounts> identities = statistics.ReadIdentities();
+  EXPECT_EQ(identities.size(), CallStatistics::kMaxIdentities + 3);  // With alice, anonymous and other.
+  int64_t others = 0, all = 0;
+  for (const IdentityCounts& identity : identities) {
+    const int64_t calls = At(identity.calls, absl::StatusCode::kOk);
+    all += calls;
+    if (identity.identity == "other") others = calls;
+  }
+  EXPECT_EQ(others, 10);
+  EXPECT_EQ(all, kMany);
 }
 
 // A label has one series.

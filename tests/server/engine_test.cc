@@ -1,10 +1,12 @@
 #include "runtime/engine.h"
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <future>
 #include <latch>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,6 +50,20 @@ codec::Envelope Request(int n) {
   request.mutable_x()->add_shape(1);
   request.mutable_x()->set_data(std::string(n, '\1'));
   request.mutable_kernel()->mutable_linear();
+  return Enveloped(request);
+}
+
+// A similarity loss of so many samples: what is few bytes takes long.
+codec::Envelope LongLoss(int samples) {
+  v1::SpikeSimilarLossRequest request;
+  for (v1::Tensor* tensor : {request.mutable_spikes(), request.mutable_labels()}) {
+    tensor->set_dtype(v1::DATA_TYPE_UINT8);
+    tensor->add_shape(samples);
+    tensor->add_shape(1);
+    tensor->set_data(std::string(samples, '\1'));
+  }
+  request.mutable_kernel()->mutable_linear();
+  request.set_loss_type(v1::LOSS_TYPE_MSE);
   return Enveloped(request);
 }
 
@@ -440,6 +456,57 @@ TEST(Engine, EveryMethodOfTheServicesIsInItsTable) {
   }
   EXPECT_EQ(Methods().size(), methods);
   EXPECT_EQ(StreamMethods().size(), streams);
+}
+
+// A computation of thousands of loops went on through all of them, and asked in each whether it was still wanted.
+TEST(Engine, ACallThatIsGivenUpIsSoonAtItsEnd) {
+  EngineOptions options;
+  options.threads = 2;
+  options.limits.max_pairs = std::numeric_limits<int64_t>::max();
+  Engine engine(options);
+  const auto request = LongLoss(300'000);
+  std::atomic<bool> given_up = false;
+  std::atomic<int> asked_in_vain = 0;
+  std::promise<EnvelopeOr> promise;
+  Call call = MakeCall(request, [&](EnvelopeOr result) { promise.set_value(std::move(result)); });
+  call.path = "/spikeserve.v1.SpikeFunctionService/SpikeSimilarLoss";
+  call.cancelled = [&] {
+    if (given_up) ++asked_in_vain;
+    return given_up.load();
+  };
+  engine.Submit(std::move(call));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // It computes, or is about to: both must end.
+  given_up = true;
+  EXPECT_EQ(promise.get_future().get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_LT(asked_in_vain, 10);
+}
+
+TEST(Engine, DrainEndsTheCallsThatAreLeftAndSaysHowMany) {
+  EngineOptions options;
+  options.threads = 1;
+  options.limits.max_pairs = std::numeric_limits<int64_t>::max();
+  Engine engine(options);
+  constexpr int kSamples = 300'000;
+  const auto request = LongLoss(kSamples);
+  std::promise<EnvelopeOr> promise;
+  Call call = MakeCall(request, [&](EnvelopeOr result) { promise.set_value(std::move(result)); });
+  call.path = "/spikeserve.v1.SpikeFunctionService/SpikeSimilarLoss";
+  engine.Submit(std::move(call));
+  EXPECT_EQ(engine.Drain(absl::Milliseconds(20)), 1);
+  const EnvelopeOr result = promise.get_future().get();
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("--drain-timeout"));
+  EXPECT_EQ(engine.statistics().calls_in_progress, 0);
+  EXPECT_EQ(engine.Drain(absl::ZeroDuration()), 0);
+}
+
+TEST(Engine, TellsThatItDrainsFromTheAnnouncementOn) {
+  Engine engine({});
+  EXPECT_FALSE(engine.statistics().draining);
+  engine.AnnounceDrain();
+  EXPECT_TRUE(engine.statistics().draining);
+  const auto request = Request(1);
+  EXPECT_TRUE(Perform(engine, MakeCall(request, nullptr)).ok()) << "it serves on";
 }
 
 }  // namespace

@@ -17,6 +17,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 class FlagsTest : public ::testing::Test {
  protected:
@@ -90,8 +92,10 @@ TEST_F(FlagsTest, ASwitchInTheEnvironmentIsTrueOrFalse) {
 }
 
 TEST_F(FlagsTest, OtherVariablesOfThePrefixAreNobodysBusiness) {
-  Set("SPIKESERVE_PORT", "tcp://10.0.0.1:50051");  // Kubernetes sets such for a service of this name.
-  Config({});
+  // Kubernetes sets such for a service of this name.
+  for (const char* name : {"SPIKESERVE_PORT", "SPIKESERVE_PORT_50051_TCP_ADDR", "SPIKESERVE_SERVICE_HOST"})
+    Set(name, "x");
+  EXPECT_THAT(Config({}).warnings, IsEmpty());
 }
 
 TEST_F(FlagsTest, AMistakeIsToldWithItsPlace) {
@@ -142,6 +146,50 @@ TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {
   EXPECT_TRUE(std::holds_alternative<Checked>(*Parse({"--check-config"})));
   EXPECT_THAT(Error({"--check-config", "--listen=nonsense"}), HasSubstr("--listen"));
   EXPECT_THAT(Error({"--check-config", "--shared-memory"}), HasSubstr("--shared-memory"));
+  EXPECT_THAT(Error({"--check-config", "--listen=unix:"}), HasSubstr("unix:PATH"));
+  EXPECT_THAT(Error({"--check-config", "--listen=unix:/" + std::string(107, 'a')}), HasSubstr("107 bytes"));
+  EXPECT_THAT(Error({"--check-config", "--listen=http://127.0.0.1:1"}), HasSubstr("HOST:PORT"));
+  EXPECT_THAT(Error({"--check-config", "--listen=127.0.0.1:5,127.0.0.1:5"}), HasSubstr("127.0.0.1:5 twice"));
+  EXPECT_THAT(Error({"--check-config", "--listen=127.0.0.1:5", "--metrics-listen=127.0.0.1:5"}),
+              HasSubstr("--metrics-listen: 127.0.0.1:5 twice"));
+  EXPECT_THAT(Error({"--check-config", "--state-dir=" + FlagFile("").substr(11)}),
+              AllOf(HasSubstr("--state-dir"), HasSubstr("Not a directory")));
+  EXPECT_THAT(Error({"--check-config", "--state-dir=/no/such/folder"}), HasSubstr("No such file"));
+}
+
+TEST_F(FlagsTest, CheckingMakesNothing) {
+  const std::string path = ::testing::TempDir() + "/spikeserve-not-made";
+  EXPECT_TRUE(Parse({"--check-config", "--state-dir=" + path}).ok());
+  EXPECT_NE(access(path.c_str(), F_OK), 0);
+}
+
+TEST_F(FlagsTest, AFlagIsGivenOnce) {
+  EXPECT_THAT(Error({"--max-calls=1", "--max-calls=2"}), HasSubstr("--max-calls is given twice"));
+  EXPECT_THAT(Error({FlagFile("--max-calls=1\n\n--max-calls=2\n")}),
+              AllOf(HasSubstr(path_ + ":3"), HasSubstr("given twice")));
+}
+
+TEST_F(FlagsTest, AMisspelledFlagIsToldWithTheOneThatIsLikeIt) {
+  EXPECT_THAT(Error({"--max-cals=1"}), HasSubstr("did you mean --max-calls?"));
+  EXPECT_THAT(Error({FlagFile("--max-cals=1")}), HasSubstr("did you mean --max-calls?"));
+  EXPECT_THAT(Error({"--nonsense"}), Not(HasSubstr("did you mean")));
+}
+
+TEST_F(FlagsTest, ASwitchIsTrueOrFalse) {
+  EXPECT_THAT(Error({"--insecure=maybe"}), HasSubstr("got maybe; need true or false"));
+  Set("SPIKESERVE_INSECURE", "maybe");
+  EXPECT_THAT(Error({}), AllOf(HasSubstr("SPIKESERVE_INSECURE"), HasSubstr("need true or false")));
+}
+
+TEST_F(FlagsTest, WhatMayNotBeMeantIsAWarning) {
+  EXPECT_THAT(Config({}).warnings, IsEmpty());
+  Set("SPIKESERVE_MAX_CALS", "1");
+  EXPECT_THAT(Config({}).warnings, ElementsAre(HasSubstr("SPIKESERVE_MAX_CALS")));
+  unsetenv("SPIKESERVE_MAX_CALS");
+  const std::string tokens =
+      "--tokens=" + FlagFile("a:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n").substr(11);
+  EXPECT_THAT(Config({"--listen=127.0.0.1:0", tokens}).warnings, IsEmpty());
+  EXPECT_THAT(Config({"--listen=0.0.0.0:0", "--insecure", tokens}).warnings, ElementsAre(HasSubstr("--tls-cert")));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "state/state_file.h"
+#include "support/events.h"
 #include "support/fake_disk.h"
 #include "support/stored_networks.h"
 
@@ -39,7 +40,7 @@ Loaded Load(NetworkFiles& files, const absl::Status& answer = absl::OkStatus()) 
         if (answer.ok()) loaded.networks.push_back(network);
         return answer;
       },
-      [&](const std::string& line) { loaded.said.push_back(line); });
+      [&](const server::Event& event) { loaded.said.push_back(testing::Text(event)); });
   EXPECT_TRUE(taken.ok()) << taken.status();
   EXPECT_EQ(*taken, static_cast<int>(loaded.networks.size()));
   return loaded;
@@ -192,7 +193,8 @@ TEST(NetworkFiles, ADamagedFileIsSetAsideAndTheOthersAreLoaded) {
     ASSERT_EQ(loaded.networks.size(), 1u);
     EXPECT_EQ(loaded.networks[0].network(), other);
     EXPECT_THAT(loaded.said,
-                ElementsAre(StartsWith(absl::StrCat(kFile, " is corrupt, and now named ", kFile, ".corrupt: "))));
+                ElementsAre(StartsWith(absl::StrCat("network not loaded; its file is corrupt, and renamed file=", kFile,
+                                                    " renamed=", kFile, ".corrupt reason="))));
     EXPECT_THAT(disk->Names(), ElementsAre(kFile + ".corrupt", other + ".network"));
     EXPECT_EQ(disk->Bytes(kFile + ".corrupt"), damaged);
     EXPECT_THAT(Load(*disk).said, IsEmpty()) << "it is told once";
@@ -238,7 +240,7 @@ TEST(NetworkFiles, AFileOfAnotherVersionIsLeftForAServerThatKnowsIt) {
   NetworkFiles files(disk->Open());
   const Loaded loaded = Load(files);
   EXPECT_TRUE(loaded.networks.empty());
-  EXPECT_THAT(loaded.said, ElementsAre(AllOf(StartsWith(kFile + " is not loaded, and left as it is: "),
+  EXPECT_THAT(loaded.said, ElementsAre(AllOf(StartsWith("network not loaded; its file is left as it is file=" + kFile),
                                              HasSubstr("another version"))));
   EXPECT_THAT(disk->Names(), ElementsAre(kFile));
   EXPECT_THAT(files.Networks(), IsEmpty()) << "it is not ours to remove";
@@ -248,12 +250,12 @@ TEST(NetworkFiles, ANetworkOverALimitIsLeftAndOneThatIsWrongIsSetAside) {
   const auto disk = Disk(/*kept=*/true);
   NetworkFiles files(disk->Open());
   const Loaded over = Load(files, absl::ResourceExhaustedError("at most 3 (the server's --max-networks)"));
-  EXPECT_THAT(over.said,
-              ElementsAre(kFile + " is not loaded, and left as it is: at most 3 (the server's --max-networks)"));
+  EXPECT_THAT(over.said, ElementsAre("network not loaded; its file is left as it is file=" + kFile +
+                                     " reason=at most 3 (the server's --max-networks)"));
   EXPECT_THAT(disk->Names(), ElementsAre(kFile));
   EXPECT_THAT(files.Networks(), IsEmpty());
   const Loaded wrong = Load(files, absl::InvalidArgumentError("layers: none"));
-  EXPECT_THAT(wrong.said, ElementsAre(kFile + " is corrupt, and now named " + kFile + ".corrupt: layers: none"));
+  EXPECT_THAT(wrong.said, ElementsAre(AllOf(HasSubstr("is corrupt, and renamed"), HasSubstr("reason=layers: none"))));
   EXPECT_THAT(disk->Names(), ElementsAre(kFile + ".corrupt"));
 }
 
@@ -261,7 +263,8 @@ TEST(NetworkFiles, ACorruptFileThatCannotBeRenamedStaysAndIsTold) {
   const auto disk = std::make_shared<FakeDisk>();
   disk->Put(kFile, "");
   disk->before = [](const std::string&, int) { return absl::PermissionDeniedError("read-only"); };
-  EXPECT_THAT(Load(*disk).said, ElementsAre(AllOf(HasSubstr("is corrupt"), HasSubstr("left as it is: read-only"))));
+  EXPECT_THAT(Load(*disk).said,
+              ElementsAre(AllOf(HasSubstr("is corrupt, and cannot be renamed"), HasSubstr("not_renamed=read-only"))));
   EXPECT_THAT(disk->Names(), ElementsAre(kFile));
 }
 

@@ -13,6 +13,7 @@
 #include "state/stored_network.h"
 #include "suites/training_testing.h"
 #include "suites/transport.h"
+#include "support/events.h"
 #include "support/fake_disk.h"
 
 namespace spikeserve::state {
@@ -37,15 +38,15 @@ struct Service {
     auto owned = std::make_unique<server::Engine>(std::move(options));
     engine = owned.get();
     client.emplace(MakeInProcessConnection(std::move(owned)));
-    const auto taken = files.Load([&](const auto& network) { return Restore(network, *engine); }, say());
+    const auto taken = files.Load([&](const auto& network) { return Restore(network, *engine); }, events());
     EXPECT_TRUE(taken.ok()) << taken.status();
     loaded = taken.value_or(-1);
     // In these tests it saves when it is told to.
-    saver.emplace(files, engine->networks(), absl::Hours(24), say());
+    saver.emplace(files, engine->networks(), absl::Hours(24), events());
   }
 
-  Say say() {
-    return [this](const std::string& line) { said.push_back(line); };
+  server::EventSink events() {
+    return [this](const server::Event& event) { said.push_back(testing::Text(event)); };
   }
 
   std::string Create() {
@@ -399,7 +400,7 @@ TEST(NetworkSaver, SavesByItselfAtEachInterval) {
     return absl::OkStatus();
   };
   service.Create();
-  NetworkSaver saver(service.files, service.engine->networks(), absl::Milliseconds(1), service.say());
+  NetworkSaver saver(service.files, service.engine->networks(), absl::Milliseconds(1), service.events());
   written.wait();
 }
 

@@ -3,10 +3,13 @@
 #include "support/server_process.h"
 
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <optional>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -15,12 +18,16 @@
 #include "gtest/gtest.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/client/health.h"
+#include "support/raw_http2.h"
 
 namespace spikeserve {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::ServerProcess;
 
 constexpr char kAnyPort[] = "--listen=127.0.0.1:0";
@@ -121,9 +128,88 @@ TEST(ServerProcess, CallsThatTakeLongerThanTheDrainTimeoutAreCancelledAndExitCod
   auto answer = ClientOf(address, {.max_attempts = 1}).Async(LongCall());
   WaitForCallInProgress(ClientOf(address));
   server.Signal(SIGTERM);
+  const absl::Status status = answer.get().status();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("longer than its --drain-timeout"));
+  EXPECT_EQ(server.WaitForExit(), 3);
+  EXPECT_THAT(server.Log(), AllOf(Contains("warning: call cut off"),
+                                  Contains("warning: calls cut off, because they took longer than --drain-timeout")));
+  EXPECT_THAT(server.Stderr(), HasSubstr("\"calls\":1,\"drain_timeout_s\":0.2"));
+}
+
+// Load balancers hold a stream on the health, and tools one on the reflection: neither is a call to be finished.
+TEST(ServerProcess, StreamsThatNeverEndDoNotHoldUpItsEnd) {
+  ServerProcess server({kAnyPort, "--drain-timeout=1000"});
+  const std::string address = server.WaitForAddresses().at(0);
+  testing::RawConnection connection(address);
+  testing::FrameReader reader(connection);
+  connection.Send(testing::Greeting() + testing::CallFrames("/grpc.health.v1.Health/Watch", "", 1));
+  for (auto frame = reader.Next(); frame; frame = reader.Next()) {
+    if (frame->type == testing::kDataFrame) break;  // It is serving, and goes on watching.
+  }
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0) << server.Stderr();
+}
+
+TEST(ServerProcess, AFullSocketForItsLogDoesNotHoldUpItsEnd) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  // Nobody reads it.
+  const std::string filling(4096, 'x');
+  while (send(ends[1], filling.data(), filling.size(), MSG_DONTWAIT) > 0) {
+  }
+  ServerProcess server({kAnyPort, "--drain-timeout=1000"}, /*stderr_descriptor=*/ends[1]);
+  server.WaitForAddresses();
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(ServerProcess, AUnixSocketIsNotTakenFromTheServerThatListensThere) {
+  const std::string address = "unix:" + ::testing::TempDir() + "/taken-" + std::to_string(getpid());
+  ServerProcess first({"--listen=" + address});
+  first.WaitForAddresses();
+  for (const char* flag : {"--threads=1", "--shared-memory"}) {
+    ServerProcess second({"--listen=" + address, flag});
+    EXPECT_EQ(second.WaitForExit(), 2);
+    EXPECT_THAT(second.Stderr(), HasSubstr("another server listens there"));
+  }
+  EXPECT_TRUE(ClientOf(address).ServerStatistics().ok());
+  // What a killed one leaves behind is nobody's.
+  EXPECT_EQ(first.End(SIGKILL), -SIGKILL);
+  ServerProcess third({"--listen=" + address});
+  third.WaitForAddresses();
+  EXPECT_TRUE(ClientOf(address).ServerStatistics().ok());
+}
+
+TEST(ServerProcess, AMetricsAddressThatIsTakenEndsItBeforeItServesCalls) {
+  ServerProcess first({kAnyPort});
+  const std::string taken = first.WaitForAddresses().at(0);
+  ServerProcess second({kAnyPort, "--metrics-listen=" + taken});
+  EXPECT_EQ(second.WaitForExit(), 2);
+  EXPECT_THAT(second.Stderr(), HasSubstr("--metrics-listen: cannot listen on " + taken));
+  EXPECT_EQ(second.ReadLine(), std::nullopt);
+}
+
+TEST(ServerProcess, SignalsThatAreNotForItsEndDoNotEndIt) {
+  ServerProcess server({kAnyPort});
+  const Client client = ClientOf(server.WaitForAddresses().at(0));
+  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE}) server.Signal(signal);
+  EXPECT_TRUE(client.ServerStatistics().ok());
+  EXPECT_EQ(server.End(SIGTERM), 0);
+}
+
+TEST(ServerProcess, TheSameSignalTwiceInAMomentIsOne) {
+  ServerProcess server({kAnyPort, kManyPairs, "--drain-timeout=0.2"});
+  const std::string address = server.WaitForAddresses().at(0);
+  auto answer = ClientOf(address, {.max_attempts = 1}).Async(LongCall());
+  WaitForCallInProgress(ClientOf(address));
+  server.Signal(SIGTERM);
+  server.Signal(SIGTERM);
   EXPECT_TRUE(absl::IsUnavailable(answer.get().status()));
   EXPECT_EQ(server.WaitForExit(), 3);
-  EXPECT_THAT(server.Stderr(), HasSubstr("--drain-timeout"));
+  EXPECT_THAT(server.Log(), Not(Contains(HasSubstr("a second signal"))));
 }
 
 // A fuzzer's finding: Protobuf wrote a line for each, so that any client could fill the server's log.
@@ -132,9 +218,9 @@ TEST(ServerProcess, ARequestThatIsNoTextLeavesNoLineOnStderr) {
   const Client client = ClientOf(server.address());
   EXPECT_EQ(client.AttachNetwork("\xff").Get().status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(server.End(SIGTERM), 0);
-  EXPECT_THAT(server.Log(), ElementsAre("info: listening", "info: draining", "info: ended"));
+  EXPECT_THAT(server.Log(), ElementsAre("info: started", "info: listening", "info: draining", "info: ended"));
   const std::string all = server.Stderr();
-  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 3) << all;
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 4) << all;
 }
 
 TEST(ServerProcess, ASecondSignalEndsItAtOnce) {
@@ -145,6 +231,7 @@ TEST(ServerProcess, ASecondSignalEndsItAtOnce) {
   server.Signal(SIGTERM);
   WaitUntil([&] { return absl::StrContains(server.Stderr(), "draining"); });
   EXPECT_TRUE(server.Running());
+  absl::SleepFor(absl::Seconds(1));  // Sooner it would be the same one.
   server.Signal(SIGINT);
   EXPECT_EQ(server.WaitForExit(), 3);
   EXPECT_FALSE(answer.get().ok());

@@ -138,10 +138,34 @@ TEST(Server, DrainAnswersTheAcceptedCallsAndRefusesNewOnes) {
   while (CheckHealth(address, absl::Seconds(5)).code() != absl::StatusCode::kUnavailable) {
   }
   go.count_down();
-  EXPECT_TRUE(drained.get());
+  EXPECT_EQ(drained.get(), 0);
   EXPECT_TRUE(running.get().ok());
   EXPECT_EQ(client->ListNetworks().status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(CheckHealth(address, absl::Seconds(5)).code(), absl::StatusCode::kUnavailable);
+}
+
+// gRPC would answer it by itself, and whoever looks at the metrics would not see that somebody calls what is not there.
+TEST(Server, ACallOfAMethodThatThereIsNoneOfIsAnsweredAndCounted) {
+  const auto server = StartOn({"127.0.0.1:0"});
+  grpc::GenericStub stub(grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
+  for (const char* path : {"/spikeserve.v1.SpikeFunctionService/SpikeClusters", "/other.Service/Method"}) {
+    grpc::ClientContext context;
+    grpc::CompletionQueue queue;
+    grpc::ByteBuffer request, response;
+    grpc::Status status;
+    void* tag;
+    bool ok;
+    auto call = stub.PrepareUnaryCall(&context, path, request, &queue);
+    call->StartCall();
+    call->Finish(&response, &status, nullptr);
+    queue.Next(&tag, &ok);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_THAT(status.error_message(), HasSubstr(path));
+  }
+  const server::Statistics statistics = server->engine().statistics();
+  const server::MethodCounts& other = statistics.methods.back();
+  EXPECT_EQ(other.method, "other");
+  EXPECT_EQ(other.calls[static_cast<size_t>(grpc::StatusCode::UNIMPLEMENTED)], 2);
 }
 
 TEST(Server, ReflectionListsTheServices) {

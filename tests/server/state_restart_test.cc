@@ -116,12 +116,12 @@ TEST_F(StateRestartTest, TrainingGoesOnBitForBitAfterSigterm) {
     ExpectTrains(client.AttachNetwork(name), 0, 3);
     last = *Train(client.AttachNetwork(name), 3);
     EXPECT_EQ(server.End(SIGTERM), 0);
-    EXPECT_THAT(server.Log(), ElementsAre("info: listening", "info: draining", "info: ended"));
+    EXPECT_THAT(server.Log(), ElementsAre("info: started", "info: listening", "info: draining", "info: ended"));
   }
   ServerProcess server = Start();
   const Client client = Connect(server);
-  Await([&] { return server.Log().size() == 2; });
-  EXPECT_THAT(server.Log(), ElementsAre("info: networks loaded", "info: listening"));
+  Await([&] { return server.Log().size() == 3; });
+  EXPECT_THAT(server.Log(), ElementsAre("info: networks loaded", "info: started", "info: listening"));
   EXPECT_THAT(server.Stderr(), HasSubstr("\"networks\":1}"));
   const NetworkHandle network = client.AttachNetwork(name);
   EXPECT_EQ(Everything(network), Uninterrupted(4));
@@ -213,9 +213,8 @@ TEST_F(StateRestartTest, ACorruptFileIsSetAsideAndTheServerComesUp) {
   const auto got = client.AttachNetwork(broken).Get();
   EXPECT_EQ(got.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(got.status().message()), Not(HasSubstr(folder_)));
-  EXPECT_THAT(server.Log(),
-              Contains(StartsWith(absl::StrCat("warning: --state-dir: ", broken, ".network is corrupt, and now named ",
-                                               broken, ".network.corrupt"))));
+  EXPECT_THAT(server.Log(), Contains("error: network not loaded; its file is corrupt, and renamed"));
+  EXPECT_THAT(server.Stderr(), HasSubstr(broken + ".network.corrupt"));
   EXPECT_FALSE(std::filesystem::exists(File(broken)));
   EXPECT_TRUE(std::filesystem::exists(File(broken) + ".corrupt"));
 }
@@ -258,11 +257,9 @@ TEST_F(StateRestartTest, AFullDiskIsToldOnceAndWhatWasWrittenBeforeStays) {
     std::filesystem::remove(state_ + "/ballast");
     AwaitSaved(name, 5);
     Await([&] { return absl::StrContains(server.Stderr(), "all networks are written again"); });
-    EXPECT_THAT(server.Log(),
-                ElementsAre("info: listening",
-                            "warning: --state-dir: not all networks are written, which is tried again at each "
-                            "interval: cannot write: No space left on device",
-                            "warning: --state-dir: all networks are written again"));
+    EXPECT_THAT(server.Log(), ElementsAre("info: started", "info: listening",
+                                          "error: not all networks are written; tried again at each --state-interval",
+                                          "info: all networks are written again"));
     EXPECT_EQ(server.End(SIGKILL), -SIGKILL);
   }
   {
@@ -272,6 +269,7 @@ TEST_F(StateRestartTest, AFullDiskIsToldOnceAndWhatWasWrittenBeforeStays) {
     FillDisk();
     ExpectTrains(network, 5, 6);
     EXPECT_EQ(server.End(SIGTERM), 4) << "the last step is not written";
+    EXPECT_THAT(server.Log(), Contains("error: ended, and not all networks are written"));
   }
   EXPECT_EQ(umount(state_.c_str()), 0);
 }

@@ -18,6 +18,7 @@
 #include "spikeserve/client/client.h"
 #include "spikeserve/client/health.h"
 #include "support/certificates.h"
+#include "support/events.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -37,16 +38,13 @@ class TlsTest : public ::testing::Test {
     ServerOptions options;
     options.listen = {"127.0.0.1:0"};
     options.tls = Write(pair);
-    options.log = [this](const std::string& line) {
-      const std::lock_guard lock(mutex_);
-      log_ += line + "\n";
-    };
+    options.events = events_.sink();
     return options;
   }
 
   bool HasLogged(const std::string& text) {
-    const std::lock_guard lock(mutex_);
-    return absl::StrContains(log_, text);
+    const std::vector<std::string> texts = events_.texts();
+    return std::any_of(texts.begin(), texts.end(), [&](auto& event) { return absl::StrContains(event, text); });
   }
 
   // Whether a new connection finds a server named `name`.
@@ -60,8 +58,7 @@ class TlsTest : public ::testing::Test {
   }
 
   const CertificateAuthority authority_;
-  std::mutex mutex_;
-  std::string log_;  // Guarded by mutex_.
+  testing::Events events_;
 };
 
 TEST_F(TlsTest, ACertificateIsReplacedUnderLoadAndEveryCallGoesOn) {

@@ -1,8 +1,6 @@
 #include "identity/tokens.h"
 
-#include <condition_variable>
 #include <cstdio>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "support/certificates.h"
+#include "support/events.h"
 
 namespace spikeserve::identity {
 namespace {
@@ -82,29 +81,6 @@ TEST(Tokens, WhatMayBeATokenIsRfc6750s) {
   }
 }
 
-// Collects the lines of a log.
-class Lines {
- public:
-  Log log() {
-    return [this](const std::string& line) {
-      const std::lock_guard lock(mutex_);
-      lines_.push_back(line);
-      came_.notify_all();
-    };
-  }
-  // Waits for the n-th line, counted from 0.
-  std::string operator[](size_t n) {
-    std::unique_lock lock(mutex_);
-    came_.wait(lock, [&] { return lines_.size() > n; });
-    return lines_[n];
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable came_;
-  std::vector<std::string> lines_;
-};
-
 TEST(TokenFile, WhatDoesNotParseAtFirstIsRefusedWithFileAndLine) {
   const std::string path = WriteTestFile("broken-tokens", "alice:1234\n");
   for (const absl::Status& status : {TokenFile::Check(path), TokenFile::Open(path, [](auto&) {}).status()}) {
@@ -116,30 +92,30 @@ TEST(TokenFile, WhatDoesNotParseAtFirstIsRefusedWithFileAndLine) {
 
 TEST(TokenFile, AChangedFileIsTakenAndABrokenOneIsNot) {
   const auto write = [](const std::string& text) { return WriteTestFile("tokens", text); };
-  Lines lines;
+  testing::Events events;
   const std::string path = write(TokenLine("alice", "one"));
-  const auto tokens = TokenFile::Open(path, lines.log(), absl::Milliseconds(5));
+  const auto tokens = TokenFile::Open(path, events.sink(), absl::Milliseconds(5));
   ASSERT_TRUE(tokens.ok()) << tokens.status();
   EXPECT_EQ((*tokens)->NameOf("one"), "alice");
 
   write(TokenLine("bob", "two"));
-  EXPECT_EQ(lines[0], "--tokens: read again, and in use");
+  EXPECT_EQ(events[0], "files read again, and in use flags=--tokens");
   EXPECT_EQ((*tokens)->NameOf("one"), std::nullopt);
   EXPECT_EQ((*tokens)->NameOf("two"), "bob");
 
   write(TokenLine("bob", "two") + "\nnonsense\n");
-  EXPECT_THAT(lines[1], HasSubstr("line 2: "));
-  EXPECT_THAT(lines[1], HasSubstr("what was read before stays in use"));
+  EXPECT_THAT(events[1], HasSubstr("line 2: "));
+  EXPECT_THAT(events[1], HasSubstr("what was read before stays in use"));
   EXPECT_EQ((*tokens)->NameOf("two"), "bob");
   write("");
-  EXPECT_THAT(lines[2], HasSubstr("no tokens"));
+  EXPECT_THAT(events[2], HasSubstr("no tokens"));
   EXPECT_EQ((*tokens)->NameOf("two"), "bob");
   std::remove(path.c_str());
-  EXPECT_THAT(lines[3], HasSubstr("cannot read the file"));
+  EXPECT_THAT(events[3], HasSubstr("cannot read the file"));
   EXPECT_EQ((*tokens)->NameOf("two"), "bob");
 
   write(TokenLine("carol", "three"));
-  EXPECT_EQ(lines[4], "--tokens: read again, and in use") << "each fault is told once";
+  EXPECT_EQ(events[4], "files read again, and in use flags=--tokens") << "each fault is told once";
   EXPECT_EQ((*tokens)->NameOf("three"), "carol");
 }
 

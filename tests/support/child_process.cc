@@ -35,6 +35,7 @@ ChildProcess::ChildProcess(const std::string& program, const std::vector<std::st
     if (!options.stderr_path.empty()) {
       dup2(open(options.stderr_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
     }
+    if (options.stderr_descriptor >= 0) dup2(options.stderr_descriptor, STDERR_FILENO);
     execve(program.c_str(), argv.data(), variables.data());
     _exit(127);
   }

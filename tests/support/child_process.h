@@ -18,6 +18,8 @@ class ChildProcess {
     std::vector<std::string> environment = {};
     // The file that takes the place of stderr; empty: the test's.
     std::string stderr_path = {};
+    // Takes the place of stderr instead, unless it is negative.
+    int stderr_descriptor = -1;
   };
 
   ChildProcess(const std::string& program, const std::vector<std::string>& arguments, const Options& options);

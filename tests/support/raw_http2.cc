@@ -5,6 +5,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -27,6 +30,22 @@ std::string BigEndian(uint32_t value, int bytes) {
   for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) text += static_cast<char>(value >> shift);
   return text;
 }
+
+uint32_t FromBigEndian(std::string_view bytes) {
+  uint32_t value = 0;
+  for (const char byte : bytes) value = value << 8 | static_cast<uint8_t>(byte);
+  return value;
+}
+
+std::string HeadersFrame(std::string_view path, uint32_t stream) {
+  return Serialized({kHeadersFrame, kEndHeaders, stream,
+                     Field(":method", "POST") + Field(":scheme", "http") + Field(":path", path) +
+                         Field(":authority", "localhost") + Field("content-type", "application/grpc") +
+                         Field("te", "trailers")});
+}
+
+// What gRPC puts before a message: whether it is compressed, and its size.
+std::string MessageHeader(uint32_t size) { return absl::StrCat(std::string(1, '\0'), BigEndian(size, 4)); }
 
 }  // namespace
 
@@ -74,12 +93,16 @@ std::string Greeting() {
 }
 
 std::string CallFrames(std::string_view path, std::string_view message, uint32_t stream) {
-  const std::string headers = Field(":method", "POST") + Field(":scheme", "http") + Field(":path", path) +
-                              Field(":authority", "localhost") + Field("content-type", "application/grpc") +
-                              Field("te", "trailers");
-  const std::string data =
-      absl::StrCat(std::string(1, '\0'), BigEndian(static_cast<uint32_t>(message.size()), 4), std::string(message));
-  return Serialized({kHeadersFrame, kEndHeaders, stream, headers}) + Serialized({kDataFrame, kEndStream, stream, data});
+  const std::string data = absl::StrCat(MessageHeader(static_cast<uint32_t>(message.size())), std::string(message));
+  return HeadersFrame(path, stream) + Serialized({kDataFrame, kEndStream, stream, data});
+}
+
+std::string CallBegin(std::string_view path, uint32_t message_size, uint32_t stream) {
+  return HeadersFrame(path, stream) + Serialized({kDataFrame, 0, stream, MessageHeader(message_size)});
+}
+
+std::string WindowUpdate(uint32_t stream, size_t bytes) {
+  return Serialized({kWindowUpdateFrame, 0, stream, BigEndian(static_cast<uint32_t>(bytes), 4)});
 }
 
 bool FrameReader::Fill(size_t size) {
@@ -110,6 +133,43 @@ bool FrameReader::WaitForEnd(uint32_t stream) {
     if (frame->stream == stream && ends && (frame->flags & kEndStream) != 0) return true;
   }
   return false;
+}
+
+bool FrameReader::SendZeros(size_t size) {
+  // What the server lets a client send, on the connection and on a stream (RFC 9113, 5.2.1).
+  constexpr int64_t kInitialWindow = 65'535 - 5;  // The message's header is sent.
+  constexpr size_t kFrame = 16'384;
+  int64_t connection_window = kInitialWindow, stream_window = kInitialWindow;
+  int64_t first_window = 65'535;
+  while (size > 0) {
+    const int64_t window = std::min({connection_window, stream_window, static_cast<int64_t>(std::min(kFrame, size))});
+    if (window > 0) {
+      if (!connection_.Send(Serialized({kDataFrame, 0, 1, std::string(static_cast<size_t>(window), '\0')})))
+        return false;
+      connection_window -= window;
+      stream_window -= window;
+      size -= static_cast<size_t>(window);
+      continue;
+    }
+    const std::optional<Frame> frame = Next();
+    if (!frame || frame->type == kResetFrame || frame->type == kGoAwayFrame || frame->type == kHeadersFrame)
+      return false;
+    const std::string_view payload = frame->payload;
+    if (frame->type == kWindowUpdateFrame) {
+      (frame->stream == 0 ? connection_window : stream_window) += FromBigEndian(payload);
+    } else if (frame->type == kPingFrame && frame->flags == 0) {
+      connection_.Send(Serialized({kPingFrame, /*ACK*/ 1, 0, frame->payload}));
+    } else if (frame->type == kSettingsFrame && frame->flags == 0) {
+      constexpr uint32_t kInitialWindowSize = 4;
+      for (size_t i = 0; i + 6 <= payload.size(); i += 6) {
+        if (FromBigEndian(payload.substr(i, 2)) != kInitialWindowSize) continue;
+        const int64_t next = FromBigEndian(payload.substr(i + 2, 4));
+        stream_window += next - std::exchange(first_window, next);
+      }
+      connection_.Send(Serialized({kSettingsFrame, /*ACK*/ 1, 0, ""}));
+    }
+  }
+  return true;
 }
 
 }  // namespace spikeserve::testing

@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_TESTS_SUPPORT_RAW_HTTP2_H_
 #define SPIKESERVE_TESTS_SUPPORT_RAW_HTTP2_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,7 +38,8 @@ struct Frame {
   uint32_t stream;
   std::string payload;
 };
-inline constexpr uint8_t kDataFrame = 0, kHeadersFrame = 1, kSettingsFrame = 4, kPingFrame = 6, kGoAwayFrame = 7;
+inline constexpr uint8_t kDataFrame = 0, kHeadersFrame = 1, kResetFrame = 3, kSettingsFrame = 4, kPingFrame = 6,
+                         kGoAwayFrame = 7, kWindowUpdateFrame = 8;
 inline constexpr uint8_t kEndStream = 1, kEndHeaders = 4;
 
 // A method whose request may be empty, and which changes nothing.
@@ -50,6 +52,12 @@ std::string Greeting();
 // The frames of a call: a request of the message on a stream of its own (1, 3, 5, ...).
 std::string CallFrames(std::string_view path, std::string_view message, uint32_t stream);
 
+// The frame that lets the server send so many bytes more, 1 at least, on a stream, or on the connection (0).
+std::string WindowUpdate(uint32_t stream, size_t bytes);
+
+// The beginning of a call whose request is a message of so many bytes, which DataFrames send.
+std::string CallBegin(std::string_view path, uint32_t message_size, uint32_t stream);
+
 // Reads frames off a connection.
 class FrameReader {
  public:
@@ -58,6 +66,8 @@ class FrameReader {
   std::optional<Frame> Next();
   // Reads until a stream has ended; whether it came to that.
   bool WaitForEnd(uint32_t stream);
+  // Sends up to `size` zeros on the connection's only stream, 1, as the server lets it; whether it took all.
+  bool SendZeros(size_t size);
 
  private:
   bool Fill(size_t size);

@@ -17,10 +17,8 @@
 
 namespace spikeserve::testing {
 
-ServerProcess::ServerProcess(const std::vector<std::string>& flags, const std::vector<std::string>& environment,
-                             const std::string& stderr_path)
-    : ChildProcess(SPIKESERVE, flags, {.environment = environment, .stderr_path = stderr_path}),
-      stderr_path_(stderr_path) {}
+ServerProcess::ServerProcess(const std::vector<std::string>& flags, const Options& options)
+    : ChildProcess(SPIKESERVE, flags, options), stderr_path_(options.stderr_path) {}
 
 ServerProcess::~ServerProcess() { unlink(stderr_path_.c_str()); }
 

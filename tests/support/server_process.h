@@ -16,7 +16,10 @@ class ServerProcess : public ChildProcess {
  public:
   // With these flags, and these variables ("NAME=VALUE") in its environment.
   explicit ServerProcess(const std::vector<std::string>& flags, const std::vector<std::string>& environment = {})
-      : ServerProcess(flags, environment, NewStderrPath()) {}
+      : ServerProcess(flags, Options{.environment = environment, .stderr_path = NewStderrPath()}) {}
+  // With a descriptor in place of stderr, which the methods below then tell nothing of.
+  ServerProcess(const std::vector<std::string>& flags, int stderr_descriptor)
+      : ServerProcess(flags, Options{.stderr_descriptor = stderr_descriptor}) {}
   ~ServerProcess();
 
   // Waits until it listens on so many addresses, and returns them; fewer where it ended instead.
@@ -36,8 +39,7 @@ class ServerProcess : public ChildProcess {
   std::vector<std::string> Log() const;
 
  private:
-  ServerProcess(const std::vector<std::string>& flags, const std::vector<std::string>& environment,
-                const std::string& stderr_path);
+  ServerProcess(const std::vector<std::string>& flags, const Options& options);
   static std::string NewStderrPath();
 
   const std::string stderr_path_;

@@ -129,6 +129,11 @@ class LoadCommand final : public Command {
           if (live) ShowLine(so_far);
         });
     if (live) std::cerr << "\r\033[K" << std::flush;
+    if (result.latency.count() == 0 && !result.errors.empty()) {
+      const auto& [code, errors] = *result.errors.begin();
+      return ServiceError(
+          absl::Status(code, absl::StrCat("all of ", result.calls(), " calls failed, the first so: ", errors.message)));
+    }
     return Describe(call, result);
   }
 
@@ -152,6 +157,10 @@ class LoadCommand final : public Command {
     report.AddValue("seconds", absl::ToDoubleSeconds(result.elapsed));
     report.AddValue("calls", result.calls());
     report.AddValue("calls_per_second", CallsPerSecond(result));
+    if (Failed(result) > 0) {
+      report.AddValue("answers_per_second",
+                      static_cast<double>(result.latency.count()) / absl::ToDoubleSeconds(result.elapsed));
+    }
     if (options_.rate) report.AddValue("unsent", result.unsent);
     AddErrors(result, report);
     if (result.latency.count() > 0) {

@@ -1,10 +1,13 @@
 #include "config/flag_sources.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <numeric>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -19,6 +22,8 @@
 namespace spikeserve::config {
 namespace {
 
+constexpr char kVariablePrefix[] = "SPIKESERVE_";
+
 // "--max-calls" of "--max-calls=3".
 std::string NameOf(const std::string& argument) { return argument.substr(0, argument.find('=')); }
 
@@ -31,6 +36,10 @@ std::optional<std::string> ValueOf(const std::string& flag, const std::vector<st
   return std::nullopt;
 }
 
+absl::Status GivenTwice(const Flag& flag, const std::string& place) {
+  return absl::InvalidArgumentError(absl::StrCat(place, ": ", flag.name, " is given twice; need it once"));
+}
+
 // What the sources are put together in.
 class Collection {
  public:
@@ -40,12 +49,14 @@ class Collection {
 
   bool Has(const std::string& flag) const { return taken_.contains(flag); }
 
-  // A flag may be there several times in one source.
-  void Add(std::string argument, const std::string& source) {
-    const std::string flag = NameOf(argument);
-    all_.sources.try_emplace(flag, source);
+  // Of one source, after its other ones.
+  absl::Status Add(const Flag& flag, std::string argument, const std::string& source) {
+    if (!all_.sources.try_emplace(flag.name, source).second && !flag.repeatable) return GivenTwice(flag, source);
     all_.arguments.push_back(std::move(argument));
+    return absl::OkStatus();
   }
+
+  void AddUnknownVariable(std::string name) { all_.unknown_variables.push_back(std::move(name)); }
 
   // The flags added so far hide those of later sources.
   void EndSource() {
@@ -80,6 +91,49 @@ absl::Status CheckValue(const Flag& flag, const std::string& argument, const std
   return absl::InvalidArgumentError(absl::StrCat(place, ": got nothing; need a value, or nothing said of the flag"));
 }
 
+// Those that CLI11 reads.
+absl::Status CheckSwitch(const Flag& flag, const std::string& argument, const std::string& place) {
+  if (flag.takes_value || argument == flag.name) return absl::OkStatus();
+  const std::string value = argument.substr(flag.name.size() + 1);
+  for (const char* word : {"true", "false", "1", "0", "on", "off", "yes", "no"}) {
+    if (absl::EqualsIgnoreCase(value, word)) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(place, ": got ", value, "; need true or false"));
+}
+
+// The letters to be put in, left out or changed to make one of the other.
+size_t EditDistance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i + 1);
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// Kubernetes sets such, for a service that is named as we are: they are not meant for us.
+bool IsOfService(absl::string_view variable) {
+  return absl::StartsWith(variable, "SPIKESERVE_SERVICE_") || absl::StartsWith(variable, "SPIKESERVE_PORT");
+}
+
+// "; did you mean FLAG?", where there is one that may be meant by `name`.
+std::string Suggestion(const std::string& name, const std::vector<Flag>& flags) {
+  const Flag* likely = nullptr;
+  size_t least = 4;  // A name that differs in more letters is another one.
+  for (const Flag& flag : flags) {
+    const size_t distance = EditDistance(name, flag.name);
+    if (distance >= least) continue;
+    least = distance;
+    likely = &flag;
+  }
+  return likely == nullptr ? "" : absl::StrCat("; did you mean ", likely->name, "?");
+}
+
 absl::Status AddFile(const std::string& path, const std::vector<Flag>& flags, Collection& collection) {
   std::ifstream file(path);
   std::string line;
@@ -90,11 +144,13 @@ absl::Status AddFile(const std::string& path, const std::vector<Flag>& flags, Co
     const std::string name = NameOf(argument);
     const Flag* const flag = Find(flags, name);
     if (name == kFlagFile || flag == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          place, ": got ", argument, "; need --FLAG=VALUE of a flag that --help lists, or # and a comment"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(place, ": got ", argument, "; need --FLAG=VALUE of a flag that --help lists, or # and a comment",
+                       Suggestion(name, flags)));
     }
     SPIKESERVE_RETURN_IF_ERROR(CheckValue(*flag, argument, nullptr, absl::StrCat(place, ": ", name)));
-    if (!collection.Has(name)) collection.Add(argument, place);
+    SPIKESERVE_RETURN_IF_ERROR(CheckSwitch(*flag, argument, absl::StrCat(place, ": ", name)));
+    if (!collection.Has(name)) SPIKESERVE_RETURN_IF_ERROR(collection.Add(*flag, argument, place));
   }
   if (file.eof()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(kFlagFile, ": cannot read ", path, ": ", std::strerror(errno)));
@@ -103,15 +159,23 @@ absl::Status AddFile(const std::string& path, const std::vector<Flag>& flags, Co
 }  // namespace
 
 std::string EnvironmentVariable(const std::string& flag) {
-  return absl::StrCat("SPIKESERVE_", absl::AsciiStrToUpper(absl::StrReplaceAll(flag.substr(2), {{"-", "_"}})));
+  return absl::StrCat(kVariablePrefix, absl::AsciiStrToUpper(absl::StrReplaceAll(flag.substr(2), {{"-", "_"}})));
 }
 
 absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, const std::vector<Flag>& flags) {
+  absl::flat_hash_set<std::string> seen;
   for (size_t i = 0; i < command_line.size(); ++i) {
-    const Flag* const flag = Find(flags, NameOf(command_line[i]));
+    const std::string name = NameOf(command_line[i]);
+    const Flag* const flag = Find(flags, name);
+    if (flag == nullptr && absl::StartsWith(name, "--") && name != "--help" && name != "--version") {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ": no such flag", Suggestion(name, flags), "; --help lists the flags"));
+    }
     if (flag == nullptr) continue;
     const std::string* const next = i + 1 < command_line.size() ? &command_line[i + 1] : nullptr;
     SPIKESERVE_RETURN_IF_ERROR(CheckValue(*flag, command_line[i], next, flag->name));
+    SPIKESERVE_RETURN_IF_ERROR(CheckSwitch(*flag, command_line[i], flag->name));
+    if (!seen.insert(flag->name).second && !flag->repeatable) return GivenTwice(*flag, "the command line");
   }
   std::optional<std::string> path = ValueOf(kFlagFile, command_line);
   Collection collection(std::move(command_line));
@@ -122,8 +186,15 @@ absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, cons
     const std::string argument = absl::StrCat(flag.name, "=", value);
     const std::string place = absl::StrCat("the environment variable ", variable);
     SPIKESERVE_RETURN_IF_ERROR(CheckValue(flag, argument, nullptr, place));
+    SPIKESERVE_RETURN_IF_ERROR(CheckSwitch(flag, argument, place));
     if (flag.name == kFlagFile) path = value;
-    collection.Add(argument, place);
+    SPIKESERVE_RETURN_IF_ERROR(collection.Add(flag, argument, place));
+  }
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string name(*variable, std::strcspn(*variable, "="));
+    const auto is_its = [&](const Flag& flag) { return EnvironmentVariable(flag.name) == name; };
+    if (!absl::StartsWith(name, kVariablePrefix) || IsOfService(name)) continue;
+    if (std::none_of(flags.begin(), flags.end(), is_its)) collection.AddUnknownVariable(name);
   }
   collection.EndSource();
   if (path) SPIKESERVE_RETURN_IF_ERROR(AddFile(*path, flags, collection));

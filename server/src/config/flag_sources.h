@@ -17,8 +17,9 @@ inline constexpr char kFlagFile[] = "--flagfile";
 struct Flag {
   // Such as "--max-calls".
   std::string name;
-  // Not so a switch, which may have one.
+  // Not so a switch, which may have one: true or false.
   bool takes_value = true;
+  bool repeatable = false;
 };
 
 // The environment variable of a flag: "SPIKESERVE_MAX_CALLS" of "--max-calls".
@@ -30,11 +31,14 @@ struct Arguments {
   // Of each flag in it that is not from the command line itself, such as "--max-calls": where it is from, such as
   // "the environment variable SPIKESERVE_MAX_CALLS".
   absl::flat_hash_map<std::string, std::string> sources;
+  // The environment variables that look like flags' and are none: misspelled ones, maybe.
+  std::vector<std::string> unknown_variables;
 };
 
 // `command_line` with those of `flags` added that are not in it, but in the environment or, failing that, in the file.
-// INVALID_ARGUMENT for a file that cannot be read or has something else in it, and for a flag without the value that it
-// takes: an argument that begins with "--" is none, unless it is given as "--flag=--value".
+// INVALID_ARGUMENT for a flag that there is none of, for a file that cannot be read or has something else in it, and
+// for a flag without the value that it takes: an argument that begins with "--" is none, unless it is given as
+// "--flag=--value". The same for a flag that is there twice in one source, and not repeatable.
 absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, const std::vector<Flag>& flags);
 
 }  // namespace spikeserve::config

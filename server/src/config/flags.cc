@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -9,12 +10,15 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "config/flag_sources.h"
+#include "rpc/address.h"
 #include "spikeserve/compute/field_error.h"
+#include "state/posix_directory.h"
 #include "status_macros.h"
 #include "telemetry/metrics_listener.h"
 #include "version.h"
@@ -176,6 +180,10 @@ void AddLifeCycle(CLI::App& app, Values& values) {
              "Time without a word after which a connection is pinged");
   AddSeconds(app, "--keepalive-timeout", values.config.server.connections.keepalive_timeout,
              "Time for the answer, after which the connection is closed");
+  AddSeconds(
+      app, "--untaken-answer-timeout", values.config.server.connections.untaken_answer_timeout,
+      "Time, and one second for each 10 MB, after which a large answer that its client has not taken is given up when "
+      "others need its memory");
   AddSeconds(app, "--max-connection-age", values.config.server.connections.max_age,
              "Time after which a connection is closed gently, so that clients spread over servers");
   AddSeconds(app, "--drain-delay", values.config.drain_delay,
@@ -227,6 +235,36 @@ absl::Status Explain(const CLI::ParseError& error, const Arguments& arguments) {
   return absl::InvalidArgumentError(absl::StrCat(what, "; --help lists the flags"));
 }
 
+// A port of 0 is a free one each time.
+absl::Status CheckAddressesDiffer(const ServerConfig& config) {
+  std::vector<std::string> seen;
+  const auto add = [&](const char* flag, const std::string& address) {
+    if (absl::EndsWith(address, ":0")) return absl::OkStatus();
+    if (std::find(seen.begin(), seen.end(), address) != seen.end()) {
+      return InvalidField(flag, absl::StrCat(address, " twice"), "each address once, in --listen or --metrics-listen");
+    }
+    seen.push_back(address);
+    return absl::OkStatus();
+  };
+  for (const std::string& address : config.server.listen) SPIKESERVE_RETURN_IF_ERROR(add("--listen", address));
+  const std::string& metrics = config.telemetry.metrics_listen;
+  return metrics.empty() ? absl::OkStatus() : add("--metrics-listen", metrics);
+}
+
+std::vector<std::string> Warnings(const ServerConfig& config, const Arguments& arguments) {
+  std::vector<std::string> warnings;
+  for (const std::string& variable : arguments.unknown_variables) {
+    warnings.push_back(absl::StrCat("the environment variable ", variable, " is no flag's; --help lists the flags"));
+  }
+  const std::vector<std::string>& listen = config.server.listen;
+  const bool is_local = std::all_of(listen.begin(), listen.end(), [](auto& address) { return rpc::IsLocal(address); });
+  if (!config.server.tls && !config.server.tokens.empty() && !is_local) {
+    warnings.push_back(
+        "--tokens without --tls-cert: whoever is on the way between a client and this server can read and use tokens");
+  }
+  return warnings;
+}
+
 }  // namespace
 
 absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
@@ -245,7 +283,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
     for (size_t i = before; i < app.get_options().size(); ++i) {
       CLI::Option* const option = app.get_options()[i];
       option->group(group);
-      flags.push_back({option->get_name(), /*takes_value=*/option->get_items_expected_min() > 0});
+      flags.push_back({option->get_name(), /*takes_value=*/option->get_items_expected_min() > 0,
+                       /*repeatable=*/option->get_items_expected_max() > 1});
     }
   };
   add("Listening", AddListening);
@@ -273,7 +312,14 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   if (const std::string& address = values.config.telemetry.metrics_listen; !address.empty()) {
     SPIKESERVE_RETURN_IF_ERROR(telemetry::MetricsListener::Check(address));
   }
-  if (values.check_config) return Checked();
+  SPIKESERVE_RETURN_IF_ERROR(CheckAddressesDiffer(values.config));
+  values.config.warnings = Warnings(values.config, arguments);
+  if (values.check_config) {
+    const std::string& state = values.config.state_dir;
+    const absl::Status usable = state.empty() ? absl::OkStatus() : state::CheckDirectory(state);
+    if (!usable.ok()) return absl::InvalidArgumentError(absl::StrCat("--state-dir: ", usable.message()));
+    return Checked{values.config.warnings};
+  }
   return std::move(values.config);
 }
 

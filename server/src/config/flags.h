@@ -3,7 +3,9 @@
 #ifndef SPIKESERVE_SERVER_CONFIG_FLAGS_H_
 #define SPIKESERVE_SERVER_CONFIG_FLAGS_H_
 
+#include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "config/server_config.h"
@@ -14,7 +16,9 @@ namespace spikeserve::config {
 struct Printed {};
 
 // The configuration is valid: --check-config asks for no more.
-struct Checked {};
+struct Checked {
+  std::vector<std::string> warnings;
+};
 
 using CommandLine = std::variant<ServerConfig, Printed, Checked>;
 

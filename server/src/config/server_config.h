@@ -4,6 +4,7 @@
 #define SPIKESERVE_SERVER_CONFIG_SERVER_CONFIG_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "rpc/server.h"
@@ -21,6 +22,8 @@ struct ServerConfig {
   // Where networks are kept, so that they survive a restart, and how often they are written; empty: nowhere.
   std::string state_dir;
   absl::Duration state_interval = absl::Seconds(60);
+  // What is allowed, and yet may not be meant.
+  std::vector<std::string> warnings;
 };
 
 }  // namespace spikeserve::config

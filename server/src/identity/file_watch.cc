@@ -12,6 +12,8 @@
 namespace spikeserve::identity {
 namespace {
 
+using server::Severity;
+
 constexpr size_t kMaxBytes = size_t{1} << 20;
 
 }  // namespace
@@ -38,10 +40,11 @@ absl::StatusOr<std::vector<std::string>> ReadFiles(const std::vector<FlagFile>& 
 }
 
 FileWatch::FileWatch(std::vector<FlagFile> files, std::vector<std::string> first,
-                     std::function<absl::Status(const std::vector<std::string>&)> take, Log log, absl::Duration period)
+                     std::function<absl::Status(const std::vector<std::string>&)> take, server::EventSink events,
+                     absl::Duration period)
     : files_(std::move(files)),
       take_(std::move(take)),
-      log_(std::move(log)),
+      events_(std::move(events)),
       contents_(std::move(first)),
       thread_(period, [this] { Look(); }) {}
 
@@ -51,10 +54,12 @@ void FileWatch::Look() {
   absl::Status status = found.ok() ? take_(*found) : found.status();
   if (found.ok()) contents_ = *std::move(found);
   if (status.ok()) {
-    log_(absl::StrCat(absl::StrJoin(files_, ", ", [](std::string* out, const FlagFile& f) { *out += f.flag; }),
-                      ": read again, and in use"));
+    const std::string flags = absl::StrJoin(files_, ", ", [](std::string* out, const FlagFile& f) { *out += f.flag; });
+    events_({Severity::kInfo, "files read again, and in use", {{"flags", flags}}});
   } else if (status != status_) {
-    log_(absl::StrCat(status.message(), "; what was read before stays in use"));
+    events_({Severity::kWarning,
+             "files not taken; what was read before stays in use",
+             {{"reason", std::string(status.message())}}});
   }
   status_ = std::move(status);
 }

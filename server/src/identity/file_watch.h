@@ -10,15 +10,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "runtime/event.h"
 #include "runtime/periodic_thread.h"
 
 namespace spikeserve::identity {
 
 // How often files are looked at.
 inline constexpr absl::Duration kWatchPeriod = absl::Seconds(1);
-
-// Takes a line for whoever runs the server. Called from any thread.
-using Log = std::function<void(const std::string& line)>;
 
 // A file, and the flag that errors name it by.
 struct FlagFile {
@@ -33,17 +31,18 @@ absl::StatusOr<std::vector<std::string>> ReadFiles(const std::vector<FlagFile>& 
 class FileWatch {
  public:
   // When what the files hold differs from what they held before (`first`), calls `take` with it, in the watch's thread,
-  // again and again until it succeeds. An error of it, or of reading, goes to `log` in one line, once; whoever takes
+  // again and again until it succeeds. An error of it, or of reading, is an event, once; whoever takes
   // keeps what it had then.
   FileWatch(std::vector<FlagFile> files, std::vector<std::string> first,
-            std::function<absl::Status(const std::vector<std::string>&)> take, Log log, absl::Duration period);
+            std::function<absl::Status(const std::vector<std::string>&)> take, server::EventSink events,
+            absl::Duration period);
 
  private:
   void Look();
 
   const std::vector<FlagFile> files_;
   const std::function<absl::Status(const std::vector<std::string>&)> take_;
-  const Log log_;
+  const server::EventSink events_;
   // What was found last, and how it was taken. Only the thread touches them.
   std::vector<std::string> contents_;
   absl::Status status_;

@@ -52,13 +52,17 @@ absl::StatusOr<Key> ReadKey(const Pem& pem) {
   return key;
 }
 
+absl::Time ToTime(const ASN1_TIME* time) {
+  std::tm parts = {};
+  ASN1_TIME_to_tm(time, &parts);
+  return absl::FromTM(parts, absl::UTCTimeZone());
+}
+
 // Whether it is valid at `now`; else why not.
 std::string WhyNotValid(const X509& certificate, absl::Time now) {
   const auto compare = [now](const ASN1_TIME* time) { return ASN1_TIME_cmp_time_t(time, absl::ToTimeT(now)); };
   const auto date = [](const ASN1_TIME* time) {
-    std::tm parts = {};
-    ASN1_TIME_to_tm(time, &parts);
-    return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", absl::FromTM(parts, absl::UTCTimeZone()), absl::UTCTimeZone());
+    return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", ToTime(time), absl::UTCTimeZone());
   };
   const ASN1_TIME* const begin = X509_get0_notBefore(&certificate);
   const ASN1_TIME* const end = X509_get0_notAfter(&certificate);
@@ -93,6 +97,11 @@ absl::StatusOr<std::string> ReadKeyPair(const Pem& chain, const Pem& key, absl::
         absl::StrCat("that of the first certificate of ", chain.field, chain.file.empty() ? "" : " ", chain.file));
   }
   return Write(*private_key, certificates);
+}
+
+absl::StatusOr<absl::Time> ExpiryOf(const Pem& chain) {
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<Certificate> certificates, ReadCertificates(chain));
+  return ToTime(X509_get0_notAfter(certificates[0].get()));
 }
 
 absl::Status CheckAuthorities(const Pem& authorities, absl::Time now) {

@@ -27,6 +27,9 @@ struct Pem {
 // INVALID_ARGUMENT where they are not that.
 absl::StatusOr<std::string> ReadKeyPair(const Pem& chain, const Pem& key, absl::Time now);
 
+// When the first certificate of `chain` expires.
+absl::StatusOr<absl::Time> ExpiryOf(const Pem& chain);
+
 // INVALID_ARGUMENT unless `authorities` are certificates, at least one of which is valid at `now`.
 absl::Status CheckAuthorities(const Pem& authorities, absl::Time now);
 

@@ -116,7 +116,8 @@ absl::Status TokenFile::Check(const std::string& path) {
   return ParseFile(path, contents[0]).status();
 }
 
-absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& path, Log log, absl::Duration period) {
+absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& path, server::EventSink events,
+                                                           absl::Duration period) {
   const std::vector<FlagFile> files = {{kFlag, path}};
   SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> contents, ReadFiles(files));
   SPIKESERVE_ASSIGN_OR_RETURN(TokenSet tokens, ParseFile(path, contents[0]));
@@ -130,7 +131,7 @@ absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& pa
         self->tokens_ = std::move(shared);
         return absl::OkStatus();
       },
-      std::move(log), period);
+      std::move(events), period);
   return self;
 }
 

@@ -60,8 +60,8 @@ class TokenFile {
   // Errors name the flag --tokens, the file and the line. INVALID_ARGUMENT.
   static absl::Status Check(const std::string& path);
 
-  // The file is looked at again each `period`; what cannot be taken then goes to `log`, and the last good tokens stay.
-  static absl::StatusOr<std::unique_ptr<TokenFile>> Open(const std::string& path, Log log,
+  // The file is looked at again each `period`; what cannot be taken then is an event, and the last good tokens stay.
+  static absl::StatusOr<std::unique_ptr<TokenFile>> Open(const std::string& path, server::EventSink events,
                                                          absl::Duration period = kWatchPeriod);
 
   std::optional<std::string> NameOf(std::string_view token) const;

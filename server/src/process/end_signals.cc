@@ -3,10 +3,19 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <chrono>
+#include <csignal>
 #include <thread>
 #include <utility>
 
 namespace spikeserve::process {
+
+namespace {
+
+// Whoever passes on a signal may do so to the process and to its group.
+constexpr auto kSameIntent = std::chrono::seconds(1);
+
+}  // namespace
 
 EndSignals::EndSignals(std::function<void()> on_second) {
   sigset_t signals;
@@ -14,13 +23,18 @@ EndSignals::EndSignals(std::function<void()> on_second) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // These end a process by default, without its networks being kept. Of files that change the server knows by itself.
+  for (const int ignored : {SIGHUP, SIGUSR1, SIGUSR2}) std::signal(ignored, SIG_IGN);
   std::promise<std::string> first;
   first_ = first.get_future();
   std::thread([signals, first = std::move(first), on_second = std::move(on_second)]() mutable {
     int signal = 0;
     sigwait(&signals, &signal);
     first.set_value(signal == SIGTERM ? "SIGTERM" : "SIGINT");
-    sigwait(&signals, &signal);
+    const auto first_came = std::chrono::steady_clock::now();
+    do {
+      sigwait(&signals, &signal);
+    } while (std::chrono::steady_clock::now() - first_came < kSameIntent);
     on_second();
   }).detach();
 }

@@ -10,10 +10,11 @@
 namespace spikeserve::process {
 
 // Takes SIGTERM and SIGINT away from all threads that are started after it is made, and waits for them in one of its
-// own until the process ends. Make one, first of all.
+// own until the process ends. SIGHUP, SIGUSR1 and SIGUSR2 are ignored. Make one, first of all.
 class EndSignals {
  public:
-  // `on_second` is called, in that thread, when a second signal comes: whoever sends it does not want to wait.
+  // `on_second` is called, in that thread, when a second signal comes, and not within a second of the first: whoever
+  // sends it does not want to wait.
   explicit EndSignals(std::function<void()> on_second);
 
   // Waits for the first signal, and returns its name. Called once.

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "grpc/grpc_security_constants.h"
 #include "rpc/address.h"
@@ -57,8 +58,14 @@ absl::StatusOr<std::string> NameByCertificate(const grpc::CallbackServerContext&
 
 }  // namespace
 
+std::string PeerOf(const grpc::ServerContextBase& context) {
+  // gRPC escapes what may not stand in a URI's path.
+  return absl::StrReplaceAll(context.peer(), {{"%5B", "["}, {"%5D", "]"}, {"%25", "%"}});
+}
+
 absl::StatusOr<server::Caller> CallerOf(const grpc::CallbackServerContext& context, const CallerRules& rules) {
   server::Caller caller;
+  caller.peer = PeerOf(context);
   if (rules.tokens != nullptr) {
     SPIKESERVE_ASSIGN_OR_RETURN(caller.identity, NameByToken(context, *rules.tokens));
   } else if (rules.client_certificates) {

@@ -18,6 +18,9 @@ struct CallerRules {
   bool client_certificates = false;
 };
 
+// Where a call comes from, such as "ipv6:[::1]:51234" or "unix:".
+std::string PeerOf(const grpc::ServerContextBase& context);
+
 // UNAUTHENTICATED for a call that does not prove what it has to. The identity is the token's name; or "cert:NAME", with
 // the subject's common name of the client's certificate, or else its first alternative name, where whatever is not
 // printable ASCII is escaped as in C.

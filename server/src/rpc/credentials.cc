@@ -40,6 +40,7 @@ struct Material {
   // Key and certificate are in one file, so that gRPC cannot read them of two versions.
   std::string key_pair;
   std::string client_ca;
+  absl::Time expiry;
 };
 
 absl::StatusOr<Material> CheckContents(const std::vector<FlagFile>& files, const std::vector<std::string>& contents) {
@@ -47,6 +48,7 @@ absl::StatusOr<Material> CheckContents(const std::vector<FlagFile>& files, const
   const absl::Time now = absl::Now();
   Material material;
   SPIKESERVE_ASSIGN_OR_RETURN(material.key_pair, identity::ReadKeyPair(pem(0), pem(1), now));
+  SPIKESERVE_ASSIGN_OR_RETURN(material.expiry, identity::ExpiryOf(pem(0)));
   if (files.size() > 2) {
     SPIKESERVE_RETURN_IF_ERROR(identity::CheckAuthorities(pem(2), now));
     material.client_ca = contents[2];
@@ -110,7 +112,7 @@ absl::Status TlsCredentials::Check(const TlsFiles& files) {
   return CheckContents(all, contents).status();
 }
 
-absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFiles& files, identity::Log log,
+absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFiles& files, server::EventSink events,
                                                                      absl::Duration period) {
   const std::vector<FlagFile> all = FlagFiles(files);
   SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> contents, identity::ReadFiles(all));
@@ -121,6 +123,7 @@ absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFi
     SPIKESERVE_ASSIGN_OR_RETURN(self->client_ca_, MemoryFile::Create(material.client_ca));
   }
 
+  self->expiry_ = absl::ToUnixSeconds(material.expiry);
   const std::string key_pair = self->key_pair_->path();
   const std::string client_ca = self->client_ca_ == nullptr ? "" : self->client_ca_->path();
   grpc::experimental::TlsServerCredentialsOptions options(
@@ -137,9 +140,10 @@ absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFi
       [self = self.get(), all](const std::vector<std::string>& changed) -> absl::Status {
         SPIKESERVE_ASSIGN_OR_RETURN(const Material next, CheckContents(all, changed));
         SPIKESERVE_RETURN_IF_ERROR(self->key_pair_->Replace(next.key_pair));
+        self->expiry_ = absl::ToUnixSeconds(next.expiry);
         return self->client_ca_ == nullptr ? absl::OkStatus() : self->client_ca_->Replace(next.client_ca);
       },
-      std::move(log), period);
+      std::move(events), period);
   return self;
 }
 

@@ -3,6 +3,8 @@
 #ifndef SPIKESERVE_SERVER_RPC_CREDENTIALS_H_
 #define SPIKESERVE_SERVER_RPC_CREDENTIALS_H_
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -33,14 +35,17 @@ class TlsCredentials {
   // INVALID_ARGUMENT, with the flag and the file, for files that are not what they should be. Does not keep them.
   static absl::Status Check(const TlsFiles& files);
 
-  // What changes later, or cannot be taken, goes to `log`. Errors: those of Check; UNAVAILABLE where the process has no
+  // What changes later, or cannot be taken, is an event. Errors: those of Check; UNAVAILABLE where the process has no
   // /proc, which gRPC is handed the files by.
-  static absl::StatusOr<std::unique_ptr<TlsCredentials>> Load(const TlsFiles& files, identity::Log log,
+  static absl::StatusOr<std::unique_ptr<TlsCredentials>> Load(const TlsFiles& files, server::EventSink events,
                                                               absl::Duration period = identity::kWatchPeriod);
   ~TlsCredentials();
 
   // For listeners, which must not outlive this object.
   std::shared_ptr<grpc::ServerCredentials> credentials() const { return credentials_; }
+
+  // When the server's certificate that is in use expires.
+  absl::Time expiry() const { return absl::FromUnixSeconds(expiry_); }
 
  private:
   class MemoryFile;
@@ -50,6 +55,7 @@ class TlsCredentials {
   std::unique_ptr<MemoryFile> key_pair_;
   std::unique_ptr<MemoryFile> client_ca_;  // Null: clients show no certificate.
   std::shared_ptr<grpc::ServerCredentials> credentials_;
+  std::atomic<int64_t> expiry_{0};  // In Unix seconds.
   std::unique_ptr<identity::FileWatch> watch_;
 };
 

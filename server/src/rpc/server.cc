@@ -1,7 +1,6 @@
 #include "rpc/server.h"
 
 #include <algorithm>
-#include <iostream>
 #include <limits>
 #include <utility>
 
@@ -12,30 +11,20 @@
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/resource_quota.h"
 #include "rpc/address.h"
 #include "rpc/grpc_lifetime.h"
+#include "rpc/listening.h"
 #include "rpc/sent.h"
 #include "rpc/services.h"
 #include "runtime/happens_before.h"
+#include "runtime/stopwatch.h"
 #include "shared_memory/handover_socket.h"
 #include "spikeserve/compute/field_error.h"
 #include "status_macros.h"
 
 namespace spikeserve::rpc {
 namespace {
-
-// gRPC takes ports modulo 65536.
-absl::Status CheckAddress(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return absl::OkStatus();
-  const size_t colon = address.rfind(':');
-  int port;
-  if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 ||
-      port > 65535) {
-    return InvalidField("--listen", absl::StrCat("\"", address, "\""),
-                        "HOST:PORT with a port up to 65535, or unix:PATH");
-  }
-  return absl::OkStatus();
-}
 
 // Where clients hand over memory: a socket beside each "unix:" one.
 absl::StatusOr<std::vector<std::string>> HandoverPaths(const std::vector<std::string>& listen) {
@@ -71,6 +60,9 @@ int ToMilliseconds(absl::Duration duration) {
   return static_cast<int>(std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
 }
 
+// For what is not waited for any longer, to be told so.
+constexpr absl::Duration kLastWords = absl::Milliseconds(200);
+
 void LimitConnections(const ConnectionOptions& options, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, ToInt(options.max_streams));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, ToMilliseconds(options.max_age));
@@ -85,13 +77,28 @@ void LimitConnections(const ConnectionOptions& options, grpc::ServerBuilder& bui
 }  // namespace
 
 Server::Server(const ServerOptions& options)
-    : engine_(std::make_unique<server::Engine>(options.engine)),
+    : answers_(options.connections.untaken_answer_timeout),
+      engine_(std::make_unique<server::Engine>(EngineOptionsOf(options))),
       shared_memory_(options.shared_memory ? std::make_shared<shared_memory::RegionStore>(*options.shared_memory)
                                            : nullptr) {}
 
+server::EngineOptions Server::EngineOptionsOf(const ServerOptions& options) {
+  server::EngineOptions engine = options.engine;
+  engine.give_up_untaken = [this, events = options.events] {
+    const int64_t answers = answers_.GiveUpUntaken();
+    if (answers > 0) {
+      events({server::Severity::kWarning,
+              "answers given up: their clients did not take them, and others need the memory",
+              {{"answers", answers}}});
+    }
+    return answers;
+  };
+  return engine;
+}
+
 absl::Status Server::Check(const ServerOptions& options) {
   if (options.listen.empty()) return InvalidField("--listen", "absent", "at least one address");
-  for (const std::string& address : options.listen) SPIKESERVE_RETURN_IF_ERROR(CheckAddress(address));
+  for (const std::string& address : options.listen) SPIKESERVE_RETURN_IF_ERROR(CheckListenAddress(address));
   if (options.shared_memory) SPIKESERVE_RETURN_IF_ERROR(HandoverPaths(options.listen).status());
   SPIKESERVE_RETURN_IF_ERROR(CheckEncryption(options));
   return options.tokens.empty() ? absl::OkStatus() : identity::TokenFile::Check(options.tokens);
@@ -100,13 +107,11 @@ absl::Status Server::Check(const ServerOptions& options) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   KeepGrpcInitialized();
   SPIKESERVE_RETURN_IF_ERROR(Check(options));
-  const identity::Log log = options.log != nullptr ? options.log : [](const std::string& line) {
-    std::cerr << absl::StrCat("spikeserve: ", line, "\n") << std::flush;
-  };
+  for (const std::string& address : options.listen) SPIKESERVE_RETURN_IF_ERROR(CheckNotServed(address));
   ServerOptions known = options;
   std::unique_ptr<identity::TokenFile> tokens;
   if (!options.tokens.empty()) {
-    SPIKESERVE_ASSIGN_OR_RETURN(tokens, identity::TokenFile::Open(options.tokens, log));
+    SPIKESERVE_ASSIGN_OR_RETURN(tokens, identity::TokenFile::Open(options.tokens, options.events));
     known.engine.identities = tokens->Names();
   }
   std::unique_ptr<Server> self(new Server(known));
@@ -118,19 +123,29 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   }
 
   if (options.tls) {
-    SPIKESERVE_ASSIGN_OR_RETURN(self->tls_, TlsCredentials::Load(*options.tls, log));
+    SPIKESERVE_ASSIGN_OR_RETURN(self->tls_, TlsCredentials::Load(*options.tls, options.events));
   }
   self->services_ =
       MakeServices({.engine = *self->engine_,
                     .shared_memory = self->shared_memory_.get(),
                     .caller_rules = {.tokens = self->tokens_.get(),
-                                     .client_certificates = options.tls && !options.tls->client_ca.empty()}});
+                                     .client_certificates = options.tls && !options.tls->client_ca.empty()},
+                    .answers = self->answers_});
+  self->unknown_methods_ = MakeUnknownMethods(*self->engine_);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   for (const auto& service : self->services_) builder.RegisterService(service.get());
+  builder.RegisterCallbackGenericService(self->unknown_methods_.get());
   builder.SetMaxReceiveMessageSize(ToInt(options.engine.limits.max_message_bytes));
   builder.SetMaxSendMessageSize(ToInt(options.engine.limits.max_message_bytes));
+  // Of requests that have not come whole yet, and that maybe nobody will ever end, only gRPC knows: where they take too
+  // much it ends some of them. What it needs itself comes on top.
+  constexpr int64_t kOwn = 64 << 20;
+  const int64_t limit = options.engine.limits.max_bytes_in_flight;
+  grpc::ResourceQuota received("received");
+  received.Resize(static_cast<size_t>(std::min(limit, std::numeric_limits<int64_t>::max() - kOwn) + kOwn));
+  builder.SetResourceQuota(received);
   // With SO_REUSEPORT a second server could take the same port unnoticed, and half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   LimitConnections(options.connections, builder);
@@ -147,8 +162,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     std::string address = options.listen[i];
     // gRPC sets a port of 0 for an address that it cannot bind, also where it then serves the others.
     if (ports[i] <= 0) {
-      return FieldError(absl::StatusCode::kUnavailable, "--listen", absl::StrCat("cannot listen on ", address),
-                        "HOST:PORT or unix:PATH that is free and allowed");
+      return CannotListen(address);
     }
     if (absl::EndsWith(address, ":0")) address = absl::StrCat(address.substr(0, address.size() - 1), ports[i]);
     self->addresses_.push_back(std::move(address));
@@ -161,21 +175,34 @@ Server::~Server() {
   if (server_ != nullptr) Drain(absl::ZeroDuration());
 }
 
-void Server::AnnounceDrain() { server_->GetHealthCheckService()->SetServingStatus(false); }
+void Server::AnnounceDrain() {
+  engine_->AnnounceDrain();
+  server_->GetHealthCheckService()->SetServingStatus(false);
+}
 
-bool Server::Drain(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+int64_t Server::Drain(absl::Duration timeout) {
+  const server::Stopwatch watch;
   AnnounceDrain();
   // The regions stay until the calls that were accepted are answered.
   if (handover_ != nullptr) handover_->StopListening();
   // First of all the engine's part: gRPC, once it is told to end, resets calls that arrive meanwhile, and their clients
   // would take that for CANCELLED.
-  engine_->Drain(deadline);
-  WaitUntilSent(deadline);
-  server_->Shutdown(absl::ToChronoTime(deadline));
+  int64_t left = engine_->Drain(timeout);
+  answers_.Close();
+  // Then what gRPC has to send. A call that was ended above is counted already.
+  const absl::Duration rest = std::max(timeout - watch.Total(), kLastWords);
+  for (const server::Stopwatch sending; answers_.open() > 0 && sending.Total() < rest;) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  left = std::max(left, answers_.open());
+  WaitUntilSent();
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + kLastWords));
   server_->Wait();
-  server::HappensAfter(engine_.get());
-  return timeout > absl::ZeroDuration() && absl::Now() < deadline;
+  server::HappensAfter(&answers_);
+  while (answers_.open() > 0) absl::SleepFor(absl::Milliseconds(1));
+  return left;
 }
+
+absl::Time Server::CertificateExpiry() const { return tls_ == nullptr ? absl::InfiniteFuture() : tls_->expiry(); }
 
 }  // namespace spikeserve::rpc

@@ -11,12 +11,14 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "grpcpp/generic/async_generic_service.h"
 #include "grpcpp/impl/codegen/service_type.h"
 #include "grpcpp/server.h"
-#include "identity/file_watch.h"
 #include "identity/tokens.h"
+#include "rpc/answers.h"
 #include "rpc/credentials.h"
 #include "runtime/engine.h"
+#include "runtime/event.h"
 #include "shared_memory/handover_server.h"
 #include "shared_memory/region_store.h"
 
@@ -34,6 +36,9 @@ struct ConnectionOptions {
   // closed: its client has vanished without a word.
   absl::Duration keepalive_time = absl::Seconds(30);
   absl::Duration keepalive_timeout = absl::Seconds(20);
+  // A large answer that its client has not taken all of after so long (and more for a very large one: see
+  // Answers::Allowance) is given up when others need its memory.
+  absl::Duration untaken_answer_timeout = absl::Seconds(5);
 };
 
 struct ServerOptions {
@@ -53,8 +58,8 @@ struct ServerOptions {
   bool insecure = false;
   // The file of the tokens of which every call needs one; empty: calls need none.
   std::string tokens = {};
-  // Takes a line when those files change, or cannot be taken; null: standard error.
-  identity::Log log = nullptr;
+  // Those files change, or cannot be taken; clients do not take their answers.
+  server::EventSink events = [](const server::Event&) {};
 };
 
 // Thread-safe. The destructor shuts down at once.
@@ -78,19 +83,26 @@ class Server {
   void AnnounceDrain();
 
   // Answers health checks with NOT_SERVING and new calls with UNAVAILABLE, and waits until those that were accepted are
-  // answered. After `timeout` the rest are cancelled. Returns whether all were answered.
-  bool Drain(absl::Duration timeout);
+  // answered. After `timeout` the rest are ended with UNAVAILABLE; returns how many there were. Health checks and
+  // reflection, which may go on for ever, are not waited for.
+  int64_t Drain(absl::Duration timeout);
+
+  // When the certificate that is in use expires; infinite future without TLS.
+  absl::Time CertificateExpiry() const;
 
  private:
   explicit Server(const ServerOptions& options);
+  server::EngineOptions EngineOptionsOf(const ServerOptions& options);
 
   std::vector<std::string> addresses_;
+  Answers answers_;
   std::unique_ptr<server::Engine> engine_;
   std::shared_ptr<shared_memory::RegionStore> shared_memory_;  // Null where it is not offered.
   std::unique_ptr<shared_memory::HandoverServer> handover_;
   std::unique_ptr<TlsCredentials> tls_;          // Null: without encryption.
   std::unique_ptr<identity::TokenFile> tokens_;  // Null: calls need none.
   std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<grpc::CallbackGenericService> unknown_methods_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -34,20 +34,19 @@ using server::Engine;
 using server::Message;
 using shared_memory::RegionStore;
 
-// One call. Deletes itself when it has ended. Its reactor is the context's own, because gRPC ends the call of any other
-// one in an executor's thread: to wake that takes longer than a small call.
-class UnaryCall {
+// One call. Deletes itself when gRPC has written its answer.
+class UnaryCall final : public ServerUnaryReactor {
  public:
   static ServerUnaryReactor* Start(const ServiceHost& host, const char* path, CallbackServerContext* context,
                                    const ByteBuffer* request, ByteBuffer* response) {
-    ServerUnaryReactor* const reactor = context->DefaultReactor();
     absl::StatusOr<server::Caller> caller = CallerOf(*context, host.caller_rules);
     if (!caller.ok()) {
-      host.engine.ReportRefusal(path, caller.status());
+      host.engine.ReportRefusal(path, PeerOf(*context), caller.status());
+      ServerUnaryReactor* const reactor = context->DefaultReactor();
       reactor->Finish(ToGrpc(caller.status()));
       return reactor;
     }
-    auto* self = new UnaryCall(host, context, reactor, request, response);
+    auto* const self = new UnaryCall(host, context, request, response);
     server::Call call;
     call.path = path;
     call.caller = *std::move(caller);
@@ -57,27 +56,38 @@ class UnaryCall {
     call.deadline = absl::FromChrono(context->deadline());
     call.cancelled = [context] { return context->IsCancelled(); };
     call.respond = [self](server::EnvelopeOr response) { return self->Respond(std::move(response)); };
-    call.finish = [self](const absl::Status& status) { self->Finish(status); };
+    call.finish = [self](const absl::Status& status) { self->End(status); };
     host.engine.Submit(std::move(call));
-    return reactor;
+    return self;
   }
 
+  void OnCancel() override {}
+  void OnDone() override {
+    server::HappensAfter(this);
+    Answers& answers = host_.answers;
+    const bool counted = counted_;
+    answers.Sent(context_->c_call());
+    delete this;
+    answers.End(counted);
+  }
+  // gRPC would have another thread call what is above, and to wake that takes longer than a small call.
+  bool InternalInlineable() override { return true; }
+
  private:
-  UnaryCall(const ServiceHost& host, CallbackServerContext* context, ServerUnaryReactor* reactor,
-            const ByteBuffer* request, ByteBuffer* response)
-      : engine_(host.engine),
-        shared_memory_(host.shared_memory),
+  UnaryCall(const ServiceHost& host, CallbackServerContext* context, const ByteBuffer* request, ByteBuffer* response)
+      : host_(host),
         context_(context),
-        reactor_(reactor),
         request_bytes_(request),
-        response_bytes_(response) {}
+        response_bytes_(response),
+        counted_(host.answers.Begin()) {}
 
   absl::StatusOr<const codec::Envelope*> Parse(const Message& prototype, BufferPool& buffers) {
     absl::StatusOr<codec::Envelope> request = FromByteBuffer(*request_bytes_, prototype, buffers);
     if (!request.ok()) return std::move(request).status();
     request_ = *std::move(request);
-    if (shared_memory_ != nullptr && shared_memory::NamesSharedMemory(request_) && IsOnUnixSocket()) {
-      SPIKESERVE_RETURN_IF_ERROR(shared_memory::Resolve(request_, *shared_memory_, engine_.limits().max_decoded_bytes));
+    if (host_.shared_memory != nullptr && shared_memory::NamesSharedMemory(request_) && IsOnUnixSocket()) {
+      SPIKESERVE_RETURN_IF_ERROR(
+          shared_memory::Resolve(request_, *host_.shared_memory, host_.engine.limits().max_decoded_bytes));
     }
     return &request_;
   }
@@ -86,38 +96,59 @@ class UnaryCall {
 
   // Puts results where the caller wants them, if it says so.
   void PlaceResults(codec::Envelope& response) {
-    if (shared_memory_ == nullptr) return;
+    if (host_.shared_memory == nullptr) return;
     const auto& metadata = context_->client_metadata();
     const auto offer = metadata.find(shared_memory::kResultMemoryKey);
     if (offer == metadata.end() || !IsOnUnixSocket()) return;
-    shared_memory::PlaceResults({offer->second.data(), offer->second.size()}, *shared_memory_, response);
+    shared_memory::PlaceResults({offer->second.data(), offer->second.size()}, *host_.shared_memory, response);
   }
 
   absl::Status Respond(server::EnvelopeOr response) {
     return server::Guarded([&] {
       if (!response.ok()) return response.status();
       PlaceResults(*response);
-      *response_bytes_ = ToByteBuffer(*response);
+      *response_bytes_ = ToByteBuffer(*response, host_.answers, context_->c_call());
       return absl::OkStatus();
     });
   }
 
-  void Finish(const absl::Status& status) {
-    ServerUnaryReactor* const reactor = reactor_;
-    const Engine* const engine = &engine_;
+  void End(const absl::Status& status) {
+    request_ = {};
     grpc::Status grpc_status = ToGrpc(status, *context_);
-    delete this;
-    server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
-    reactor->Finish(std::move(grpc_status));
+    server::HappensBefore(this);
+    Finish(std::move(grpc_status));  // The call may be gone when this returns.
   }
 
-  Engine& engine_;
-  const RegionStore* const shared_memory_;
+  const ServiceHost& host_;
   CallbackServerContext* const context_;
-  ServerUnaryReactor* const reactor_;
   const ByteBuffer* const request_bytes_;
   ByteBuffer* const response_bytes_;
+  const bool counted_;
   codec::Envelope request_;
+};
+
+// A call of a method that there is none of: gRPC would answer it without telling, and nobody would count it.
+class UnknownCall final : public grpc::ServerGenericBidiReactor {
+ public:
+  UnknownCall(Engine& engine, const grpc::GenericCallbackServerContext& context) {
+    const absl::Status status = server::UnknownMethod(context.method());
+    engine.ReportRefusal(/*path=*/"", PeerOf(context), status);
+    Finish(ToGrpc(status));
+  }
+
+  void OnDone() override { delete this; }
+};
+
+class UnknownMethods final : public grpc::CallbackGenericService {
+ public:
+  explicit UnknownMethods(Engine& engine) : engine_(engine) {}
+
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
+    return new UnknownCall(engine_, *context);
+  }
+
+ private:
+  Engine& engine_;
 };
 
 // Declares the override that binds one RPC: the generated base names each as a virtual method of its own.
@@ -128,9 +159,9 @@ class UnaryCall {
   }
 
 // The same of a streaming RPC.
-#define SPIKESERVE_STREAM(service, method)                                                                   \
-  StreamReactor* method(CallbackServerContext* context) override {                                           \
-    return NewStreamCall(host_.engine, host_.caller_rules, "/spikeserve.v1." #service "/" #method, context); \
+#define SPIKESERVE_STREAM(service, method)                                        \
+  StreamReactor* method(CallbackServerContext* context) override {                \
+    return NewStreamCall(host_, "/spikeserve.v1." #service "/" #method, context); \
   }
 
 using F = v1::SpikeFunctionService;
@@ -225,6 +256,10 @@ class StreamService final : public RawStreams {
 #undef SPIKESERVE_STREAM
 
 }  // namespace
+
+std::unique_ptr<grpc::CallbackGenericService> MakeUnknownMethods(Engine& engine) {
+  return std::make_unique<UnknownMethods>(engine);
+}
 
 std::vector<std::unique_ptr<grpc::Service>> MakeServices(const ServiceHost& host) {
   std::vector<std::unique_ptr<grpc::Service>> services;

@@ -19,11 +19,11 @@ using server::Stream;
 
 class StreamCall final : public StreamReactor, public server::StreamTransport {
  public:
-  StreamCall(server::Engine& engine, const CallerRules& rules, const char* path, grpc::CallbackServerContext* context)
-      : engine_(engine), context_(*context) {
-    absl::StatusOr<server::Caller> caller = CallerOf(*context, rules);
+  StreamCall(const ServiceHost& host, const char* path, grpc::CallbackServerContext* context)
+      : engine_(host.engine), answers_(host.answers), context_(*context), counted_(answers_.Begin()) {
+    absl::StatusOr<server::Caller> caller = CallerOf(*context, host.caller_rules);
     if (!caller.ok()) {
-      engine.ReportRefusal(path, caller.status());
+      engine_.ReportRefusal(path, PeerOf(*context), caller.status());
       Finish(caller.status());
       return;
     }
@@ -32,7 +32,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     call.caller = *std::move(caller);
     call.deadline = absl::FromChrono(context->deadline());
     call.cancelled = [context] { return context->IsCancelled(); };
-    absl::StatusOr<std::shared_ptr<Stream>> stream = engine.OpenStream(std::move(call), *this);
+    absl::StatusOr<std::shared_ptr<Stream>> stream = engine_.OpenStream(std::move(call), *this);
     if (!stream.ok()) {
       Finish(stream.status());
       return;
@@ -48,7 +48,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     StartRead(&incoming_);
   }
   void Write(codec::Envelope response) override {
-    outgoing_ = ToByteBuffer(response);
+    outgoing_ = ToByteBuffer(response, answers_, context_.c_call());
     server::HappensBefore(&outgoing_);
     StartWrite(&outgoing_);
   }
@@ -75,6 +75,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   }
   void OnWriteDone(bool ok) override {
     server::HappensAfter(&outgoing_);
+    answers_.Sent(context_.c_call());
     const std::shared_ptr<Stream> stream = stream_;
     outgoing_.Clear();
     stream->OnWritten(ok);
@@ -87,14 +88,18 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     server::HappensAfter(this);
     server::HappensAfter(&incoming_);
     server::HappensAfter(&outgoing_);
-    const server::Engine* const engine = &engine_;
+    Answers& answers = answers_;
+    const bool counted = counted_;
+    answers.Sent(context_.c_call());
     delete this;
-    server::HappensBefore(engine);  // The server waits for it: see Server::Drain.
+    answers.End(counted);
   }
 
  private:
   server::Engine& engine_;
+  Answers& answers_;
   grpc::CallbackServerContext& context_;
+  const bool counted_;
   std::shared_ptr<Stream> stream_;
   ByteBuffer incoming_;
   ByteBuffer outgoing_;
@@ -102,9 +107,8 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
 
 }  // namespace
 
-StreamReactor* NewStreamCall(server::Engine& engine, const CallerRules& rules, const char* path,
-                             grpc::CallbackServerContext* context) {
-  return new StreamCall(engine, rules, path, context);
+StreamReactor* NewStreamCall(const ServiceHost& host, const char* path, grpc::CallbackServerContext* context) {
+  return new StreamCall(host, path, context);
 }
 
 }  // namespace spikeserve::rpc

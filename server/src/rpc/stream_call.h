@@ -5,16 +5,14 @@
 
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
-#include "rpc/caller_of.h"
-#include "runtime/engine.h"
+#include "rpc/services.h"
 
 namespace spikeserve::rpc {
 
 using StreamReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
 // The reactor of a call of `path`. Deletes itself when gRPC is done with it.
-StreamReactor* NewStreamCall(server::Engine& engine, const CallerRules& rules, const char* path,
-                             grpc::CallbackServerContext* context);
+StreamReactor* NewStreamCall(const ServiceHost& host, const char* path, grpc::CallbackServerContext* context);
 
 }  // namespace spikeserve::rpc
 

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "runtime/retry_after.h"
+#include "runtime/steady_time.h"
 
 namespace spikeserve::server {
 namespace {
@@ -18,9 +19,11 @@ constexpr int64_t kMemory = 8;
 
 }  // namespace
 
-Admission::Admission(const Limits& limits, int threads, const BufferPool& buffers, Counters& counters)
-    : limits_(limits), buffers_(buffers), counters_(counters), line_(threads) {
+Admission::Admission(const Limits& limits, int threads, const BufferPool& buffers, Counters& counters,
+                     std::function<void()> make_room)
+    : limits_(limits), buffers_(buffers), counters_(counters), make_room_(std::move(make_room)), line_(threads) {
   for (const auto& [path, method] : Methods()) costs_[&method] = std::make_unique<std::atomic<int64_t>>(0);
+  for (const auto& [path, method] : StreamMethods()) costs_[&method] = std::make_unique<std::atomic<int64_t>>(0);
 }
 
 absl::Status Admission::Begin() {
@@ -48,6 +51,7 @@ int64_t Admission::InFlight(int64_t held) const { return held + buffers_.statist
 absl::Status Admission::CheckBytes(int64_t held) {
   const int64_t in_flight = InFlight(held);
   if (in_flight <= limits_.max_bytes_in_flight) return absl::OkStatus();
+  make_room_();
   return Refuse(absl::StrCat("bytes in flight: ", in_flight, " of all calls with this one; need at most ",
                              limits_.max_bytes_in_flight, " (the server's --max-bytes-in-flight)"),
                 kShortestDelay);
@@ -58,8 +62,8 @@ void Admission::Release(int64_t bytes) { bytes_ -= bytes; }
 absl::Status Admission::Enter(const Method& method, absl::Duration& cost) { return Enter(method, line_, cost); }
 
 absl::Status Admission::Enter(const Method& method, WaitingLine& line, absl::Duration& cost) {
-  cost = ExpectedCost(method);
-  const std::optional<WaitingLine::Refusal> refusal = line.Enter(cost, limits_.max_queue_delay, absl::Now());
+  cost = ExpectedCost(&method);
+  const std::optional<WaitingLine::Refusal> refusal = line.Enter(cost, limits_.max_queue_delay, SteadyNow());
   if (!refusal) return absl::OkStatus();
   const std::string why =
       refusal->overloaded
@@ -70,12 +74,18 @@ absl::Status Admission::Enter(const Method& method, WaitingLine& line, absl::Dur
   return Refuse(why, refusal->wait - limits_.max_queue_delay);
 }
 
+absl::Duration Admission::Join(const StreamMethod& method) {
+  const absl::Duration cost = ExpectedCost(&method);
+  line_.Join(cost);
+  return cost;
+}
+
 void Admission::Leave(absl::Duration cost) { Leave(line_, cost); }
 
-void Admission::Leave(WaitingLine& line, absl::Duration cost) { line.Leave(cost, absl::Now()); }
+void Admission::Leave(WaitingLine& line, absl::Duration cost) { line.Leave(cost, SteadyNow()); }
 
-void Admission::Learn(const Method& method, absl::Duration compute) {
-  std::atomic<int64_t>& cost = *costs_.find(&method)->second;
+void Admission::Learn(const void* method, absl::Duration compute) {
+  std::atomic<int64_t>& cost = *costs_.find(method)->second;
   const int64_t before = cost.load(std::memory_order_relaxed);
   const int64_t now = absl::ToInt64Nanoseconds(compute);
   // Of two threads at once, one may be forgotten.
@@ -89,8 +99,8 @@ absl::Status Admission::Refuse(const std::string& why, absl::Duration delay) {
   return status;
 }
 
-absl::Duration Admission::ExpectedCost(const Method& method) const {
-  return absl::Nanoseconds(costs_.find(&method)->second->load(std::memory_order_relaxed));
+absl::Duration Admission::ExpectedCost(const void* method) const {
+  return absl::Nanoseconds(costs_.find(method)->second->load(std::memory_order_relaxed));
 }
 
 }  // namespace spikeserve::server

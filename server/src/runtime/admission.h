@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "absl/container/flat_hash_map.h"
@@ -20,6 +21,7 @@
 #include "runtime/counters.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
+#include "runtime/stream_method.h"
 #include "runtime/waiting_line.h"
 
 namespace spikeserve::server {
@@ -28,7 +30,10 @@ namespace spikeserve::server {
 class Admission {
  public:
   // What is referred to must outlive this. `threads`: how many calls are computed at the same time.
-  Admission(const Limits& limits, int threads, const BufferPool& buffers, Counters& counters);
+  // `make_room` is called where bytes in flight have no room, and may see to it that they will have some soon.
+  Admission(
+      const Limits& limits, int threads, const BufferPool& buffers, Counters& counters,
+      std::function<void()> make_room = [] {});
 
   // Takes a call, until End.
   absl::Status Begin();
@@ -44,12 +49,15 @@ class Admission {
   // Takes a call of the method into the line for the threads, until Leave; `cost` becomes what it is expected to take.
   absl::Status Enter(const Method& method, absl::Duration& cost);
   void Leave(absl::Duration cost);
+  // The same for a message of a stream, which is never refused, but makes others wait.
+  absl::Duration Join(const StreamMethod& method);
   // The same for the line of a network.
   absl::Status Enter(const Method& method, WaitingLine& line, absl::Duration& cost);
   void Leave(WaitingLine& line, absl::Duration cost);
 
-  // Learns what a call of the method took.
-  void Learn(const Method& method, absl::Duration compute);
+  // Learns what a call of the method, or a message of a stream, took.
+  void Learn(const Method& method, absl::Duration compute) { Learn(&method, compute); }
+  void Learn(const StreamMethod& method, absl::Duration compute) { Learn(&method, compute); }
 
   // Calls that wait for a thread.
   int64_t waiting() const { return line_.calls(); }
@@ -62,15 +70,18 @@ class Admission {
   // The same: nothing, or the refusal of one more.
   absl::Status CheckBytes(int64_t held);
   absl::Status Refuse(const std::string& why, absl::Duration delay);
-  absl::Duration ExpectedCost(const Method& method) const;
+  // `method`: a Method or a StreamMethod.
+  void Learn(const void* method, absl::Duration compute);
+  absl::Duration ExpectedCost(const void* method) const;
 
   const Limits& limits_;
   const BufferPool& buffers_;
   Counters& counters_;
+  const std::function<void()> make_room_;
   WaitingLine line_;
   std::atomic<int64_t> bytes_{0};
   // Of each method, nanoseconds: a mean over the last calls. The map itself does not change.
-  absl::flat_hash_map<const Method*, std::unique_ptr<std::atomic<int64_t>>> costs_;
+  absl::flat_hash_map<const void*, std::unique_ptr<std::atomic<int64_t>>> costs_;
 };
 
 }  // namespace spikeserve::server

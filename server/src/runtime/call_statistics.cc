@@ -35,7 +35,10 @@ bool MethodCounts::called() const {
   return std::any_of(calls.begin(), calls.end(), [](int64_t count) { return count > 0; });
 }
 
-CallStatistics::CallStatistics(const std::vector<std::string>& identities) {
+CallStatistics::CallStatistics(const std::vector<std::string>& identities)
+    : max_identities_(2 + identities.size() + kMaxIdentities),
+      anonymous_(identities_[std::string(kAnonymous)]),
+      other_(identities_[std::string(kOther)]) {
   std::vector<const std::string*> paths;
   for (const auto& [path, method] : Methods()) paths.push_back(&path);
   for (const auto& [path, method] : StreamMethods()) paths.push_back(&path);
@@ -48,18 +51,17 @@ CallStatistics::CallStatistics(const std::vector<std::string>& identities) {
   methods_.push_back(std::make_unique<Method>());
   methods_.back()->name = kOther;
 
-  const auto add_identity = [this](std::string_view name) {
-    identities_.push_back(std::make_unique<Identity>());
-    identities_.back()->name = name;
-    return identities_.back().get();
-  };
-  anonymous_ = add_identity(kAnonymous);
-  other_ = add_identity(kOther);
-  // Who is called as one of these is counted as such: a label has one series.
-  by_identity_ = {{std::string(kAnonymous), anonymous_}, {std::string(kOther), other_}};
-  for (const std::string& name : identities) {
-    if (!by_identity_.contains(name)) by_identity_[name] = add_identity(name);
+  for (const std::string& name : identities) identities_[name];
+}
+
+CallStatistics::Identity& CallStatistics::IdentityOf(const std::string& name) {
+  if (name.empty()) return anonymous_;
+  {
+    const std::shared_lock lock(identities_mutex_);
+    if (const auto it = identities_.find(name); it != identities_.end()) return it->second;
   }
+  const std::lock_guard lock(identities_mutex_);
+  return identities_.size() < max_identities_ ? identities_[name] : other_;
 }
 
 void CallStatistics::Record(const CallReport& report) {
@@ -67,9 +69,7 @@ void CallStatistics::Record(const CallReport& report) {
   Method& method = *FindOr(by_path_, report.path, methods_.back().get());
   method.calls[code].fetch_add(1, std::memory_order_relaxed);
   method.request_bytes.fetch_add(report.request_bytes, std::memory_order_relaxed);
-  const std::string& identity = report.caller.identity;
-  Identity& caller = identity.empty() ? *anonymous_ : *FindOr(by_identity_, identity, other_);
-  caller.calls[code].fetch_add(1, std::memory_order_relaxed);
+  IdentityOf(report.caller.identity).calls[code].fetch_add(1, std::memory_order_relaxed);
   // The encoding of a refusal says nothing of how long calls take.
   if (report.refused) return;
   RecordIfAny(report.times.queue, method.queue);
@@ -89,7 +89,8 @@ std::vector<MethodCounts> CallStatistics::ReadMethods() const {
 
 std::vector<IdentityCounts> CallStatistics::ReadIdentities() const {
   std::vector<IdentityCounts> counts;
-  for (const auto& identity : identities_) counts.push_back({identity->name, Read(identity->calls)});
+  const std::shared_lock lock(identities_mutex_);
+  for (const auto& [name, identity] : identities_) counts.push_back({name, Read(identity.calls)});
   return counts;
 }
 

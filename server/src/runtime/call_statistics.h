@@ -6,8 +6,12 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,14 +50,17 @@ struct IdentityCounts {
 // and to add to a few atomic counters. What is read refers to names that live as long as this does.
 class CallStatistics {
  public:
-  // Calls are counted by identity for the `identities` alone, so that nobody can make up names to count.
+  static constexpr size_t kMaxIdentities = 1000;
+
+  // Calls are counted by identity: of the `identities`, and of the first kMaxIdentities others that have proved to be
+  // somebody, so that what is counted stays bounded.
   explicit CallStatistics(const std::vector<std::string>& identities);
 
   void Record(const CallReport& report);
 
   // All methods of the server, by name; "other" is the last.
   std::vector<MethodCounts> ReadMethods() const;
-  // Those of the constructor, and "anonymous" (who has none) and "other" (who has another one).
+  // By name, "anonymous" (who has none) and "other" (who came when there were too many) among them.
   std::vector<IdentityCounts> ReadIdentities() const;
 
  private:
@@ -65,18 +72,20 @@ class CallStatistics {
     TimeHistogram queue, decode, compute, encode;
   };
   struct Identity {
-    std::string name;
     Codes calls{};
   };
 
   std::vector<std::unique_ptr<Method>> methods_;
   // By path, those of all but "other".
   absl::flat_hash_map<std::string, Method*> by_path_;
-  std::vector<std::unique_ptr<Identity>> identities_;
-  // By name, those of the constructor.
-  absl::flat_hash_map<std::string, Identity*> by_identity_;
-  Identity* anonymous_;
-  Identity* other_;
+  Identity& IdentityOf(const std::string& name);
+
+  mutable std::shared_mutex identities_mutex_;
+  // By name; guarded by identities_mutex_, though what it has is never taken away.
+  std::map<std::string, Identity, std::less<>> identities_;
+  size_t max_identities_;
+  Identity& anonymous_;
+  Identity& other_;
 };
 
 }  // namespace spikeserve::server

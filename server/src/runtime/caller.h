@@ -13,6 +13,8 @@ struct Caller {
   std::string identity = {};
   // The call's W3C trace context (https://www.w3.org/TR/trace-context), as it was sent; empty: none.
   std::string traceparent = {};
+  // Where it calls from, such as "ipv4:192.0.2.1:51234", which proves nothing; empty: from the same process.
+  std::string peer = {};
 };
 
 }  // namespace spikeserve::server

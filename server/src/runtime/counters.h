@@ -6,20 +6,20 @@
 #include <atomic>
 #include <cstdint>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "runtime/stopwatch.h"
 
 namespace spikeserve::server {
 
 // Thread-safe.
 struct Counters {
-  const absl::Time start = absl::Now();
+  const Stopwatch since_start = {};
   int threads = 0;
   std::atomic<int64_t> calls_in_progress{0};
   // Those of them that are streams.
   std::atomic<int64_t> streams{0};
   std::atomic<int64_t> calls_accepted{0};
   std::atomic<int64_t> calls_refused{0};
+  std::atomic<int64_t> answers_given_up{0};
 };
 
 }  // namespace spikeserve::server

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/at_once.h"
 #include "runtime/guarded.h"
@@ -17,24 +18,34 @@
 namespace spikeserve::server {
 namespace {
 
-// Gives a call threads until it is no longer wanted. Not one that changes a network: half of a change is worse than one
-// that nobody waits for.
+// Gives a call threads until it is no longer wanted, and from then on does nothing: a computation of many loops is soon
+// through with them. Not one that changes a network: half of a change is worse than one that nobody waits for.
 class CallExecutor : public Executor {
  public:
   CallExecutor(Executor& threads, const Wanted& wanted) : threads_(threads), wanted_(wanted) {}
 
   void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) override {
+    if (Stopped()) return;
     threads_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; b += grain) {
-        if (!wanted_().ok()) return;
+        if (Stopped()) return;
         body(b, std::min(b + grain, end));
       }
     });
   }
 
  private:
+  // To ask costs more than to remember.
+  bool Stopped() {
+    if (stopped_.load(std::memory_order_relaxed)) return true;
+    if (wanted_().ok()) return false;
+    stopped_.store(true, std::memory_order_relaxed);
+    return true;
+  }
+
   Executor& threads_;
   const Wanted& wanted_;
+  std::atomic<bool> stopped_{false};
 };
 
 // The same, with the number of threads there are to be in place of 0.
@@ -43,15 +54,22 @@ EngineOptions WithThreads(EngineOptions options) {
   return options;
 }
 
-absl::Status UnknownMethod(std::string_view path) {
-  return absl::UnimplementedError(absl::StrCat("no method ", std::string(path)));
-}
+// That calls which are ended get to notice it.
+constexpr absl::Duration kLastWords = absl::Seconds(1);
 
 }  // namespace
 
+absl::Status UnknownMethod(std::string_view path) {
+  constexpr size_t kMaxShown = 200;
+  return absl::UnimplementedError(absl::StrCat("no method ",
+                                               absl::CHexEscape({path.data(), std::min(path.size(), kMaxShown)}),
+                                               "; need one of spikeserve.v1, as server reflection lists them"));
+}
+
 // A call on its way through the engine.
 struct Engine::Job {
-  explicit Job(Call call_in) : wanted(call_in.deadline, std::move(call_in.cancelled)), call(std::move(call_in)) {}
+  Job(Call call_in, const std::atomic<bool>& ending)
+      : wanted(call_in.deadline, std::move(call_in.cancelled), &ending), call(std::move(call_in)) {}
 
   Wanted wanted;
   Call call;
@@ -68,7 +86,8 @@ Engine::Engine(EngineOptions options)
       calls_(options_.identities),
       buffers_(options_.limits.max_idle_buffer_bytes),
       pool_(options_.threads),
-      admission_(options_.limits, options_.threads, buffers_, counters_),
+      admission_(options_.limits, options_.threads, buffers_, counters_,
+                 [this] { counters_.answers_given_up += options_.give_up_untaken(); }),
       networks_(options_.limits, pool_, options_.clock),
       expirer_(std::clamp(options_.limits.network_idle_timeout / 4, absl::Milliseconds(100), absl::Seconds(10)),
                [this] { networks_.Expire(); }) {
@@ -79,7 +98,7 @@ Engine::Engine(EngineOptions options)
 Engine::~Engine() { pool_.Wait(); }
 
 void Engine::Submit(Call call) {
-  Job job(std::move(call));
+  Job job(std::move(call), ending_);
   const auto method = Methods().find(absl::string_view(job.call.path.data(), job.call.path.size()));
   if (method == Methods().end()) {
     absl::Status unknown = UnknownMethod(std::exchange(job.call.path, {}));
@@ -124,10 +143,22 @@ void Engine::Queue(const Method& method, const codec::Envelope* request, Job job
 // The engine as a stream sees it.
 class Engine::Host final : public StreamHost {
  public:
-  Host(Engine& engine, StreamingCall call)
-      : engine_(engine), wanted_(call.deadline, std::move(call.cancelled)), call_(std::move(call)) {}
+  Host(Engine& engine, const StreamMethod& method, StreamingCall call)
+      : engine_(engine),
+        method_(method),
+        wanted_(call.deadline, std::move(call.cancelled), &engine.ending_),
+        call_(std::move(call)) {}
 
-  void Submit(std::function<void()> task) override { engine_.pool_.Submit(std::move(task)); }
+  void Submit(std::function<void()> task) override {
+    Admission& admission = engine_.admission_;
+    // The stream may be gone when its task returns.
+    engine_.pool_.Submit([&admission, &method = method_, cost = admission.Join(method_), task = std::move(task)] {
+      admission.Leave(cost);
+      Stopwatch watch;
+      task();
+      admission.Learn(method, watch.Lap());
+    });
+  }
 
   absl::StatusOr<std::shared_ptr<HeldNetwork>> FindNetwork(const std::string& name) override {
     return engine_.networks_.Find(name, call_.caller.identity);
@@ -146,7 +177,11 @@ class Engine::Host final : public StreamHost {
 
   absl::Status Hold(int64_t bytes) override {
     absl::Status status = engine_.admission_.Hold(bytes);
-    if (status.ok()) request_bytes_ += bytes;
+    if (status.ok()) {
+      request_bytes_ += bytes;
+    } else {
+      refused_ = true;
+    }
     return status;
   }
   void Release(int64_t bytes) override { engine_.admission_.Release(bytes); }
@@ -155,6 +190,7 @@ class Engine::Host final : public StreamHost {
     engine_.Report({.path = call_.path,
                     .caller = call_.caller,
                     .status = status,
+                    .refused = refused_,
                     .times = times_,
                     .total = watch_.Total(),
                     .request_bytes = request_bytes_});
@@ -162,12 +198,15 @@ class Engine::Host final : public StreamHost {
 
  private:
   Engine& engine_;
+  const StreamMethod& method_;
   const Wanted wanted_;
   const StreamingCall call_;
   const Stopwatch watch_;
   // Only touched by the stream's work, and after it.
   CallTimes times_;
   int64_t request_bytes_ = 0;
+  // A message found no room. (With the stream's lock held, as is request_bytes_.)
+  bool refused_ = false;
 };
 
 absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, StreamTransport& transport) {
@@ -185,7 +224,8 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, S
   ++counters_.calls_accepted;
   ++counters_.streams;
   const std::shared_ptr<Stream> stream(
-      new Stream(method->second, transport, std::make_unique<Host>(*this, std::move(call))), [this](Stream* ended) {
+      new Stream(method->second, transport, std::make_unique<Host>(*this, method->second, std::move(call))),
+      [this](Stream* ended) {
         {
           const std::lock_guard lock(streams_mutex_);
           streams_.erase(ended);
@@ -200,18 +240,32 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, S
   return stream;
 }
 
-void Engine::Drain(absl::Time deadline) {
+int64_t Engine::Drain(absl::Duration timeout) {
   draining_ = true;
-  std::vector<std::shared_ptr<Stream>> streams;
-  {
-    const std::lock_guard lock(streams_mutex_);
-    for (const auto& [stream, weak] : streams_) {
-      if (std::shared_ptr<Stream> alive = weak.lock()) streams.push_back(std::move(alive));
-    }
+  for (const auto& stream : Streams()) stream->EndWhenIdle();
+  AwaitCalls(timeout);
+  const int64_t left = counters_.calls_in_progress;
+  if (left == 0) return 0;
+  ending_ = true;
+  for (const auto& stream : Streams()) {
+    stream->End(absl::UnavailableError("the server ends, and the stream took longer than its --drain-timeout"));
   }
-  for (const auto& stream : streams) stream->EndWhenIdle();
-  streams.clear();
-  while (counters_.calls_in_progress > 0 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+  AwaitCalls(kLastWords);
+  return left;
+}
+
+void Engine::AwaitCalls(absl::Duration timeout) {
+  const Stopwatch watch;
+  while (counters_.calls_in_progress > 0 && watch.Total() < timeout) absl::SleepFor(absl::Milliseconds(1));
+}
+
+std::vector<std::shared_ptr<Stream>> Engine::Streams() {
+  std::vector<std::shared_ptr<Stream>> streams;
+  const std::lock_guard lock(streams_mutex_);
+  for (const auto& [stream, weak] : streams_) {
+    if (std::shared_ptr<Stream> alive = weak.lock()) streams.push_back(std::move(alive));
+  }
+  return streams;
 }
 
 absl::Status Engine::Begin() {
@@ -302,8 +356,8 @@ void Engine::Respond(Job& job, EnvelopeOr result) {
   call.finish(status);  // The engine may be gone when this returns.
 }
 
-void Engine::ReportRefusal(std::string_view path, const absl::Status& status) {
-  const Caller unknown;
+void Engine::ReportRefusal(std::string_view path, std::string peer, const absl::Status& status) {
+  const Caller unknown{.peer = std::move(peer)};
   Report({.path = path, .caller = unknown, .status = status});
 }
 
@@ -313,11 +367,13 @@ void Engine::Report(const CallReport& report) {
 }
 
 Statistics Engine::statistics() {
-  return {.uptime = absl::Now() - counters_.start,
+  return {.uptime = counters_.since_start.Total(),
           .threads = counters_.threads,
           .calls_in_progress = counters_.calls_in_progress,
           .calls_accepted = counters_.calls_accepted,
           .calls_refused = counters_.calls_refused,
+          .draining = drain_announced_ || draining_,
+          .answers_given_up = counters_.answers_given_up,
           .streams = counters_.streams,
           .bytes_in_flight = admission_.bytes_in_flight(),
           .tasks_waiting = pool_.waiting(),

@@ -47,10 +47,13 @@ struct EngineOptions {
   int threads = 0;
   // Tells the time for the expiry of networks.
   std::function<absl::Time()> clock = absl::Now;
-  // The callers that calls are counted for by name, one by one: a closed set, such as the names of the tokens.
+  // The callers that are known from the start, such as the names of the tokens: see CallStatistics.
   std::vector<std::string> identities = {};
   // Is told of every call; null: nobody is. Must outlive the engine.
   CallObserver* observer = nullptr;
+  // Called, from any thread, where there is no room for more bytes in flight: gives up answers that the transport's
+  // clients do not take, and returns how many.
+  std::function<int64_t()> give_up_untaken = [] { return 0; };
 };
 
 // One call, as a transport hands it over.
@@ -84,6 +87,9 @@ struct StreamingCall {
   std::function<bool()> cancelled = [] { return false; };
 };
 
+// The error of a call of a method that there is none of.
+absl::Status UnknownMethod(std::string_view path);
+
 // Thread-safe. The destructor waits for the calls that were submitted.
 class Engine {
  public:
@@ -98,12 +104,16 @@ class Engine {
   // Submit. `transport` must live until Finish was called on it.
   absl::StatusOr<std::shared_ptr<Stream>> OpenStream(StreamingCall call, StreamTransport& transport);
 
+  // The server is about to end, though it goes on serving until Drain.
+  void AnnounceDrain() { drain_announced_ = true; }
   // From now on calls are refused with UNAVAILABLE, and streams on networks, which have no end of their own, are ended
-  // with that when all that they have read is answered. Waits until no call is in progress, or until `deadline`.
-  void Drain(absl::Time deadline);
+  // with that when all that they have read is answered. Waits until no call is in progress, or for `timeout`. Then the
+  // calls that are left are ended with UNAVAILABLE, which takes them some milliseconds; returns how many there were.
+  int64_t Drain(absl::Duration timeout);
 
-  // Tells the observer of a call of `path` that its transport refused with `status`: its caller is not known.
-  void ReportRefusal(std::string_view path, const absl::Status& status);
+  // Tells the observer of a call of `path` (empty: of no method of the server) from `peer` that its transport refused
+  // with `status`: who makes it is not known.
+  void ReportRefusal(std::string_view path, std::string peer, const absl::Status& status);
 
   const Limits& limits() const { return options_.limits; }
   BufferPool& buffers() { return buffers_; }
@@ -133,6 +143,11 @@ class Engine {
   void Respond(Job& job, EnvelopeOr result);
   void Report(const CallReport& report);
 
+  // Streams that have not ended.
+  std::vector<std::shared_ptr<Stream>> Streams();
+  // Waits until no call is in progress, or for `timeout`.
+  void AwaitCalls(absl::Duration timeout);
+
   const EngineOptions options_;
   Counters counters_;
   CallStatistics calls_;
@@ -143,7 +158,10 @@ class Engine {
   std::mutex streams_mutex_;
   // Guarded by streams_mutex_.
   absl::flat_hash_map<Stream*, std::weak_ptr<Stream>> streams_;
+  std::atomic<bool> drain_announced_ = false;
   std::atomic<bool> draining_ = false;
+  // The calls that are left are waited for no longer.
+  std::atomic<bool> ending_ = false;
   PeriodicThread expirer_;
 };
 

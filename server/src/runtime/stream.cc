@@ -59,6 +59,12 @@ void Stream::OnCancelled() {
   });
 }
 
+void Stream::End(const absl::Status& status) {
+  Update([&] {
+    if (!result_) result_ = status;
+  });
+}
+
 void Stream::EndWhenIdle() {
   if (!method_.on_network) return;
   Update([&] { ends_when_idle_ = true; });

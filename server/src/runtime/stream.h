@@ -81,6 +81,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void OnWritten(bool ok);
   // The client gave up, or the deadline passed.
   void OnCancelled();
+  // Ends it with `status`, whatever is under way.
+  void End(const absl::Status& status);
   // Of a stream on a network: ends it with UNAVAILABLE when all that was read is answered.
   void EndWhenIdle();
 

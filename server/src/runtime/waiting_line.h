@@ -46,7 +46,13 @@ class WaitingLine {
     return Refusal{wait, overloaded};
   }
 
-  // The call's turn has come. `cost` as it was for Enter.
+  // Adds a call that nobody refuses: others have to wait for it.
+  void Join(absl::Duration cost) {
+    calls_.fetch_add(1);
+    nanoseconds_.fetch_add(absl::ToInt64Nanoseconds(cost));
+  }
+
+  // The call's turn has come. `cost` as it was for Enter or Join.
   void Leave(absl::Duration cost, absl::Time now) {
     nanoseconds_.fetch_sub(absl::ToInt64Nanoseconds(cost));
     if (calls_.fetch_sub(1) == 1) empty_since_ = absl::ToUnixNanos(now);

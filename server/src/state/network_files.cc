@@ -12,6 +12,8 @@
 namespace spikeserve::state {
 namespace {
 
+using server::Severity;
+
 constexpr char kSuffix[] = ".network";
 constexpr char kTemporarySuffix[] = ".network.tmp";
 constexpr char kCorruptSuffix[] = ".corrupt";
@@ -30,7 +32,8 @@ bool MayBeTakenLater(const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<int> NetworkFiles::Load(absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take, const Say& say) {
+absl::StatusOr<int> NetworkFiles::Load(absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take,
+                                       const server::EventSink& events) {
   SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> files, directory_->List());
   std::sort(files.begin(), files.end());
   int taken = 0;
@@ -41,14 +44,19 @@ absl::StatusOr<int> NetworkFiles::Load(absl::FunctionRef<absl::Status(const v1::
     }
     if (!absl::EndsWith(file, kSuffix)) continue;
     const absl::Status status = server::Guarded([&] { return LoadOne(file, take); });
+    const server::Event::Field reason = {"reason", std::string(status.message())};
     if (status.ok()) {
       ++taken;
     } else if (MayBeTakenLater(status)) {
-      say(absl::StrCat(file, " is not loaded, and left as it is: ", status.message()));
+      events({Severity::kWarning, "network not loaded; its file is left as it is", {{"file", file}, reason}});
     } else if (const absl::Status renamed = directory_->Rename(file, file + kCorruptSuffix); renamed.ok()) {
-      say(absl::StrCat(file, " is corrupt, and now named ", file, kCorruptSuffix, ": ", status.message()));
+      events({Severity::kError,
+              "network not loaded; its file is corrupt, and renamed",
+              {{"file", file}, {"renamed", file + kCorruptSuffix}, reason}});
     } else {
-      say(absl::StrCat(file, " is corrupt (", status.message(), "), and left as it is: ", renamed.message()));
+      events({Severity::kError,
+              "network not loaded; its file is corrupt, and cannot be renamed",
+              {{"file", file}, reason, {"not_renamed", std::string(renamed.message())}}});
     }
   }
   return taken;

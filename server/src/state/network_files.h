@@ -15,13 +15,11 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/event.h"
 #include "spikeserve/v1/stored_network.pb.h"
 #include "state/directory.h"
 
 namespace spikeserve::state {
-
-// Tells whoever runs the server one line.
-using Say = std::function<void(const std::string& line)>;
 
 // Whatever happens in the middle of a Write or a Remove (an error, the end of the process or of the machine), the
 // network's file afterwards is the old one, whole, or the new one.
@@ -33,10 +31,11 @@ class NetworkFiles {
 
   // Gives `take` each network that is kept, in the order of their names. A file that is corrupt, or whose network
   // `take` finds wrong, is set aside: renamed to NAME.network.corrupt. What `take` answers RESOURCE_EXHAUSTED to, what
-  // is of another version, and what cannot be read stays as it is, for a server that can take it. `say` is told of
-  // each; none keeps the others from being taken. What is left of writes that did not end is removed; the directory's
+  // is of another version, and what cannot be read stays as it is, for a server that can take it. Each is an
+  // event; none keeps the others from being taken. What is left of writes that did not end is removed; the directory's
   // other files are left alone. Returns how many `take` took; an error where the directory cannot be listed.
-  absl::StatusOr<int> Load(absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take, const Say& say);
+  absl::StatusOr<int> Load(absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take,
+                           const server::EventSink& events);
 
   // Writes the network's file, or replaces it. Errors: those of the directory, and of EncodeStateFile.
   absl::Status Write(const v1::StoredNetwork& network);

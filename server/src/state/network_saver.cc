@@ -7,15 +7,18 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "runtime/guarded.h"
 #include "state/stored_network.h"
 
 namespace spikeserve::state {
 
 using server::HeldNetwork;
+using server::Severity;
 
-NetworkSaver::NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval, Say say)
-    : files_(files), networks_(networks), say_(std::move(say)), thread_(interval, [this] { Save(); }) {}
+NetworkSaver::NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval,
+                           server::EventSink events)
+    : files_(files), networks_(networks), events_(std::move(events)), thread_(interval, [this] { Save(); }) {}
 
 bool NetworkSaver::Save() {
   const std::lock_guard lock(save_mutex_);
@@ -23,12 +26,25 @@ bool NetworkSaver::Save() {
   SaveNow(failures);
   for (const std::string& failure : failures) {
     if (failures_.count(failure) == 0) {
-      say_(absl::StrCat("not all networks are written, which is tried again at each interval: ", failure));
+      events_({Severity::kError,
+               "not all networks are written; tried again at each --state-interval",
+               {{"reason", failure}}});
     }
   }
-  if (failures.empty() && !failures_.empty()) say_("all networks are written again");
+  if (failures.empty() && !failures_.empty()) events_({Severity::kInfo, "all networks are written again"});
   failures_ = std::move(failures);
+  const std::lock_guard statistics_lock(statistics_mutex_);
+  if (failures_.empty()) {
+    statistics_ = {.last_success = absl::Now()};
+  } else {
+    ++statistics_.failures;
+  }
   return failures_.empty();
+}
+
+NetworkSaver::Statistics NetworkSaver::statistics() const {
+  const std::lock_guard lock(statistics_mutex_);
+  return statistics_;
 }
 
 void NetworkSaver::SaveNow(std::set<std::string>& failures) {

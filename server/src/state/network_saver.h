@@ -27,11 +27,19 @@ namespace spikeserve::state {
 class NetworkSaver {
  public:
   // Saves every `interval`, in a thread of its own. `files` and `networks` must outlive the saver, and nobody else uses
-  // `files`. `say` is told when something begins to fail, and when all is well again.
-  NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval, Say say);
+  // `files`. `events` are of what begins to fail, and that all is well again.
+  NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval, server::EventSink events);
 
   // Saves now. Returns whether all that is held is in the files now.
   bool Save();
+
+  struct Statistics {
+    // When all that was held then was last in the files; infinite past: never.
+    absl::Time last_success = absl::InfinitePast();
+    // The turns since then in which something could not be written.
+    int64_t failures = 0;
+  };
+  Statistics statistics() const;
 
  private:
   void SaveNow(std::set<std::string>& failures);
@@ -41,10 +49,12 @@ class NetworkSaver {
 
   NetworkFiles& files_;
   server::NetworkStore& networks_;
-  const Say say_;
+  const server::EventSink events_;
   std::mutex save_mutex_;  // Held while networks are saved.
   // What failed the last time; guarded by save_mutex_.
   std::set<std::string> failures_;
+  mutable std::mutex statistics_mutex_;
+  Statistics statistics_;  // Guarded by statistics_mutex_.
   server::PeriodicThread thread_;
 };
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -21,6 +22,10 @@ namespace {
 using shared_memory::FileDescriptor;
 
 absl::Status Errno(const char* action) { return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", action)); }
+
+absl::Status Cannot(const char* action, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", action, " ", path));
+}
 
 class PosixFile final : public WritableFile {
  public:
@@ -111,20 +116,24 @@ class PosixDirectory final : public Directory {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Directory>> OpenDirectory(const std::string& path) {
-  const auto error = [&](const char* action) {
-    const int code = errno;
-    return absl::ErrnoToStatus(code, absl::StrCat("cannot ", action, " ", path));
-  };
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return error("make");
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Cannot("make", path);
   FileDescriptor directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return error("open");
+  if (!directory) return Cannot("open", path);
   FileDescriptor lock(openat(directory.get(), kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!lock) return error("write to");
+  if (!lock) return Cannot("write to", path);
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return error("lock");
+    if (errno != EWOULDBLOCK) return Cannot("lock", path);
     return absl::UnavailableError(absl::StrCat("another server uses ", path));
   }
   return std::make_unique<PosixDirectory>(std::move(directory), std::move(lock));
+}
+
+absl::Status CheckDirectory(const std::string& path) {
+  const FileDescriptor directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory) return access(path.c_str(), W_OK | X_OK) == 0 ? absl::OkStatus() : Cannot("write to", path);
+  if (errno != ENOENT) return Cannot("open", path);
+  const std::string parent = std::filesystem::absolute(path + "/..").lexically_normal();
+  return access(parent.c_str(), W_OK | X_OK) == 0 ? absl::OkStatus() : Cannot("make", path);
 }
 
 }  // namespace spikeserve::state

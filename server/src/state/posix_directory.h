@@ -18,6 +18,9 @@ inline constexpr char kLockFile[] = "lock";
 // the result goes. Errors, with `path` in the message: as the system says; UNAVAILABLE where it is in use.
 absl::StatusOr<std::unique_ptr<Directory>> OpenDirectory(const std::string& path);
 
+// The errors that OpenDirectory would give, but for that of a directory that is in use; changes nothing.
+absl::Status CheckDirectory(const std::string& path);
+
 }  // namespace spikeserve::state
 
 #endif  // SPIKESERVE_SERVER_STATE_POSIX_DIRECTORY_H_

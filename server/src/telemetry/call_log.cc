@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "runtime/call_statistics.h"
+#include "runtime/steady_time.h"
 #include "telemetry/servers_fault.h"
 #include "telemetry/trace_context.h"
 
@@ -16,11 +16,6 @@ namespace {
 using server::CallReport;
 using server::CallTimes;
 
-bool HadNoRoom(const CallReport& report) {
-  const absl::StatusCode code = report.status.code();
-  return report.refused || code == absl::StatusCode::kResourceExhausted || code == absl::StatusCode::kUnavailable;
-}
-
 absl::Duration Busy(const CallTimes& times) { return times.queue + times.decode + times.compute + times.encode; }
 
 std::string_view View(absl::string_view text) { return {text.data(), text.size()}; }
@@ -28,13 +23,19 @@ std::string_view View(absl::string_view text) { return {text.data(), text.size()
 }  // namespace
 
 void CallLog::OnEnd(const CallReport& report) {
-  if (IsServersFault(report.status.code())) return Write(LogLevel::kWarning, "call failed", report, 0);
-  if (HadNoRoom(report)) {
-    if (const std::optional<int64_t> suppressed = no_room_.Admit(absl::Now())) {
-      return Write(LogLevel::kWarning, report.refused ? "call refused" : "call without room", report, *suppressed);
-    }
-  } else if (Busy(report.times) >= slow_) {
-    return Write(LogLevel::kInfo, "slow call", report, 0);
+  const absl::StatusCode code = report.status.code();
+  if (IsServersFault(code)) return Write(LogLevel::kWarning, "call failed", report, 0);
+  if (report.refused && code == absl::StatusCode::kUnavailable) return WriteOne(draining_, "call refused", report);
+  if (report.refused) return WriteOne(refused_, "call refused", report);
+  if (code == absl::StatusCode::kUnavailable) return Write(LogLevel::kWarning, "call cut off", report, 0);
+  if (code == absl::StatusCode::kUnauthenticated) return WriteOne(unauthenticated_, "call of nobody known", report);
+  if (Busy(report.times) >= slow_) return Write(LogLevel::kInfo, "slow call", report, 0);
+  Write(LogLevel::kDebug, "call", report, 0);
+}
+
+void CallLog::WriteOne(Throttle& throttle, std::string_view message, const CallReport& report) {
+  if (const std::optional<int64_t> suppressed = throttle.Admit(server::SteadyNow())) {
+    return Write(LogLevel::kWarning, message, report, *suppressed);
   }
   Write(LogLevel::kDebug, "call", report, 0);
 }
@@ -46,6 +47,7 @@ void CallLog::Write(LogLevel level, std::string_view message, const CallReport& 
   if (!report.status.ok()) fields.push_back({"status", View(report.status.message())});
   if (more > 0) fields.push_back({"suppressed", more});
   if (!report.caller.identity.empty()) fields.push_back({"identity", std::string_view(report.caller.identity)});
+  if (!report.caller.peer.empty()) fields.push_back({"peer", std::string_view(report.caller.peer)});
   if (const std::optional<TraceContext> trace = ParseTraceparent(report.caller.traceparent)) {
     fields.push_back({"trace_id", trace->trace_id});
     fields.push_back({"span_id", trace->span_id});

@@ -11,8 +11,10 @@
 namespace spikeserve::telemetry {
 
 // A line for each call, of a level that tells who has to care:
-//   warning  it failed by the server's fault (INTERNAL, UNKNOWN, DATA_LOSS), or because the server had no room for it
-//            (RESOURCE_EXHAUSTED, UNAVAILABLE): of the latter one line a second tells how many there were
+//   warning  it failed by the server's fault (INTERNAL, UNKNOWN, DATA_LOSS), or was cut off by the server's end
+//            (UNAVAILABLE). Or it was refused, because the server had too much to do, or was about to end; or its
+//            caller proved not to be anybody (UNAUTHENTICATED): of each of these, one line a second tells how many
+//            there were
 //   info     it took the server `slow` or longer, without the time that a stream waited for its client
 //   debug    all others, also those that failed by their callers' fault
 // Thread-safe.
@@ -24,11 +26,15 @@ class CallLog final : public server::CallObserver {
   void OnEnd(const server::CallReport& report) override;
 
  private:
+  // A warning, and of many one.
+  void WriteOne(Throttle& throttle, std::string_view message, const server::CallReport& report);
   void Write(LogLevel level, std::string_view message, const server::CallReport& report, int64_t more);
 
   Log& log_;
   const absl::Duration slow_;
-  Throttle no_room_{absl::Seconds(1)};
+  Throttle refused_{absl::Seconds(1)};
+  Throttle draining_{absl::Seconds(1)};
+  Throttle unauthenticated_{absl::Seconds(1)};
 };
 
 }  // namespace spikeserve::telemetry

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "spdlog/async.h"
@@ -36,6 +38,15 @@ void Log::Write(LogLevel level, std::string_view message, absl::Span<const LogFi
   std::string line = FormatLogLine(options_.format, absl::Now(), level, message, fields);
   line += '\n';
   logger_->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+}
+
+void Log::Write(const server::Event& event) {
+  static constexpr LogLevel kLevels[] = {LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError};
+  std::vector<LogField> fields;
+  for (const server::Event::Field& field : event.fields) {
+    std::visit([&](const auto& value) { fields.push_back({field.key, value}); }, field.value);
+  }
+  Write(kLevels[static_cast<size_t>(event.severity)], event.message, fields);
 }
 
 int64_t Log::dropped() const { return sink_->dropped() + static_cast<int64_t>(writer_->overrun_counter()); }

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "absl/types/span.h"
+#include "runtime/event.h"
 #include "telemetry/log_line.h"
 
 namespace spdlog {
@@ -41,6 +42,9 @@ class Log {
 
   // `message` is one of few, for people; what differs from line to line is in the fields.
   void Write(LogLevel level, std::string_view message, absl::Span<const LogField> fields = {});
+
+  // The same of an event.
+  void Write(const server::Event& event);
 
   // How many lines were dropped.
   int64_t dropped() const;

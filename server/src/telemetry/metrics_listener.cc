@@ -29,8 +29,7 @@ absl::Status MetricsListener::Check(const std::string& address) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<MetricsListener>> MetricsListener::Start(
-    const std::string& address, std::shared_ptr<prometheus::Collectable> metrics) {
+absl::StatusOr<std::unique_ptr<MetricsListener>> MetricsListener::Start(const std::string& address) {
   SPIKESERVE_RETURN_IF_ERROR(Check(address));
   // Exposer tells errors by exceptions.
   std::unique_ptr<prometheus::Exposer> exposer;
@@ -39,20 +38,22 @@ absl::StatusOr<std::unique_ptr<MetricsListener>> MetricsListener::Start(
     // A client that is slow to send keeps a thread no longer than Prometheus waits for a page.
     exposer = std::make_unique<prometheus::Exposer>(
         std::vector<std::string>{"listening_ports", address, "num_threads", "2", "request_timeout_ms", "10000"});
-    exposer->RegisterCollectable(metrics);
     port = exposer->GetListeningPorts().at(0);
   } catch (const std::exception&) {
     return FieldError(absl::StatusCode::kUnavailable, kFlag, absl::StrCat("cannot listen on ", address),
                       "HOST:PORT that is free and allowed");
   }
   std::string bound = absl::StrCat(address.substr(0, address.rfind(':') + 1), port);
-  return std::unique_ptr<MetricsListener>(
-      new MetricsListener(std::move(bound), std::move(metrics), std::move(exposer)));
+  return std::unique_ptr<MetricsListener>(new MetricsListener(std::move(bound), std::move(exposer)));
 }
 
-MetricsListener::MetricsListener(std::string address, std::shared_ptr<prometheus::Collectable> metrics,
-                                 std::unique_ptr<prometheus::Exposer> exposer)
-    : address_(std::move(address)), metrics_(std::move(metrics)), exposer_(std::move(exposer)) {}
+MetricsListener::MetricsListener(std::string address, std::unique_ptr<prometheus::Exposer> exposer)
+    : address_(std::move(address)), exposer_(std::move(exposer)) {}
+
+void MetricsListener::Serve(std::shared_ptr<prometheus::Collectable> metrics) {
+  metrics_ = std::move(metrics);
+  exposer_->RegisterCollectable(metrics_);
+}
 
 MetricsListener::~MetricsListener() = default;
 

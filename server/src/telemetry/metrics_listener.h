@@ -23,19 +23,20 @@ class MetricsListener {
   static absl::Status Check(const std::string& address);
 
   // Port 0 is a free one. Errors: those of Check; UNAVAILABLE for an address that cannot be listened on.
-  static absl::StatusOr<std::unique_ptr<MetricsListener>> Start(const std::string& address,
-                                                                std::shared_ptr<prometheus::Collectable> metrics);
+  static absl::StatusOr<std::unique_ptr<MetricsListener>> Start(const std::string& address);
   ~MetricsListener();
+
+  // What is served from here on; before there is no page. Called once.
+  void Serve(std::shared_ptr<prometheus::Collectable> metrics);
 
   // Where it listens, a free port filled in.
   const std::string& address() const { return address_; }
 
  private:
-  MetricsListener(std::string address, std::shared_ptr<prometheus::Collectable> metrics,
-                  std::unique_ptr<prometheus::Exposer> exposer);
+  MetricsListener(std::string address, std::unique_ptr<prometheus::Exposer> exposer);
 
   const std::string address_;
-  const std::shared_ptr<prometheus::Collectable> metrics_;
+  std::shared_ptr<prometheus::Collectable> metrics_;
   const std::unique_ptr<prometheus::Exposer> exposer_;
 };
 

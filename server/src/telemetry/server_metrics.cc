@@ -107,7 +107,7 @@ void AddCalls(const server::Statistics& statistics, std::vector<MetricFamily>& f
 }  // namespace
 
 std::vector<MetricFamily> ServerFamilies(const server::Statistics& statistics, const server::Limits& limits,
-                                         int64_t log_lines_dropped) {
+                                         const ProcessFacts& facts) {
   std::vector<MetricFamily> families;
   const auto gauge = [&](const char* name, const char* help, int64_t value) {
     families.push_back(Gauge(name, help, static_cast<double>(value)));
@@ -142,12 +142,27 @@ std::vector<MetricFamily> ServerFamilies(const server::Statistics& statistics, c
   gauge("spikeserve_max_network_bytes", "The limit of spikeserve_network_bytes: --max-network-bytes.",
         limits.max_network_bytes);
   counter("spikeserve_log_lines_dropped_total", "Lines of the log that were dropped because nobody read them in time.",
-          log_lines_dropped);
+          facts.log_lines_dropped);
+  gauge("spikeserve_draining", "1 from the signal to end on.", statistics.draining ? 1 : 0);
+  counter("spikeserve_answers_given_up_total",
+          "Large answers that clients did not take in time, and whose memory others needed.",
+          statistics.answers_given_up);
+  if (facts.certificate_expiry != absl::InfiniteFuture()) {
+    gauge("spikeserve_tls_certificate_expiry_timestamp_seconds", "When the certificate that is in use expires.",
+          absl::ToUnixSeconds(facts.certificate_expiry));
+  }
+  if (facts.saved) {
+    const bool ever = facts.saved->last_success != absl::InfinitePast();
+    gauge("spikeserve_state_saved_timestamp_seconds", "When all networks were last in --state-dir; 0: not yet.",
+          ever ? absl::ToUnixSeconds(facts.saved->last_success) : 0);
+    gauge("spikeserve_state_failed_saves", "How often not all networks could be written since then.",
+          facts.saved->failures);
+  }
   return families;
 }
 
 std::vector<MetricFamily> ServerMetrics::Collect() const {
-  std::vector<MetricFamily> families = ServerFamilies(engine_.statistics(), engine_.limits(), log_lines_dropped_());
+  std::vector<MetricFamily> families = ServerFamilies(engine_.statistics(), engine_.limits(), facts_());
   for (MetricFamily& family : ProcessFamilies()) families.push_back(std::move(family));
   return families;
 }

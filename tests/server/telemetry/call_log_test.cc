@@ -49,19 +49,21 @@ std::string LevelOf(const Ended& call) {
 }
 
 TEST(CallLog, TellsOfACallWhatThereIsToTell) {
-  const std::vector<json> lines = Lines(
-      {{.status = absl::InvalidArgumentError("v: absent; need a tensor"),
-        .times = {.queue = absl::Microseconds(10),
-                  .decode = absl::Microseconds(20),
-                  .compute = absl::Milliseconds(3),
-                  .encode = absl::Microseconds(40)},
-        .caller = {.identity = "alice", .traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}});
+  const std::vector<json> lines =
+      Lines({{.status = absl::InvalidArgumentError("v: absent; need a tensor"),
+              .times = {.queue = absl::Microseconds(10),
+                        .decode = absl::Microseconds(20),
+                        .compute = absl::Milliseconds(3),
+                        .encode = absl::Microseconds(40)},
+              .caller = {.identity = "alice",
+                         .traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                         .peer = "ipv4:192.0.2.1:51234"}}});
   ASSERT_EQ(lines.size(), 1u);
   json line = lines[0];
   EXPECT_TRUE(line.contains("time"));
   line.erase("time");
   EXPECT_EQ(line, json::parse(R"({"level": "debug", "message": "call", "method": "SpikeCluster",
-      "code": "INVALID_ARGUMENT", "status": "v: absent; need a tensor", "identity": "alice",
+      "code": "INVALID_ARGUMENT", "status": "v: absent; need a tensor", "identity": "alice", "peer": "ipv4:192.0.2.1:51234",
       "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
       "queue_ms": 0.01, "decode_ms": 0.02, "compute_ms": 3.0, "encode_ms": 0.04, "total_ms": 12.5,
       "request_bytes": 4096})"));
@@ -71,23 +73,42 @@ TEST(CallLog, LeavesOutWhatThereIsNot) {
   const json line = Lines({{.caller = {.traceparent = "00-malformed"}, .path = ""}}).at(0);
   EXPECT_EQ(line.at("method"), "other");
   EXPECT_EQ(line.at("code"), "OK");
-  for (const char* absent : {"status", "identity", "trace_id", "span_id", "suppressed"}) {
+  for (const char* absent : {"status", "identity", "peer", "trace_id", "span_id", "suppressed"}) {
     EXPECT_FALSE(line.contains(absent)) << absent;
   }
 }
 
 TEST(CallLog, WarnsOfWhatIsTheServersFault) {
-  for (const absl::Status& status : {absl::InternalError("x"), absl::UnknownError("x"), absl::DataLossError("x"),
-                                     absl::ResourceExhaustedError("x"), absl::UnavailableError("x")}) {
+  for (const absl::Status& status :
+       {absl::InternalError("x"), absl::UnknownError("x"), absl::DataLossError("x"), absl::UnavailableError("x")}) {
     EXPECT_EQ(LevelOf({.status = status}), "warning") << status;
   }
+}
+
+TEST(CallLog, WarnsOfCallsThatItHasNoRoomForAndOfNobodyKnown) {
+  EXPECT_EQ(LevelOf({.status = absl::ResourceExhaustedError("x"), .refused = true}), "warning");
+  EXPECT_EQ(LevelOf({.status = absl::UnavailableError("x"), .refused = true}), "warning");
+  EXPECT_EQ(LevelOf({.status = absl::UnauthenticatedError("x")}), "warning");
+}
+
+// A call that is too large for its server, or that computed for too long, tells nothing of how much there is to do.
+TEST(CallLog, ACallersOwnExcessIsACallLikeOthers) {
+  EXPECT_EQ(LevelOf({.status = absl::ResourceExhaustedError("x")}), "debug");
+  EXPECT_EQ(LevelOf({.status = absl::ResourceExhaustedError("x"), .times = {.compute = absl::Seconds(2)}}), "info");
+}
+
+TEST(CallLog, WarningsOfOneKindDoNotHideThoseOfAnother) {
+  const Ended full = {.status = absl::ResourceExhaustedError("x"), .refused = true};
+  const Ended draining = {.status = absl::UnavailableError("x"), .refused = true};
+  const Ended nobody = {.status = absl::UnauthenticatedError("x")};
+  EXPECT_GE(Lines({full, draining, nobody, full, draining, nobody}, LogLevel::kWarning).size(), 3u);
 }
 
 TEST(CallLog, MistakesOfCallersAreForWhoLooksForThem) {
   for (const absl::Status& status :
        {absl::OkStatus(), absl::InvalidArgumentError("x"), absl::NotFoundError("x"), absl::UnimplementedError("x"),
-        absl::CancelledError("x"), absl::DeadlineExceededError("x"), absl::UnauthenticatedError("x"),
-        absl::PermissionDeniedError("x"), absl::FailedPreconditionError("x"), absl::AbortedError("x")}) {
+        absl::CancelledError("x"), absl::DeadlineExceededError("x"), absl::PermissionDeniedError("x"),
+        absl::FailedPreconditionError("x"), absl::AbortedError("x")}) {
     EXPECT_EQ(LevelOf({.status = status}), "debug") << status;
   }
 }

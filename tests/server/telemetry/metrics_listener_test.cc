@@ -27,7 +27,9 @@ class Fixed final : public prometheus::Collectable {
 };
 
 absl::StatusOr<std::unique_ptr<MetricsListener>> Start(const std::string& address) {
-  return MetricsListener::Start(address, std::make_shared<Fixed>());
+  auto listener = MetricsListener::Start(address);
+  if (listener.ok()) (*listener)->Serve(std::make_shared<Fixed>());
+  return listener;
 }
 
 // The response to a GET of `path` at "127.0.0.1:PORT".
@@ -57,6 +59,12 @@ TEST(MetricsListener, ServesThePageOnAFreePort) {
   EXPECT_THAT(response, StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(response, HasSubstr("# HELP answer To all.\n# TYPE answer gauge\nanswer 42\n"));
   EXPECT_THAT(Get((*listener)->address(), "/etc/passwd"), MatchesRegex("HTTP/1.[01] 404 .*"));
+}
+
+TEST(MetricsListener, HasNoPageUntilThereIsSomethingToServe) {
+  const auto listener = MetricsListener::Start("127.0.0.1:0");
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  EXPECT_THAT(Get((*listener)->address(), "/metrics"), StartsWith("HTTP/1.0 404 "));
 }
 
 TEST(MetricsListener, ATakenPortIsRefusedAndNamed) {

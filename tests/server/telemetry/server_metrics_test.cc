@@ -56,7 +56,7 @@ TEST(ServerMetrics, TellCallsByMethodAndCode) {
   CallStatistics calls({});
   for (int i = 0; i < 3; ++i) Record(calls, absl::OkStatus());
   Record(calls, absl::InvalidArgumentError("bad"));
-  const auto families = ServerFamilies(Statistics(calls), {}, 0);
+  const auto families = ServerFamilies(Statistics(calls), {}, {});
   const MetricFamily& family = Find(families, "spikeserve_calls_total");
   EXPECT_EQ(family.type, MetricType::Counter);
   EXPECT_EQ(Series(family, {{"method", "SpikeCluster"}, {"code", "OK"}})->counter.value, 3);
@@ -66,7 +66,7 @@ TEST(ServerMetrics, TellCallsByMethodAndCode) {
 
 // A rate misses what a series begins with.
 TEST(ServerMetrics, SeriesThatAlertsAreMadeOfAreThereBeforeTheFirstCall) {
-  const auto families = ServerFamilies(Statistics(CallStatistics({})), {}, 0);
+  const auto families = ServerFamilies(Statistics(CallStatistics({})), {}, {});
   const MetricFamily& family = Find(families, "spikeserve_calls_total");
   for (const char* method : {"SpikeCluster", "TrainStep", "Run", "StreamSpikeCluster", "other"}) {
     for (const char* code : {"OK", "INTERNAL", "UNKNOWN", "DATA_LOSS"}) {
@@ -84,7 +84,7 @@ TEST(ServerMetrics, HistogramsAreCumulativeAndHaveTheBucketsOfTheirBounds) {
     Record(calls, absl::OkStatus(), {.compute = absl::Microseconds(microseconds)});
   }
   Record(calls, absl::OkStatus(), {.compute = absl::Seconds(1000)});
-  const auto families = ServerFamilies(Statistics(calls), {}, 0);
+  const auto families = ServerFamilies(Statistics(calls), {}, {});
   const ClientMetric* series = Series(Find(families, "spikeserve_call_compute_seconds"), {{"method", "SpikeCluster"}});
   ASSERT_NE(series, nullptr);
   const ClientMetric::Histogram& histogram = series->histogram;
@@ -100,12 +100,12 @@ TEST(ServerMetrics, HistogramsAreCumulativeAndHaveTheBucketsOfTheirBounds) {
   for (const auto& [bound, count] : wanted) EXPECT_EQ(buckets.at(bound), count) << bound;
 }
 
-TEST(ServerMetrics, IdentitiesAreThoseThatTheServerKnows) {
+TEST(ServerMetrics, IdentitiesAreThoseThatCallsProved) {
   CallStatistics calls({"alice"});
   Record(calls, absl::OkStatus(), {}, "alice");
   Record(calls, absl::OkStatus(), {}, "mallory");
   Record(calls, absl::OkStatus());
-  const auto families = ServerFamilies(Statistics(calls), {}, 0);
+  const auto families = ServerFamilies(Statistics(calls), {}, {});
   std::set<std::string> identities;
   const MetricFamily& family = Find(families, "spikeserve_identity_calls_total");
   for (const ClientMetric& metric : family.metric) {
@@ -113,7 +113,7 @@ TEST(ServerMetrics, IdentitiesAreThoseThatTheServerKnows) {
       if (label.name == "identity") identities.insert(label.value);
     }
   }
-  EXPECT_EQ(identities, (std::set<std::string>{"alice", "anonymous", "other"}));
+  EXPECT_EQ(identities, (std::set<std::string>{"alice", "anonymous", "mallory", "other"}));
   EXPECT_EQ(Series(family, {{"identity", "alice"}, {"code", "OK"}})->counter.value, 1);
 }
 
@@ -123,6 +123,8 @@ TEST(ServerMetrics, TellOfTheServerWhatItsStatisticsTell) {
   statistics.calls_in_progress = 5;
   statistics.calls_refused = 7;
   statistics.streams = 2;
+  statistics.draining = true;
+  statistics.answers_given_up = 43;
   statistics.bytes_in_flight = 37;
   statistics.tasks_waiting = 11;
   statistics.networks = {13, 1700};
@@ -130,8 +132,9 @@ TEST(ServerMetrics, TellOfTheServerWhatItsStatisticsTell) {
   server::Limits limits;
   limits.max_calls = 29;
   limits.max_bytes_in_flight = 41;
-  const auto families = ServerFamilies(statistics, limits, 31);
+  const auto families = ServerFamilies(statistics, limits, {.log_lines_dropped = 31});
   const std::map<std::string, double> gauges = {{"spikeserve_threads", 3},
+                                                {"spikeserve_draining", 1},
                                                 {"spikeserve_calls_in_progress", 5},
                                                 {"spikeserve_streams_open", 2},
                                                 {"spikeserve_bytes_in_flight", 37},
@@ -145,13 +148,35 @@ TEST(ServerMetrics, TellOfTheServerWhatItsStatisticsTell) {
   for (const auto& [name, value] : gauges) EXPECT_EQ(Find(families, name).metric.at(0).gauge.value, value) << name;
   EXPECT_EQ(Find(families, "spikeserve_calls_refused_total").metric.at(0).counter.value, 7);
   EXPECT_EQ(Find(families, "spikeserve_log_lines_dropped_total").metric.at(0).counter.value, 31);
+  EXPECT_EQ(Find(families, "spikeserve_answers_given_up_total").metric.at(0).counter.value, 43);
+}
+
+TEST(ServerMetrics, TellOfCertificateAndStateWhereThereAreSome) {
+  const auto names = [](const ProcessFacts& facts) {
+    std::map<std::string, double> gauges;
+    for (const MetricFamily& family : ServerFamilies({}, {}, facts)) {
+      if (family.type == prometheus::MetricType::Gauge) gauges[family.name] = family.metric.at(0).gauge.value;
+    }
+    return gauges;
+  };
+  constexpr char kExpiry[] = "spikeserve_tls_certificate_expiry_timestamp_seconds";
+  constexpr char kSaved[] = "spikeserve_state_saved_timestamp_seconds";
+  constexpr char kFailed[] = "spikeserve_state_failed_saves";
+  const auto without = names({});
+  for (const char* name : {kExpiry, kSaved, kFailed}) EXPECT_EQ(without.count(name), 0u) << name;
+  auto with = names({.certificate_expiry = absl::FromUnixSeconds(1'900'000'000),
+                     .saved = ProcessFacts::Saved{absl::FromUnixSeconds(1'800'000'000), 3}});
+  EXPECT_EQ(with[kExpiry], 1'900'000'000);
+  EXPECT_EQ(with[kSaved], 1'800'000'000);
+  EXPECT_EQ(with[kFailed], 3);
+  EXPECT_EQ(names({.saved = ProcessFacts::Saved{absl::InfinitePast(), 1}})[kSaved], 0);
 }
 
 TEST(ServerMetrics, ThePageHasEachSeriesOnceAndProcessMetricsWithIt) {
   server::EngineOptions options;
   options.identities = {"alice"};
   server::Engine engine(options);
-  const ServerMetrics metrics(engine, [] { return 0; });
+  const ServerMetrics metrics(engine, [] { return ProcessFacts(); });
   const std::string page = prometheus::TextSerializer().Serialize(metrics.Collect());
   std::set<std::string> series;
   for (const auto line : absl::StrSplit(page, '\n', absl::SkipEmpty())) {
@@ -167,7 +192,7 @@ TEST(ServerMetrics, ThePageHasEachSeriesOnceAndProcessMetricsWithIt) {
 
 TEST(ServerMetrics, OfTheProcessAreWhatTheSystemTells) {
   server::Engine engine({});
-  const auto families = ServerMetrics(engine, [] { return 0; }).Collect();
+  const auto families = ServerMetrics(engine, [] { return ProcessFacts(); }).Collect();
   const auto value = [&](const char* name) { return Find(families, name).metric.at(0).gauge.value; };
   EXPECT_GT(value("process_resident_memory_bytes"), 1 << 20);
   EXPECT_GE(value("process_virtual_memory_bytes"), value("process_resident_memory_bytes"));

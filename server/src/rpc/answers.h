@@ -1,0 +1,61 @@
+// Answers on their way: the engine has made them, and their clients may not have taken them yet.
+
+#ifndef SPIKESERVE_SERVER_RPC_ANSWERS_H_
+#define SPIKESERVE_SERVER_RPC_ANSWERS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+
+struct grpc_call;
+
+namespace spikeserve::rpc {
+
+// Thread-safe.
+class Answers {
+ public:
+  // An answer smaller than this is not watched: it fits where the system keeps what is to be sent.
+  static constexpr size_t kWatched = 64 << 10;
+
+  // An answer that its client has not taken all of in Allowance(`patience`, its bytes) may be given up.
+  explicit Answers(absl::Duration patience) : patience_(patience) {}
+
+  // gRPC does not tell how much of an answer is taken, only when all of it is: so large ones get more time, a second
+  // for each 10 MB.
+  static absl::Duration Allowance(absl::Duration patience, size_t bytes) {
+    return patience + absl::Seconds(static_cast<double>(bytes) / 1e7);
+  }
+
+  // A call has come, and later gRPC has written its answer, or given it up: End gets what Begin has returned.
+  bool Begin();
+  void End(bool counted);
+  // The calls that have come before Close, and are not at their end.
+  int64_t open() const { return open_; }
+  // Calls that come from now on are not counted.
+  void Close() { closed_ = true; }
+
+  // gRPC is about to be given an answer of so many bytes, kWatched at least; until Sent.
+  void Send(grpc_call* call, size_t bytes);
+  // It is written or given up. Does nothing for other calls.
+  void Sent(grpc_call* call);
+
+  // Ends the calls whose clients do not take their answers, with RESOURCE_EXHAUSTED: what those hold is free a moment
+  // later. Returns how many.
+  int64_t GiveUpUntaken();
+
+ private:
+  const absl::Duration patience_;
+  std::atomic<bool> closed_{false};
+  std::atomic<int64_t> open_{0};
+  std::mutex mutex_;
+  // When answers may be given up, by SteadyNow. Guarded by mutex_; each has a reference to its call.
+  absl::flat_hash_map<grpc_call*, absl::Time> sending_;
+};
+
+}  // namespace spikeserve::rpc
+
+#endif  // SPIKESERVE_SERVER_RPC_ANSWERS_H_

@@ -1,0 +1,24 @@
+// The addresses that a server listens on: what may be one, and why it cannot be listened on.
+
+#ifndef SPIKESERVE_SERVER_RPC_LISTENING_H_
+#define SPIKESERVE_SERVER_RPC_LISTENING_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace spikeserve::rpc {
+
+// INVALID_ARGUMENT for what is neither "HOST:PORT" with a port up to 65535 nor "unix:PATH".
+absl::Status CheckListenAddress(const std::string& address);
+
+// UNAVAILABLE for a "unix:PATH" where a server listens: gRPC would take it away from that. A socket that a server left
+// behind is none.
+absl::Status CheckNotServed(const std::string& address);
+
+// UNAVAILABLE that tells why `address`, which gRPC could not listen on, cannot be, as the system says when asked again.
+absl::Status CannotListen(const std::string& address);
+
+}  // namespace spikeserve::rpc
+
+#endif  // SPIKESERVE_SERVER_RPC_LISTENING_H_
