@@ -58,8 +58,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Tensors of bits and of events take up to 64 times their bytes.
   if (size > 1 << 16) return 0;
   const std::string bytes(reinterpret_cast<const char*>(data), size);
-  spikeserve::testing::TryFile("checkpoint.pb", bytes);
-  spikeserve::testing::TryFile("checkpoint.json", bytes);
-  spikeserve::testing::TryServer(bytes);
+  // An object in JSON begins so, and no field of a checkpoint does: so each input is read in the form that it may have.
+  if (!bytes.empty() && bytes[0] == '{') {
+    spikeserve::testing::TryFile("checkpoint.json", bytes);
+  } else {
+    spikeserve::testing::TryFile("checkpoint.pb", bytes);
+    spikeserve::testing::TryServer(bytes);
+  }
   return 0;
 }

@@ -37,12 +37,12 @@ inline const auto kQuiet = google::protobuf::SetLogHandler(nullptr);
 // Small ones, so that each input is quick: what is allowed takes at most milliseconds and megabytes.
 inline server::Limits FuzzLimits() {
   server::Limits limits;
-  limits.max_message_bytes = 1 << 18;
-  limits.max_decoded_bytes = 1 << 18;
-  limits.max_pairs = 1 << 10;
+  limits.max_message_bytes = 1 << 17;
+  limits.max_decoded_bytes = 1 << 17;
+  limits.max_pairs = 1 << 8;
   limits.max_networks = 8;
-  limits.max_network_bytes = 1 << 22;
-  limits.max_trace_bytes = 1 << 18;
+  limits.max_network_bytes = 1 << 19;
+  limits.max_trace_bytes = 1 << 17;
   return limits;
 }
 
