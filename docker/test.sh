@@ -92,7 +92,7 @@ stop() {
   local code
   code=$(podman inspect "$container" --format '{{.State.ExitCode}}')
   [[ $code == 0 ]] || fail "the container exited with $code after SIGTERM"
-  podman rm "$container" >/dev/null
+  podman rm "$container" >/dev/null 2>>"$work/podman.log"
 }
 stop
 echo "The container stopped with exit code 0"
