@@ -19,11 +19,13 @@ void Answers::End(bool counted) {
   if (counted) --open_;
 }
 
-void Answers::Send(grpc_call* call, size_t bytes) {
+Answers::Watch Answers::Send(grpc_call* call, size_t bytes) {
+  if (bytes < kWatched) return Watch(nullptr, Unwatch{this});
   grpc_call_ref(call);
   const absl::Time until = server::SteadyNow() + Allowance(patience_, bytes);
   const std::lock_guard lock(mutex_);
   sending_[call] = until;
+  return Watch(call, Unwatch{this});
 }
 
 void Answers::Sent(grpc_call* call) {
@@ -48,7 +50,7 @@ int64_t Answers::GiveUpUntaken() {
     for (grpc_call* call : untaken) sending_.erase(call);
   }
   for (grpc_call* call : untaken) {
-    // May call Sent, in this thread.
+    // May end the call's watch, in this thread.
     grpc_call_cancel_with_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED,
                                  "the answer was not taken in time (the server's --untaken-answer-timeout), and others "
                                  "need its memory (--max-bytes-in-flight)",

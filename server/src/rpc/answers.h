@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 #include "absl/container/flat_hash_map.h"
@@ -38,16 +39,23 @@ class Answers {
   // Calls that come from now on are not counted.
   void Close() { closed_ = true; }
 
-  // gRPC is about to be given an answer of so many bytes, kWatched at least; until Sent.
-  void Send(grpc_call* call, size_t bytes);
-  // It is written or given up. Does nothing for other calls.
-  void Sent(grpc_call* call);
+  struct Unwatch {
+    Answers* answers;
+    void operator()(grpc_call* call) const { answers->Sent(call); }
+  };
+  // Until it goes, an answer is on its way. Null for one that is not watched.
+  using Watch = std::unique_ptr<grpc_call, Unwatch>;
+
+  // gRPC is about to be given an answer of so many bytes; the result must go when it is written or given up.
+  Watch Send(grpc_call* call, size_t bytes);
 
   // Ends the calls whose clients do not take their answers, with RESOURCE_EXHAUSTED: what those hold is free a moment
   // later. Returns how many.
   int64_t GiveUpUntaken();
 
  private:
+  void Sent(grpc_call* call);
+
   const absl::Duration patience_;
   std::atomic<bool> closed_{false};
   std::atomic<int64_t> open_{0};

@@ -43,10 +43,4 @@ grpc::ByteBuffer ToByteBuffer(const codec::Envelope& envelope) {
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
-grpc::ByteBuffer ToByteBuffer(const codec::Envelope& envelope, Answers& answers, grpc_call* call) {
-  grpc::ByteBuffer bytes = ToByteBuffer(envelope);
-  if (const size_t size = bytes.Length(); size >= Answers::kWatched) answers.Send(call, size);
-  return bytes;
-}
-
 }  // namespace spikeserve::rpc

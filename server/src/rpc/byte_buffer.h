@@ -7,7 +7,6 @@
 #include "codec/envelope.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "memory/buffer_pool.h"
-#include "rpc/answers.h"
 
 namespace spikeserve::rpc {
 
@@ -18,9 +17,6 @@ absl::StatusOr<codec::Envelope> FromByteBuffer(const grpc::ByteBuffer& bytes,
 // The envelope as bytes to be sent. Large tensors are not copied: gRPC keeps their owners until it has sent them, which
 // may be after the call has ended.
 grpc::ByteBuffer ToByteBuffer(const codec::Envelope& envelope);
-
-// The same of an answer, which is watched by `answers` on its way to the client of `call` if it is large.
-grpc::ByteBuffer ToByteBuffer(const codec::Envelope& envelope, Answers& answers, grpc_call* call);
 
 }  // namespace spikeserve::rpc
 

@@ -66,7 +66,6 @@ class UnaryCall final : public ServerUnaryReactor {
     server::HappensAfter(this);
     Answers& answers = host_.answers;
     const bool counted = counted_;
-    answers.Sent(context_->c_call());
     delete this;
     answers.End(counted);
   }
@@ -107,7 +106,8 @@ class UnaryCall final : public ServerUnaryReactor {
     return server::Guarded([&] {
       if (!response.ok()) return response.status();
       PlaceResults(*response);
-      *response_bytes_ = ToByteBuffer(*response, host_.answers, context_->c_call());
+      *response_bytes_ = ToByteBuffer(*response);
+      watch_ = host_.answers.Send(context_->c_call(), response_bytes_->Length());
       return absl::OkStatus();
     });
   }
@@ -125,6 +125,7 @@ class UnaryCall final : public ServerUnaryReactor {
   ByteBuffer* const response_bytes_;
   const bool counted_;
   codec::Envelope request_;
+  Answers::Watch watch_;
 };
 
 // A call of a method that there is none of: gRPC would answer it without telling, and nobody would count it.

@@ -48,7 +48,8 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     StartRead(&incoming_);
   }
   void Write(codec::Envelope response) override {
-    outgoing_ = ToByteBuffer(response, answers_, context_.c_call());
+    outgoing_ = ToByteBuffer(response);
+    watch_ = answers_.Send(context_.c_call(), outgoing_.Length());
     server::HappensBefore(&outgoing_);
     StartWrite(&outgoing_);
   }
@@ -75,7 +76,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   }
   void OnWriteDone(bool ok) override {
     server::HappensAfter(&outgoing_);
-    answers_.Sent(context_.c_call());
+    watch_.reset();
     const std::shared_ptr<Stream> stream = stream_;
     outgoing_.Clear();
     stream->OnWritten(ok);
@@ -90,7 +91,6 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     server::HappensAfter(&outgoing_);
     Answers& answers = answers_;
     const bool counted = counted_;
-    answers.Sent(context_.c_call());
     delete this;
     answers.End(counted);
   }
@@ -103,6 +103,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   std::shared_ptr<Stream> stream_;
   ByteBuffer incoming_;
   ByteBuffer outgoing_;
+  Answers::Watch watch_;
 };
 
 }  // namespace
