@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -47,13 +48,14 @@ void WaitUntilSent() {
   // gRPC may just be about to write more: it does so when the peer says that there is room.
   constexpr int kQuietLooks = 10;
   constexpr absl::Duration kPatience = absl::Seconds(1);
-  int64_t before = std::numeric_limits<int64_t>::max();
+  int64_t least = std::numeric_limits<int64_t>::max();
   absl::Time progress = server::SteadyNow();
   for (int quiet = 0; quiet < kQuietLooks && server::SteadyNow() - progress < kPatience;) {
     const int64_t bytes = AllUnsentBytes();
     quiet = bytes > 0 ? 0 : quiet + 1;
-    if (bytes < before) progress = server::SteadyNow();
-    before = bytes;
+    // Less than ever: what others write meanwhile is no reason to wait on.
+    if (bytes < least) progress = server::SteadyNow();
+    least = std::min(least, bytes);
     absl::SleepFor(absl::Milliseconds(2));
   }
 }
