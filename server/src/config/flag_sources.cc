@@ -80,6 +80,14 @@ const Flag* Find(const std::vector<Flag>& flags, const std::string& name) {
   return flag == flags.end() ? nullptr : &*flag;
 }
 
+// As CLI11 reads them.
+absl::Status CheckSwitch(const std::string& value, const std::string& place) {
+  for (const char* word : {"true", "false", "1", "0", "on", "off", "yes", "no"}) {
+    if (absl::EqualsIgnoreCase(value, word)) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(place, ": got ", value, "; need true or false"));
+}
+
 // `next`: the argument after it in its source, if any. The flags' parser would take that for a value that is missing,
 // whatever it is.
 absl::Status CheckValue(const Flag& flag, const std::string& argument, const std::string* next,
@@ -87,18 +95,11 @@ absl::Status CheckValue(const Flag& flag, const std::string& argument, const std
   const bool without_value = argument == flag.name;
   const bool missing = without_value ? flag.takes_value && (next == nullptr || absl::StartsWith(*next, "--"))
                                      : argument == absl::StrCat(flag.name, "=");
-  if (!missing) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(place, ": got nothing; need a value, or nothing said of the flag"));
-}
-
-// Those that CLI11 reads.
-absl::Status CheckSwitch(const Flag& flag, const std::string& argument, const std::string& place) {
-  if (flag.takes_value || argument == flag.name) return absl::OkStatus();
-  const std::string value = argument.substr(flag.name.size() + 1);
-  for (const char* word : {"true", "false", "1", "0", "on", "off", "yes", "no"}) {
-    if (absl::EqualsIgnoreCase(value, word)) return absl::OkStatus();
+  if (missing) {
+    return absl::InvalidArgumentError(absl::StrCat(place, ": got nothing; need a value, or nothing said of the flag"));
   }
-  return absl::InvalidArgumentError(absl::StrCat(place, ": got ", value, "; need true or false"));
+  const bool is_set_switch = !flag.takes_value && !without_value;
+  return is_set_switch ? CheckSwitch(argument.substr(flag.name.size() + 1), place) : absl::OkStatus();
 }
 
 // The letters to be put in, left out or changed to make one of the other.
@@ -149,7 +150,6 @@ absl::Status AddFile(const std::string& path, const std::vector<Flag>& flags, Co
                        Suggestion(name, flags)));
     }
     SPIKESERVE_RETURN_IF_ERROR(CheckValue(*flag, argument, nullptr, absl::StrCat(place, ": ", name)));
-    SPIKESERVE_RETURN_IF_ERROR(CheckSwitch(*flag, argument, absl::StrCat(place, ": ", name)));
     if (!collection.Has(name)) SPIKESERVE_RETURN_IF_ERROR(collection.Add(*flag, argument, place));
   }
   if (file.eof()) return absl::OkStatus();
@@ -174,7 +174,6 @@ absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, cons
     if (flag == nullptr) continue;
     const std::string* const next = i + 1 < command_line.size() ? &command_line[i + 1] : nullptr;
     SPIKESERVE_RETURN_IF_ERROR(CheckValue(*flag, command_line[i], next, flag->name));
-    SPIKESERVE_RETURN_IF_ERROR(CheckSwitch(*flag, command_line[i], flag->name));
     if (!seen.insert(flag->name).second && !flag->repeatable) return GivenTwice(*flag, "the command line");
   }
   std::optional<std::string> path = ValueOf(kFlagFile, command_line);
@@ -186,7 +185,6 @@ absl::StatusOr<Arguments> AddSources(std::vector<std::string> command_line, cons
     const std::string argument = absl::StrCat(flag.name, "=", value);
     const std::string place = absl::StrCat("the environment variable ", variable);
     SPIKESERVE_RETURN_IF_ERROR(CheckValue(flag, argument, nullptr, place));
-    SPIKESERVE_RETURN_IF_ERROR(CheckSwitch(flag, argument, place));
     if (flag.name == kFlagFile) path = value;
     SPIKESERVE_RETURN_IF_ERROR(collection.Add(flag, argument, place));
   }

@@ -13,18 +13,6 @@
 namespace spikeserve::rpc {
 namespace {
 
-// "HOST" of "HOST:PORT", "[HOST]:PORT" or "HOST".
-std::string HostOf(absl::string_view address) {
-  if (absl::ConsumePrefix(&address, "[")) {
-    const size_t end = address.find(']');
-    return end == address.npos ? "" : std::string(address.substr(0, end));
-  }
-  const size_t colon = address.find(':');
-  // Several colons are those of an IPv6 address without a port.
-  if (colon != address.npos && colon == address.rfind(':')) address = address.substr(0, colon);
-  return std::string(address);
-}
-
 bool IsLoopback(const std::string& host) {
   if (absl::EqualsIgnoreCase(host, "localhost")) return true;
   in_addr v4;
@@ -34,6 +22,18 @@ bool IsLoopback(const std::string& host) {
 }
 
 }  // namespace
+
+std::string HostOf(std::string_view address) {
+  absl::string_view text(address.data(), address.size());
+  if (absl::ConsumePrefix(&text, "[")) {
+    const size_t end = text.find(']');
+    return end == text.npos ? "" : std::string(text.substr(0, end));
+  }
+  const size_t colon = text.find(':');
+  // Several colons are those of an IPv6 address without a port.
+  if (colon != text.npos && colon == text.rfind(':')) text = text.substr(0, colon);
+  return std::string(text);
+}
 
 bool IsUnixSocket(std::string_view address) {
   const absl::string_view text(address.data(), address.size());
@@ -50,7 +50,7 @@ bool IsLocal(std::string_view address) {
     }
   }
   for (const absl::string_view one : absl::StrSplit(text, ',')) {
-    if (!IsLoopback(HostOf(one))) return false;
+    if (!IsLoopback(HostOf({one.data(), one.size()}))) return false;
   }
   return true;
 }

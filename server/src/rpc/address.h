@@ -3,9 +3,13 @@
 #ifndef SPIKESERVE_SERVER_RPC_ADDRESS_H_
 #define SPIKESERVE_SERVER_RPC_ADDRESS_H_
 
+#include <string>
 #include <string_view>
 
 namespace spikeserve::rpc {
+
+// "HOST" of "HOST:PORT", "[HOST]:PORT" or "HOST".
+std::string HostOf(std::string_view address);
 
 // A Unix socket.
 bool IsUnixSocket(std::string_view address);

@@ -13,7 +13,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "rpc/address.h"
 #include "shared_memory/file_descriptor.h"
+#include "shared_memory/handover_socket.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve::rpc {
@@ -35,11 +37,8 @@ absl::Status CannotListen(const std::string& address, const std::string& why) {
 std::optional<sockaddr_un> UnixAddress(const std::string& address) {
   std::string path = address.substr(std::strlen(kUnix));
   if (absl::StartsWith(path, "///")) path = path.substr(2);
-  sockaddr_un socket_address = {};
-  if (path.empty() || path.size() >= sizeof(socket_address.sun_path)) return std::nullopt;
-  socket_address.sun_family = AF_UNIX;
-  std::memcpy(socket_address.sun_path, path.data(), path.size());
-  return socket_address;
+  if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path)) return std::nullopt;
+  return shared_memory::AddressOf(path);
 }
 
 // Binds a socket for a moment; 0, or the error.
@@ -59,14 +58,12 @@ std::string WhyNotUnix(const sockaddr_un& address) {
 }
 
 std::string WhyNotPort(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  std::string host = address.substr(0, colon);
-  if (absl::StartsWith(host, "[") && absl::EndsWith(host, "]")) host = host.substr(1, host.size() - 2);
+  const std::string port = address.substr(address.rfind(':') + 1);
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
-  const int failed = getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found);
+  const int failed = getaddrinfo(HostOf(address).c_str(), port.c_str(), &hints, &found);
   if (failed != 0) return gai_strerror(failed);
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {

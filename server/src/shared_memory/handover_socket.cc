@@ -28,19 +28,18 @@ absl::Status Unavailable(absl::string_view what, int error) {
   return absl::UnavailableError(absl::StrCat(what, ": ", strerror(error)));
 }
 
-// Needs a path that fits, which HandoverPath gave.
+FileDescriptor NewSocket(int flags) {
+  return FileDescriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
+}
+
+}  // namespace
+
 sockaddr_un AddressOf(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
 }
-
-FileDescriptor NewSocket(int flags) {
-  return FileDescriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
-}
-
-}  // namespace
 
 absl::StatusOr<std::string> HandoverPath(std::string_view address, std::string_view field) {
   absl::string_view path(address.data(), address.size());

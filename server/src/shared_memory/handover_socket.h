@@ -3,6 +3,8 @@
 #ifndef SPIKESERVE_SERVER_SHARED_MEMORY_HANDOVER_SOCKET_H_
 #define SPIKESERVE_SERVER_SHARED_MEMORY_HANDOVER_SOCKET_H_
 
+#include <sys/un.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +15,9 @@
 #include "shared_memory/file_descriptor.h"
 
 namespace spikeserve::shared_memory {
+
+// The address of a Unix socket; needs a path that fits, such as HandoverPath gives.
+sockaddr_un AddressOf(const std::string& path);
 
 // The path of the socket that belongs to the gRPC address `address`, which `field` names in errors. INVALID_ARGUMENT
 // for an address that is not "unix:PATH", or whose path is too long.
