@@ -57,6 +57,18 @@ void WaitForCallInProgress(const Client& client) {
   });
 }
 
+// A server of this flag that computes a long call.
+struct BusyServer {
+  explicit BusyServer(const std::string& flag) : process({kAnyPort, kManyPairs, flag}) {
+    const std::string& address = process.address();
+    answer = ClientOf(address, {.max_attempts = 1}).Async(LongCall());
+    WaitForCallInProgress(ClientOf(address));
+  }
+
+  ServerProcess process;
+  std::future<absl::StatusOr<SpikeSimilarLossArgs::Result>> answer;
+};
+
 TEST(ServerProcess, WhatKeepsItFromStartingIsOneLineAndExitCode2) {
   ServerProcess first({kAnyPort});
   const std::vector<std::string> addresses = first.WaitForAddresses();
@@ -123,12 +135,10 @@ TEST(ServerProcess, ACallThatWasAcceptedIsAnsweredBeforeItEnds) {
 }
 
 TEST(ServerProcess, CallsThatTakeLongerThanTheDrainTimeoutAreCancelledAndExitCode3TellsSo) {
-  ServerProcess server({kAnyPort, kManyPairs, "--drain-timeout=0.2"});
-  const std::string address = server.WaitForAddresses().at(0);
-  auto answer = ClientOf(address, {.max_attempts = 1}).Async(LongCall());
-  WaitForCallInProgress(ClientOf(address));
+  BusyServer busy("--drain-timeout=0.2");
+  ServerProcess& server = busy.process;
   server.Signal(SIGTERM);
-  const absl::Status status = answer.get().status();
+  const absl::Status status = busy.answer.get().status();
   EXPECT_TRUE(absl::IsUnavailable(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("longer than its --drain-timeout"));
   EXPECT_EQ(server.WaitForExit(), 3);
@@ -201,13 +211,11 @@ TEST(ServerProcess, SignalsThatAreNotForItsEndDoNotEndIt) {
 }
 
 TEST(ServerProcess, TheSameSignalTwiceInAMomentIsOne) {
-  ServerProcess server({kAnyPort, kManyPairs, "--drain-timeout=0.2"});
-  const std::string address = server.WaitForAddresses().at(0);
-  auto answer = ClientOf(address, {.max_attempts = 1}).Async(LongCall());
-  WaitForCallInProgress(ClientOf(address));
+  BusyServer busy("--drain-timeout=0.2");
+  ServerProcess& server = busy.process;
   server.Signal(SIGTERM);
   server.Signal(SIGTERM);
-  EXPECT_TRUE(absl::IsUnavailable(answer.get().status()));
+  EXPECT_TRUE(absl::IsUnavailable(busy.answer.get().status()));
   EXPECT_EQ(server.WaitForExit(), 3);
   EXPECT_THAT(server.Log(), Not(Contains(HasSubstr("a second signal"))));
 }
@@ -224,17 +232,15 @@ TEST(ServerProcess, ARequestThatIsNoTextLeavesNoLineOnStderr) {
 }
 
 TEST(ServerProcess, ASecondSignalEndsItAtOnce) {
-  ServerProcess server({kAnyPort, kManyPairs, "--drain-timeout=1000"});
-  const std::string address = server.WaitForAddresses().at(0);
-  auto answer = ClientOf(address, {.max_attempts = 1}).Async(LongCall());
-  WaitForCallInProgress(ClientOf(address));
+  BusyServer busy("--drain-timeout=1000");
+  ServerProcess& server = busy.process;
   server.Signal(SIGTERM);
   WaitUntil([&] { return absl::StrContains(server.Stderr(), "draining"); });
   EXPECT_TRUE(server.Running());
   absl::SleepFor(absl::Seconds(1));  // Sooner it would be the same one.
   server.Signal(SIGINT);
   EXPECT_EQ(server.WaitForExit(), 3);
-  EXPECT_FALSE(answer.get().ok());
+  EXPECT_FALSE(busy.answer.get().ok());
 }
 
 }  // namespace
