@@ -27,11 +27,20 @@ using testing::ServerProcess;
 constexpr char kRedundantOneHot[] = "/spikeserve.v1.SpikeFunctionService/RedundantOneHot";
 constexpr char kSpikeCluster[] = "/spikeserve.v1.SpikeFunctionService/SpikeCluster";
 
+// gRPC receives in small blocks, beside each of which a sanitizer's allocator keeps memory of its own.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int64_t kSmallBlockCost = 2;
+#else
+constexpr int64_t kSmallBlockCost = 1;
+#endif
+
 class PeersTest : public ::testing::Test {
  protected:
   void Start(std::vector<std::string> flags = {}) {
     flags.insert(flags.begin(), "--listen=127.0.0.1:0");
-    server_ = std::make_unique<ServerProcess>(flags);
+    // AddressSanitizer, where it is there, gives freed memory back as the ordinary allocator does.
+    const std::string as_freed = "ASAN_OPTIONS=quarantine_size_mb=1:allocator_release_to_os_interval_ms=0";
+    server_ = std::make_unique<ServerProcess>(flags, std::vector<std::string>{as_freed});
     address_ = server_->WaitForAddresses().at(0);
     ExpectServing();
     descriptors_ = server_->OpenFileDescriptors();
@@ -170,7 +179,7 @@ TEST_F(PeersTest, RequestsThatNeverEndTakeNoMoreMemoryThanTheLimit) {
   }
   ExpectServing();
   // All together would be 800 MB.
-  EXPECT_LT(server_->ResidentBytes() - before, kLimit + (int64_t{100} << 20));
+  EXPECT_LT(server_->ResidentBytes() - before, kSmallBlockCost * (kLimit + (int64_t{100} << 20)));
   peers.clear();
   WaitUntilForgotten();
 }
