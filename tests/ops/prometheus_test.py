@@ -154,6 +154,12 @@ class PrometheusTest(unittest.TestCase):
                 for name in names:
                     self.assertIn(re.sub(r"_(bucket|sum|count)$", "", name), known)
 
+    def test_what_an_alert_speaks_of_is_on_the_dashboard(self):
+        rules = (DEPLOY / "prometheus/spikeserve.rules.yml").read_text()
+        dashboard = (DEPLOY / "grafana/spikeserve.json").read_text()
+        for name in set(re.findall(r"spikeserve_\w+", rules)):
+            self.assertIn(name, dashboard)
+
     def test_promtool_finds_nothing_wrong(self):
         # promtool exits with 3 where it only finds fault with names.
         rules = DEPLOY / "prometheus/spikeserve.rules.yml"

@@ -60,6 +60,9 @@ int ToMilliseconds(absl::Duration duration) {
   return static_cast<int>(std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
 }
 
+// That the last answers are sent, at the least.
+constexpr absl::Duration kSending = absl::Seconds(1);
+
 // For what is not waited for any longer, to be told so.
 constexpr absl::Duration kLastWords = absl::Milliseconds(200);
 
@@ -190,7 +193,7 @@ int64_t Server::Drain(absl::Duration timeout) {
   int64_t left = engine_->Drain(timeout);
   answers_.Close();
   // Then what gRPC has to send. A call that was ended above is counted already.
-  const absl::Duration rest = std::max(timeout - watch.Total(), kLastWords);
+  const absl::Duration rest = std::max(timeout - watch.Total(), kSending);
   for (const server::Stopwatch sending; answers_.open() > 0 && sending.Total() < rest;) {
     absl::SleepFor(absl::Milliseconds(1));
   }
