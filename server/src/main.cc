@@ -56,12 +56,13 @@ constexpr int kExitUnsaved = 4;
 // each message, and glibc gives memory back to the system as soon as 128 KB at the end of a heap are free: to map and
 // clear it again takes as long as to receive a large message. And as gRPC allocates in one thread and frees in another,
 // memory comes back into use the sooner the fewer heaps there are.
-void KeepFreedMemory([[maybe_unused]] int64_t bytes) {
+void KeepFreedMemory([[maybe_unused]] int64_t bytes, [[maybe_unused]] int threads) {
 #ifdef __GLIBC__
   // Larger blocks than this are mapped, and given back at once, each for itself; more than 32 MiB glibc does not take.
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, static_cast<int>(std::min<int64_t>(bytes, INT_MAX)));
-  mallopt(M_ARENA_MAX, std::max(1, static_cast<int>(std::thread::hardware_concurrency() / 2)));
+  if (threads <= 0) threads = static_cast<int>(std::thread::hardware_concurrency());
+  mallopt(M_ARENA_MAX, std::max(1, threads / 2));
 #endif
 }
 
@@ -78,11 +79,26 @@ absl::StatusOr<std::unique_ptr<NetworkFiles>> OpenState(const std::string& path)
   return std::make_unique<NetworkFiles>(*std::move(directory));
 }
 
-absl::Status LoadState(NetworkFiles& files, Engine& engine, const EventSink& events) {
+// Networks that were made when callers did not have to be anybody belong to nobody who calls now.
+void WarnOfNetworksOfNobody(Engine& engine, const EventSink& events) {
+  const auto networks = engine.networks().All();
+  const int64_t of_nobody =
+      std::count_if(networks.begin(), networks.end(), [](const auto& held) { return held->owner.empty(); });
+  if (of_nobody == 0) return;
+  events({Severity::kWarning,
+          "networks that no caller reaches: they were made without tokens and client certificates",
+          {{"networks", of_nobody}}});
+}
+
+absl::Status LoadState(NetworkFiles& files, const ServerConfig& config, Engine& engine, const EventSink& events) {
+  // That may take minutes, and nobody is answered meanwhile.
+  events({Severity::kInfo, "loading networks", {{"state_dir", config.state_dir}}});
   const absl::StatusOr<int> loaded =
       files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, events);
   if (!loaded.ok()) return absl::InvalidArgumentError(absl::StrCat("--state-dir: ", loaded.status().message()));
   if (*loaded > 0) events({Severity::kInfo, "networks loaded", {{"networks", int64_t{*loaded}}}});
+  const auto& tls = config.server.tls;
+  if (!config.server.tokens.empty() || (tls && !tls->client_ca.empty())) WarnOfNetworksOfNobody(engine, events);
   return absl::OkStatus();
 }
 
@@ -93,7 +109,10 @@ absl::StatusOr<std::unique_ptr<MetricsListener>> OpenMetrics(const std::string& 
 }
 
 ProcessFacts FactsOf(const Log& log, const Server& server, const std::optional<NetworkSaver>& saver) {
-  ProcessFacts facts{.log_lines_dropped = log.dropped(), .certificate_expiry = server.CertificateExpiry()};
+  ProcessFacts facts{.log_warnings = log.lines(LogLevel::kWarning),
+                     .log_errors = log.lines(LogLevel::kError),
+                     .log_lines_dropped = log.dropped(),
+                     .certificate_expiry = server.CertificateExpiry()};
   if (saver) {
     const NetworkSaver::Statistics statistics = saver->statistics();
     facts.saved = {.last_success = statistics.last_success, .failures = statistics.failures};
@@ -145,7 +164,8 @@ int ServeUntilSignal(const ServerConfig& config, spikeserve::process::EndSignals
             "calls cut off, because they took longer than --drain-timeout",
             {{"calls", cut_off}, {"drain_timeout_s", absl::ToDoubleSeconds(config.drain_timeout)}}});
   }
-  if (saver && !saver->Save()) {
+  if (saver) events({Severity::kInfo, "writing networks", {{"state_dir", config.state_dir}}});
+  if (saver && !saver->SaveLast()) {
     events({Severity::kError, "ended, and not all networks are written", {{"state_dir", config.state_dir}}});
     return kExitUnsaved;
   }
@@ -154,7 +174,7 @@ int ServeUntilSignal(const ServerConfig& config, spikeserve::process::EndSignals
 }
 
 int Serve(ServerConfig config) {
-  KeepFreedMemory(config.server.engine.limits.max_idle_buffer_bytes);
+  KeepFreedMemory(config.server.engine.limits.max_idle_buffer_bytes, config.server.engine.threads);
   // Who reads the log may go; the server stays.
   std::signal(SIGPIPE, SIG_IGN);
   spikeserve::process::EndSignals signals([options = config.telemetry.log, keeps = !config.state_dir.empty()] {
@@ -175,7 +195,7 @@ int Serve(ServerConfig config) {
   absl::StatusOr<std::unique_ptr<MetricsListener>> metrics = OpenMetrics(config.telemetry.metrics_listen);
   if (!metrics.ok()) return Fail(metrics.status());
   if (*state != nullptr) {
-    config.server.before_listening = [&](Engine& engine) { return LoadState(**state, engine, events); };
+    config.server.before_listening = [&](Engine& engine) { return LoadState(**state, config, engine, events); };
   }
   const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config.server);
   if (!server.ok()) return Fail(server.status());

@@ -170,6 +170,13 @@ class PrometheusTest(unittest.TestCase):
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.assertEqual(checked.returncode, 0, checked.stdout)
 
+    def test_the_alerts_say_what_they_should(self):
+        folder = pathlib.Path(self.folder.name)
+        tests = shutil.copy(REPOSITORY / "tests/ops/alerts_test.yml", folder)
+        told = subprocess.run(["promtool", "test", "rules", tests], cwd=folder, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        self.assertEqual(told.returncode, 0, told.stdout)
+
     def test_the_guide_lists_the_families_and_no_others(self):
         listed = re.findall(r"^\| `((?:spikeserve|process)_\w+)`", GUIDE, re.MULTILINE)
         there = {name for name in families(self.server.page()) if not name.startswith("exposer_")} | {OF_TLS}

@@ -8,6 +8,7 @@ namespace spikeserve::server {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class AdmissionTest : public ::testing::Test {
  protected:
@@ -59,6 +60,19 @@ TEST_F(AdmissionTest, MessagesAndTheTensorsOfAllCallsCountAsBytesInFlight) {
   EXPECT_TRUE(admission().Hold(4 << 20).ok());
   admission().Release(8 << 20);
   EXPECT_EQ(admission().bytes_in_flight(), 0);
+}
+
+TEST_F(AdmissionTest, ACallThatThereIsNeverRoomForIsNotToldToTryAgain) {
+  limits_.max_bytes_in_flight = 10 << 20;
+  const absl::Status status = admission().Hold((10 << 20) + 1);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--max-bytes-in-flight"));
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr("try again")));
+  EXPECT_EQ(RetryAfterOf(status), std::nullopt);
+  EXPECT_EQ(asked_for_room_, 0);
+  EXPECT_EQ(counters_.calls_refused, 0) << "it is not that there is too much to do";
+  EXPECT_EQ(admission().bytes_in_flight(), 0);
+  EXPECT_TRUE(admission().Hold(10 << 20).ok());
 }
 
 TEST_F(AdmissionTest, TheWaitIsEstimatedFromWhatTheMethodHasTakenLately) {

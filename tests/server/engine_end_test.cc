@@ -14,11 +14,14 @@
 #include "runtime/retry_after.h"
 #include "server/engine_testing.h"
 #include "spikeserve/v1/networks.pb.h"
+#include "support/events.h"
 
 namespace spikeserve::server {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 // A similarity loss of so many samples: what is few bytes takes long.
 codec::Envelope LongLoss(int samples) {
@@ -32,6 +35,21 @@ codec::Envelope LongLoss(int samples) {
   request.mutable_kernel()->mutable_linear();
   request.set_loss_type(v1::LOSS_TYPE_MSE);
   return Enveloped(request);
+}
+
+TEST(Engine, TellsOfNetworksThatExpire) {
+  std::atomic<int64_t> now = 0;
+  testing::Events events;
+  EngineOptions options;
+  options.limits.network_idle_timeout = absl::Milliseconds(400);
+  options.clock = [&] { return absl::FromUnixSeconds(now); };
+  options.events = events.sink();
+  Engine engine(options);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(engine.networks().Add(*Network::Create({{.kind = IfNode{}}}), "alice").ok());
+  now = 1;
+  EXPECT_THAT(events[0], AllOf(StartsWith("networks removed: they had no calls for --network-idle-timeout"),
+                               HasSubstr("networks=2")));
+  EXPECT_EQ(engine.statistics().networks_expired, 2);
 }
 
 TEST(Engine, EndsACallThatComputesForTooLong) {

@@ -19,6 +19,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 
 class FlagsTest : public ::testing::Test {
  protected:
@@ -185,11 +186,21 @@ TEST_F(FlagsTest, WhatMayNotBeMeantIsAWarning) {
   EXPECT_THAT(Config({}).warnings, IsEmpty());
   Set("SPIKESERVE_MAX_CALS", "1");
   EXPECT_THAT(Config({}).warnings, ElementsAre(HasSubstr("SPIKESERVE_MAX_CALS")));
+  Set("SPIKESERVE_SERVER", "127.0.0.1:1");  // spikectl's.
+  EXPECT_THAT(Config({}).warnings, SizeIs(1));
+  unsetenv("SPIKESERVE_SERVER");
   unsetenv("SPIKESERVE_MAX_CALS");
   const std::string tokens =
       "--tokens=" + FlagFile("a:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n").substr(11);
   EXPECT_THAT(Config({"--listen=127.0.0.1:0", tokens}).warnings, IsEmpty());
   EXPECT_THAT(Config({"--listen=0.0.0.0:0", "--insecure", tokens}).warnings, ElementsAre(HasSubstr("--tls-cert")));
+  for (const std::string limit : {"--max-networks-per-identity=1", "--max-network-bytes-per-identity=1000"}) {
+    EXPECT_THAT(Config({limit}).warnings, ElementsAre(HasSubstr("all callers are one identity")));
+    EXPECT_THAT(Config({limit, tokens}).warnings, IsEmpty());
+  }
+  EXPECT_THAT(Config({"--max-message-bytes=1001", "--max-bytes-in-flight=1001"}).warnings, IsEmpty());
+  EXPECT_THAT(Config({"--max-message-bytes=1001", "--max-bytes-in-flight=1000"}).warnings,
+              ElementsAre(HasSubstr("--max-bytes-in-flight=1000 is less than --max-message-bytes=1001")));
 }
 
 }  // namespace

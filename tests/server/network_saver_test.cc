@@ -412,5 +412,18 @@ TEST(NetworkSaver, SavesByItselfAtEachInterval) {
   written.wait();
 }
 
+TEST(NetworkSaver, SavesNoMoreAfterTheLastTime) {
+  const auto disk = std::make_shared<FakeDisk>();
+  Service service(disk);
+  service.saver.reset();
+  const std::string first = service.Create();
+  NetworkSaver saver(service.files, service.engine->networks(), absl::Milliseconds(1), service.events());
+  EXPECT_TRUE(saver.SaveLast());
+  EXPECT_THAT(disk->Names(), ElementsAre(first + ".network"));
+  service.Create();
+  absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_THAT(disk->Names(), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace spikeserve::state

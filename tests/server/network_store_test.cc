@@ -90,7 +90,9 @@ TEST_F(NetworkStoreTest, OthersDoNotKeepANetworkFromExpiring) {
   now_ += absl::Seconds(8);
   EXPECT_FALSE(store.Find(held->name, "bob").ok());
   now_ += absl::Seconds(8);
+  EXPECT_EQ(store.expired(), 0);
   EXPECT_FALSE(store.Find(held->name, "alice").ok());
+  EXPECT_EQ(store.expired(), 1);
   EXPECT_EQ(store.Total().networks, 0);
   EXPECT_EQ(store.Total().bytes, 0);
 }

@@ -168,6 +168,26 @@ TEST(Server, ACallOfAMethodThatThereIsNoneOfIsAnsweredAndCounted) {
   EXPECT_EQ(other.calls[static_cast<size_t>(grpc::StatusCode::UNIMPLEMENTED)], 2);
 }
 
+// A client that is gone, or has ended the call, before its request has come: not the server's fault.
+TEST(Server, ACallWithoutAMessageIsItsCallersMistake) {
+  const auto server = StartOn({"127.0.0.1:0"});
+  grpc::GenericStub stub(grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  void* tag;
+  bool ok;
+  auto call = stub.PrepareCall(&context, "/spikeserve.v1.SpikeFunctionService/SpikeCluster", &queue);
+  call->StartCall(nullptr);
+  queue.Next(&tag, &ok);
+  call->WritesDone(nullptr);
+  queue.Next(&tag, &ok);
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  queue.Next(&tag, &ok);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
+  EXPECT_EQ(status.error_message(), "no message came with the call");
+}
+
 TEST(Server, ReflectionListsTheServices) {
   const auto server = StartOn({"127.0.0.1:0"});
   grpc::GenericStub stub(grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));

@@ -254,6 +254,7 @@ absl::Status CheckAddressesDiffer(const ServerConfig& config) {
 std::vector<std::string> Warnings(const ServerConfig& config, const Arguments& arguments) {
   std::vector<std::string> warnings;
   for (const std::string& variable : arguments.unknown_variables) {
+    if (variable == "SPIKESERVE_SERVER") continue;  // It is spikectl's, which may share the environment.
     warnings.push_back(absl::StrCat("the environment variable ", variable, " is no flag's; --help lists the flags"));
   }
   const std::vector<std::string>& listen = config.server.listen;
@@ -261,6 +262,17 @@ std::vector<std::string> Warnings(const ServerConfig& config, const Arguments& a
   if (!config.server.tls && !config.server.tokens.empty() && !is_local) {
     warnings.push_back(
         "--tokens without --tls-cert: whoever is on the way between a client and this server can read and use tokens");
+  }
+  const server::Limits& limits = config.server.engine.limits;
+  const bool callers_differ =
+      !config.server.tokens.empty() || (config.server.tls && !config.server.tls->client_ca.empty());
+  if (!callers_differ && (limits.max_networks_per_identity > 0 || limits.max_network_bytes_per_identity > 0)) {
+    warnings.push_back("limits per identity without --tokens or --tls-client-ca: all callers are one identity");
+  }
+  if (limits.max_bytes_in_flight < limits.max_message_bytes) {
+    warnings.push_back(absl::StrCat("--max-bytes-in-flight=", limits.max_bytes_in_flight,
+                                    " is less than --max-message-bytes=", limits.max_message_bytes,
+                                    ": larger messages than the former are always refused"));
   }
   return warnings;
 }

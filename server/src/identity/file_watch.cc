@@ -57,7 +57,7 @@ void FileWatch::Look() {
     const std::string flags = absl::StrJoin(files_, ", ", [](std::string* out, const FlagFile& f) { *out += f.flag; });
     events_({Severity::kInfo, "files read again, and in use", {{"flags", flags}}});
   } else if (status != status_) {
-    events_({Severity::kWarning,
+    events_({Severity::kError,
              "files not taken; what was read before stays in use",
              {{"reason", std::string(status.message())}}});
   }

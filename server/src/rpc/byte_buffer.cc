@@ -27,6 +27,8 @@ grpc::Slice ToSlice(codec::Bytes bytes) {
 
 absl::StatusOr<codec::Envelope> FromByteBuffer(const grpc::ByteBuffer& bytes,
                                                const google::protobuf::Message& prototype, BufferPool& buffers) {
+  // gRPC hands over a call as well whose client has gone, or has ended it, before there was a message.
+  if (!bytes.Valid()) return absl::InvalidArgumentError("no message came with the call");
   std::vector<grpc::Slice> slices;
   if (!bytes.Dump(&slices).ok()) return absl::InternalError("the message's bytes cannot be read");
   std::vector<absl::string_view> pieces;

@@ -87,6 +87,7 @@ Server::Server(const ServerOptions& options)
 
 server::EngineOptions Server::EngineOptionsOf(const ServerOptions& options) {
   server::EngineOptions engine = options.engine;
+  engine.events = options.events;
   engine.give_up_untaken = [this, events = options.events] {
     const int64_t answers = answers_.GiveUpUntaken();
     if (answers > 0) {

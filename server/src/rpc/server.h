@@ -58,7 +58,7 @@ struct ServerOptions {
   bool insecure = false;
   // The file of the tokens of which every call needs one; empty: calls need none.
   std::string tokens = {};
-  // Those files change, or cannot be taken; clients do not take their answers.
+  // Those files change, or cannot be taken; clients do not take their answers; what the engine tells.
   server::EventSink events = [](const server::Event&) {};
 };
 

@@ -37,6 +37,12 @@ absl::Status Admission::Begin() {
 void Admission::End() { --counters_.calls_in_progress; }
 
 absl::Status Admission::Hold(int64_t bytes) {
+  if (bytes > limits_.max_bytes_in_flight) {
+    // There will never be room for it.
+    return absl::ResourceExhaustedError(absl::StrCat("bytes in flight: ", bytes, " of this call alone; need at most ",
+                                                     limits_.max_bytes_in_flight,
+                                                     " (the server's --max-bytes-in-flight)"));
+  }
   absl::Status status = CheckBytes(bytes_.fetch_add(bytes) + bytes);
   if (!status.ok()) bytes_ -= bytes;
   return status;

@@ -91,7 +91,7 @@ Engine::Engine(EngineOptions options)
                  [this] { counters_.answers_given_up += options_.give_up_untaken(); }),
       networks_(options_.limits, pool_, options_.clock),
       expirer_(std::clamp(options_.limits.network_idle_timeout / 4, absl::Milliseconds(100), absl::Seconds(10)),
-               [this] { networks_.Expire(); }) {
+               [this] { ExpireNetworks(); }) {
   counters_.threads = options_.threads;
 }
 
@@ -269,6 +269,18 @@ std::vector<std::shared_ptr<Stream>> Engine::Streams() {
   return streams;
 }
 
+void Engine::ExpireNetworks() {
+  networks_.Expire();
+  // Those included that expired in the course of a call.
+  const int64_t expired = networks_.expired();
+  const int64_t more = expired - std::exchange(expired_told_, expired);
+  if (more == 0) return;
+  options_.events(
+      {Severity::kInfo,
+       "networks removed: they had no calls for --network-idle-timeout",
+       {{"networks", more}, {"network_idle_timeout_s", absl::ToDoubleSeconds(options_.limits.network_idle_timeout)}}});
+}
+
 absl::Status Engine::Begin() {
   SPIKESERVE_RETURN_IF_ERROR(admission_.Begin());
   // In this order: Drain, which does it in the other one, sees the call, or the call sees that.
@@ -379,6 +391,7 @@ Statistics Engine::statistics() {
           .bytes_in_flight = admission_.bytes_in_flight(),
           .tasks_waiting = pool_.waiting(),
           .networks = networks_.Total(),
+          .networks_expired = networks_.expired(),
           .buffers = buffers_.statistics(),
           .methods = calls_.ReadMethods(),
           .identities = calls_.ReadIdentities()};

@@ -31,6 +31,7 @@
 #include "runtime/caller.h"
 #include "runtime/compute_pool.h"
 #include "runtime/counters.h"
+#include "runtime/event.h"
 #include "runtime/limits.h"
 #include "runtime/method.h"
 #include "runtime/network_store.h"
@@ -54,6 +55,8 @@ struct EngineOptions {
   // Called, from any thread, where there is no room for more bytes in flight: gives up answers that the transport's
   // clients do not take, and returns how many.
   std::function<int64_t()> give_up_untaken = [] { return 0; };
+  // Networks expire.
+  EventSink events = [](const Event&) {};
 };
 
 // One call, as a transport hands it over.
@@ -146,6 +149,8 @@ class Engine {
   // Streams that have not ended.
   std::vector<std::shared_ptr<Stream>> Streams();
   // Waits until no call is in progress, or for `timeout`.
+  // Removes the networks that nobody used, and tells of it.
+  void ExpireNetworks();
   void AwaitCalls(absl::Duration timeout);
 
   const EngineOptions options_;
@@ -162,6 +167,7 @@ class Engine {
   std::atomic<bool> draining_ = false;
   // The calls that are left are waited for no longer.
   std::atomic<bool> ending_ = false;
+  int64_t expired_told_ = 0;  // Of expirer_ alone.
   PeriodicThread expirer_;
 };
 

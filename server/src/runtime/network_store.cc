@@ -120,6 +120,7 @@ void NetworkStore::ExpireLocked() {
     const Slot& slot = item.second;
     if (slot.last_used >= oldest || slot.held->strand->busy()) return false;
     CountLocked(slot.held->owner, -1, -slot.bytes);
+    ++expired_;
     return true;
   });
 }

@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_SERVER_RUNTIME_NETWORK_STORE_H_
 #define SPIKESERVE_SERVER_RUNTIME_NETWORK_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -92,6 +93,9 @@ class NetworkStore {
   // Everybody's.
   Usage Total();
 
+  // How many networks have expired so far.
+  int64_t expired() const { return expired_; }
+
   // Sets what a network takes now, or is about to take. RESOURCE_EXHAUSTED where all together, or all of its owner's,
   // would then take more than the limit, unless it takes no more than before; nothing is set then. Nothing where the
   // network was removed meanwhile.
@@ -126,6 +130,7 @@ class NetworkStore {
   const Limits limits_;
   ComputePool& pool_;
   const std::function<absl::Time()> clock_;
+  std::atomic<int64_t> expired_{0};
   std::mutex mutex_;  // Guards the members below it.
   Slots slots_;
   Usage total_;

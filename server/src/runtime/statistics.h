@@ -30,6 +30,7 @@ struct Statistics {
   int64_t bytes_in_flight = 0;
   int64_t tasks_waiting = 0;
   NetworkStore::Usage networks = {};
+  int64_t networks_expired = 0;
   BufferPool::Statistics buffers = {};
   std::vector<MethodCounts> methods = {};
   std::vector<IdentityCounts> identities = {};

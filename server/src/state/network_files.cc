@@ -64,10 +64,11 @@ absl::StatusOr<int> NetworkFiles::Load(absl::FunctionRef<absl::Status(const v1::
 
 absl::Status NetworkFiles::LoadOne(const std::string& file,
                                    absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take) {
-  const absl::StatusOr<std::string> bytes = directory_->Read(file, kMaxStateFileBytes);
+  absl::StatusOr<std::string> bytes = directory_->Read(file, kMaxStateFileBytes);
   // A disk that does not give a file says nothing of what is in it.
   if (!bytes.ok()) return absl::UnavailableError(bytes.status().message());
   SPIKESERVE_ASSIGN_OR_RETURN(const v1::StoredNetwork network, DecodeStateFile(*bytes));
+  bytes = std::string();  // Its memory is needed for the network.
   if (!IsNetworkName(network.network()) || FileOf(network.network()) != file) {
     return absl::DataLossError("it is not named as the network in it");
   }

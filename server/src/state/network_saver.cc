@@ -18,7 +18,9 @@ using server::Severity;
 
 NetworkSaver::NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval,
                            server::EventSink events)
-    : files_(files), networks_(networks), events_(std::move(events)), thread_(interval, [this] { Save(); }) {}
+    : files_(files), networks_(networks), events_(std::move(events)) {
+  thread_.emplace(interval, [this] { Save(); });
+}
 
 bool NetworkSaver::Save() {
   const std::lock_guard lock(save_mutex_);
@@ -40,6 +42,11 @@ bool NetworkSaver::Save() {
     ++statistics_.failures;
   }
   return failures_.empty();
+}
+
+bool NetworkSaver::SaveLast() {
+  thread_.reset();
+  return Save();
 }
 
 NetworkSaver::Statistics NetworkSaver::statistics() const {

@@ -33,6 +33,9 @@ class NetworkSaver {
   // Saves now. Returns whether all that is held is in the files now.
   bool Save();
 
+  // Saves a last time: from here on it does not do so by itself. Called once; returns as Save.
+  bool SaveLast();
+
   struct Statistics {
     // When all that was held then was last in the files; infinite past: never.
     absl::Time last_success = absl::InfinitePast();
@@ -55,7 +58,7 @@ class NetworkSaver {
   std::set<std::string> failures_;
   mutable std::mutex statistics_mutex_;
   Statistics statistics_;  // Guarded by statistics_mutex_.
-  server::PeriodicThread thread_;
+  std::optional<server::PeriodicThread> thread_;
 };
 
 }  // namespace spikeserve::state

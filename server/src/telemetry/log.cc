@@ -34,6 +34,7 @@ Log::~Log() {
 }
 
 void Log::Write(LogLevel level, std::string_view message, absl::Span<const LogField> fields) {
+  lines_[static_cast<size_t>(level)].fetch_add(1, std::memory_order_relaxed);
   if (!Shows(level)) return;
   std::string line = FormatLogLine(options_.format, absl::Now(), level, message, fields);
   line += '\n';

@@ -5,6 +5,9 @@
 
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -46,11 +49,15 @@ class Log {
   // The same of an event.
   void Write(const server::Event& event);
 
+  // How many lines there were of a level from kDebug to kError, those included that are left out or were dropped.
+  int64_t lines(LogLevel level) const { return lines_[static_cast<size_t>(level)]; }
+
   // How many lines were dropped.
   int64_t dropped() const;
 
  private:
   const LogOptions options_;
+  std::array<std::atomic<int64_t>, static_cast<size_t>(LogLevel::kOff)> lines_{};
   const std::shared_ptr<LogSink> sink_;
   std::shared_ptr<spdlog::details::thread_pool> writer_;
   std::shared_ptr<spdlog::async_logger> logger_;

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "telemetry/families.h"
@@ -141,6 +142,17 @@ std::vector<MetricFamily> ServerFamilies(const server::Statistics& statistics, c
   gauge("spikeserve_network_bytes", "Bytes that the networks take.", statistics.networks.bytes);
   gauge("spikeserve_max_network_bytes", "The limit of spikeserve_network_bytes: --max-network-bytes.",
         limits.max_network_bytes);
+  counter("spikeserve_networks_expired_total",
+          "Networks that were removed because they had no calls for --network-idle-timeout.",
+          statistics.networks_expired);
+  MetricFamily lines = Family("spikeserve_log_lines_total", "Lines of the log that tell of trouble, by their level.",
+                              MetricType::Counter);
+  for (const auto& [level, count] : {std::pair("warning", facts.log_warnings), std::pair("error", facts.log_errors)}) {
+    ClientMetric& metric = lines.metric.emplace_back();
+    metric.label = {Label("level", level)};
+    metric.counter.value = static_cast<double>(count);
+  }
+  families.push_back(std::move(lines));
   counter("spikeserve_log_lines_dropped_total", "Lines of the log that were dropped because nobody read them in time.",
           facts.log_lines_dropped);
   gauge("spikeserve_draining", "1 from the signal to end on.", statistics.draining ? 1 : 0);

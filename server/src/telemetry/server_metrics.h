@@ -20,6 +20,8 @@ namespace spikeserve::telemetry {
 
 // What there is to tell of a server's process beside its engine's statistics.
 struct ProcessFacts {
+  int64_t log_warnings = 0;
+  int64_t log_errors = 0;
   int64_t log_lines_dropped = 0;
   // When the certificate that is in use expires; infinite future: without TLS.
   absl::Time certificate_expiry = absl::InfiniteFuture();

@@ -37,6 +37,8 @@ TEST(Log, WritesLinesOfItsLevelAndAbove) {
 TEST(Log, ThatIsOffWritesNothing) {
   PipedLog piped({.level = LogLevel::kOff});
   piped.log().Write(LogLevel::kError, "x");
+  EXPECT_EQ(piped.log().lines(LogLevel::kError), 1) << "metrics tell of it yet";
+  EXPECT_EQ(piped.log().lines(LogLevel::kWarning), 0);
   EXPECT_EQ(piped.End(), "");
 }
 

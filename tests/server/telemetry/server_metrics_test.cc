@@ -128,11 +128,13 @@ TEST(ServerMetrics, TellOfTheServerWhatItsStatisticsTell) {
   statistics.bytes_in_flight = 37;
   statistics.tasks_waiting = 11;
   statistics.networks = {13, 1700};
+  statistics.networks_expired = 47;
   statistics.buffers = {.bytes_in_use = 19, .idle_bytes = 23};
   server::Limits limits;
   limits.max_calls = 29;
   limits.max_bytes_in_flight = 41;
-  const auto families = ServerFamilies(statistics, limits, {.log_lines_dropped = 31});
+  const auto families =
+      ServerFamilies(statistics, limits, {.log_warnings = 53, .log_errors = 59, .log_lines_dropped = 31});
   const std::map<std::string, double> gauges = {{"spikeserve_threads", 3},
                                                 {"spikeserve_draining", 1},
                                                 {"spikeserve_calls_in_progress", 5},
@@ -148,6 +150,10 @@ TEST(ServerMetrics, TellOfTheServerWhatItsStatisticsTell) {
   for (const auto& [name, value] : gauges) EXPECT_EQ(Find(families, name).metric.at(0).gauge.value, value) << name;
   EXPECT_EQ(Find(families, "spikeserve_calls_refused_total").metric.at(0).counter.value, 7);
   EXPECT_EQ(Find(families, "spikeserve_log_lines_dropped_total").metric.at(0).counter.value, 31);
+  EXPECT_EQ(Find(families, "spikeserve_networks_expired_total").metric.at(0).counter.value, 47);
+  const MetricFamily& lines = Find(families, "spikeserve_log_lines_total");
+  EXPECT_EQ(Series(lines, {{"level", "warning"}})->counter.value, 53);
+  EXPECT_EQ(Series(lines, {{"level", "error"}})->counter.value, 59);
   EXPECT_EQ(Find(families, "spikeserve_answers_given_up_total").metric.at(0).counter.value, 43);
 }
 
