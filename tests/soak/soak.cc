@@ -310,6 +310,14 @@ int Main(absl::Duration duration, const std::vector<std::string>& flags) {
   }
   check(statistics.ok() && statistics->calls_in_progress == 1 && statistics->networks == 0,
         "no call and no network is left");
+  int64_t own_faults = 0;
+  if (statistics.ok()) {
+    const auto failed = statistics->failed_by_code();
+    for (const auto code : {absl::StatusCode::kInternal, absl::StatusCode::kUnknown, absl::StatusCode::kDataLoss}) {
+      if (const auto it = failed.find(code); it != failed.end()) own_faults += it->second;
+    }
+  }
+  check(own_faults == 0, absl::StrCat(own_faults, " calls that failed by the server's fault"));
   check(server.OpenFileDescriptors() <= idle_descriptors + 2,
         absl::StrCat(server.OpenFileDescriptors(), " descriptors at the end, ", idle_descriptors, " at the beginning"));
   const auto bytes = [](const Sample& sample) { return sample.bytes; };
