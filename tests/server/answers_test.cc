@@ -1,13 +1,48 @@
 #include "rpc/answers.h"
 
 #include "gtest/gtest.h"
+#include "rpc/peer_allowances.h"
 
 namespace spikeserve::rpc {
 namespace {
 
-TEST(Answers, LargerOnesHaveMoreTime) {
-  EXPECT_EQ(Answers::Allowance(absl::Seconds(5), 0), absl::Seconds(5));
-  EXPECT_EQ(Answers::Allowance(absl::Seconds(5), 100'000'000), absl::Seconds(15));
+const absl::Time kNow = absl::FromUnixSeconds(1000);
+
+TEST(PeerAllowances, ForAnAnswerIsThePatienceAndASecondForEach10Megabytes) {
+  PeerAllowances allowances(absl::Seconds(5));
+  allowances.Begin("a", 100'000'000, kNow);
+  EXPECT_EQ(allowances.Until("a"), kNow + absl::Seconds(15));
+}
+
+TEST(PeerAllowances, TheAnswersOfAConnectionHaveTheTimeOfAllOfThem) {
+  PeerAllowances allowances(absl::Seconds(5));
+  for (int i = 0; i < 40; ++i) allowances.Begin("a", 100'000'000, kNow);
+  allowances.Begin("b", 100'000'000, kNow);
+  EXPECT_EQ(allowances.Until("a"), kNow + absl::Seconds(405));
+  EXPECT_EQ(allowances.Until("b"), kNow + absl::Seconds(15));
+}
+
+TEST(PeerAllowances, WhoTakesASmallAnswerNowAndThenGetsNoMoreTimeForLargeOnes) {
+  PeerAllowances allowances(absl::Seconds(5));
+  allowances.Begin("a", 100'000'000, kNow);
+  for (int i = 0; i < 100; ++i) {
+    const absl::Time later = kNow + i * absl::Milliseconds(150);
+    allowances.Begin("a", 100'000, later);
+    allowances.End("a", 100'000, later);
+  }
+  EXPECT_LE(allowances.Until("a"), kNow + absl::Seconds(16));
+}
+
+TEST(PeerAllowances, TimeThatWasNotNeededIsNotSavedUp) {
+  PeerAllowances allowances(absl::Seconds(5));
+  absl::Time now = kNow;
+  allowances.Begin("a", 100'000'000, now);
+  for (int i = 0; i < 100; ++i) {  // Ten times as fast as need be, and never without an answer.
+    now += absl::Seconds(1);
+    allowances.Begin("a", 100'000'000, now);
+    allowances.End("a", 100'000'000, now);
+  }
+  EXPECT_EQ(allowances.Until("a"), now + absl::Seconds(15));
 }
 
 TEST(Answers, CallsAreOpenUntilTheyEndAndThoseAfterTheCloseAreNotCounted) {

@@ -142,6 +142,34 @@ TEST(Engine, RefusesARequestWhoseBytesWouldBeTooManyInFlight) {
   }
 }
 
+// What a request was read from goes when it is read, so that it counts once, and a call may take all there may be.
+TEST(Engine, ARequestThatIsReadCountsOnce) {
+  const auto request = [] {
+    v1::KernelDotProductRequest message;
+    message.mutable_x()->set_dtype(v1::DATA_TYPE_BOOL);
+    message.mutable_x()->add_shape(1);
+    message.mutable_x()->add_shape(1 << 20);
+    message.mutable_x()->set_data(std::string(1 << 20, '\1'));
+    message.mutable_kernel()->mutable_linear();
+    return message;
+  }();
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = (1 << 20) + (1 << 19);
+  Engine engine(options);
+  codec::Envelope read;
+  Call call;
+  call.path = kPath;
+  call.request_bytes = request.ByteSizeLong();
+  call.request = [&](const Message&, BufferPool& buffers) -> absl::StatusOr<const codec::Envelope*> {
+    read = *testing::ToEnvelope(request, buffers);
+    return &read;
+  };
+  const EnvelopeOr result = Perform(engine, std::move(call));
+  EXPECT_TRUE(result.ok()) << result.status();
+  read = {};
+  EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
+}
+
 TEST(Engine, ARequestThatThrowsEndsTheCallAndNotTheServer) {
   Engine engine({});
   const auto request = Request(1);

@@ -52,6 +52,22 @@ class Echo : public StreamHandler {
 const StreamMethod kEcho{&v1::GetNetworkRequest::default_instance(),
                          []() -> std::unique_ptr<StreamHandler> { return std::make_unique<Echo>(); }};
 
+// Keeps the names: as many bytes as they have letters.
+class Keeper final : public Echo {
+ public:
+  absl::Status Take(const codec::Envelope& message, HeldNetwork* held, Context& context) override {
+    kept_ += static_cast<int64_t>(static_cast<const v1::GetNetworkRequest&>(*message.message).network().size());
+    return Echo::Take(message, held, context);
+  }
+  int64_t KeptBytes() const override { return kept_; }
+
+ private:
+  int64_t kept_ = 0;
+};
+
+const StreamMethod kKeeper{&v1::GetNetworkRequest::default_instance(),
+                           []() -> std::unique_ptr<StreamHandler> { return std::make_unique<Keeper>(); }};
+
 // The same, on the networks of these names; it notes that on whose strand it took each.
 class EchoOnNetwork final : public Echo {
  public:
@@ -100,7 +116,11 @@ class StreamTest : public ::testing::Test, public StreamTransport {
       return absl::OkStatus();
     }
     void Release(int64_t bytes) override { test_.held_bytes_ -= bytes; }
-    void OnEnd(const absl::Status& status) override { test_.ended_.push_back(status); }
+    absl::Status Keep(int64_t bytes) override { return Hold(bytes); }
+    void OnEnd(const absl::Status& status, bool in_order) override {
+      test_.ended_.push_back(status);
+      test_.in_order_ = in_order;
+    }
 
    private:
     StreamTest& test_;
@@ -173,6 +193,7 @@ class StreamTest : public ::testing::Test, public StreamTransport {
   std::vector<std::string> written_;
   std::optional<absl::Status> result_;
   std::vector<absl::Status> ended_;
+  bool in_order_ = false;
   int64_t held_bytes_ = 0;
   int64_t most_bytes_ = 100;
   std::shared_ptr<Stream> stream_;
@@ -370,6 +391,38 @@ TEST_F(NetworkStreamTest, EndsAtOnceWhereItIsIdle) {
   stream_->EndWhenIdle();
   ASSERT_TRUE(result_.has_value());
   EXPECT_EQ(result_->code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(in_order_);
+}
+
+TEST_F(NetworkStreamTest, ThatIsCutOffHasNotEndedInOrder) {
+  stream_->End(absl::UnavailableError("cut off"));
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_FALSE(in_order_);
+}
+
+TEST_F(StreamTest, WhatTheHandlerKeepsIsHeldUntilTheEnd) {
+  Open(kKeeper);
+  Arrive("abc");
+  WorkAndWrite();
+  EXPECT_EQ(held_bytes_, 3);
+  Arrive("de");
+  WorkAndWrite();
+  EXPECT_EQ(held_bytes_, 5);
+  ArriveEnd();
+  WorkAndWrite();
+  EXPECT_TRUE(result_.has_value() && result_->ok());
+  EXPECT_EQ(held_bytes_, 0);
+}
+
+TEST_F(StreamTest, EndsWhereThereIsNoRoomForWhatTheHandlerKeeps) {
+  Open(kKeeper);
+  Arrive("abc");
+  WorkAndWrite();
+  Arrive(std::string(101, 'x'));
+  WorkAndWrite();
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(result_->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(held_bytes_, 0);
 }
 
 TEST_F(StreamTest, AStreamThatEndsByItselfGoesOn) {

@@ -255,6 +255,14 @@ size_t Envelope::ElementBytes() const {
   return bytes;
 }
 
+size_t Envelope::PooledBytes() const {
+  size_t bytes = 0;
+  for (const TensorField& tensor : tensors) {
+    if (!tensor.shared && tensor.data.size >= BufferPool::kSmallestCounted) bytes += tensor.data.size;
+  }
+  return bytes;
+}
+
 absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> pieces, const Message& prototype,
                                        BufferPool& pool) {
   Cursor cursor(pieces);

@@ -68,6 +68,8 @@ struct Envelope {
   int64_t ByteSize() const;
   // The bytes of the elements alone.
   size_t ElementBytes() const;
+  // Of these, those in buffers that the pool counts as in use.
+  size_t PooledBytes() const;
 };
 
 // Reads a message of `prototype`'s type from bytes that come in pieces. Each tensor's elements are copied once, into a

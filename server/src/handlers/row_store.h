@@ -24,6 +24,12 @@ class RowStore {
   // another M or kind, RESOURCE_EXHAUSTED where all together would take more than --max-decoded-bytes.
   absl::Status Append(const codec::WireTensor& piece, std::string_view field, Context& context);
 
+  // The memory that the rows take.
+  int64_t ByteSize() const {
+    return static_cast<int64_t>(bits_.capacity() + floats_.capacity() * sizeof(float) +
+                                doubles_.capacity() * sizeof(double));
+  }
+
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
   bool has_bits() const { return kind_ == Kind::kBits; }

@@ -39,6 +39,8 @@ class StreamKernelDotProduct : public OpenedStream<Request> {
     return std::exchange(response_, std::nullopt);
   }
 
+  int64_t KeptBytes() const override { return y_.ByteSize(); }
+
  protected:
   absl::Status Open(Incoming<Request> request, Context&) override {
     SPIKESERVE_ASSIGN_OR_RETURN(kernel_, codec::DecodeKernel(request->open().kernel()));

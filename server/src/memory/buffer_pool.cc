@@ -10,7 +10,6 @@ namespace {
 // A cache line, and the width of the widest vector registers.
 constexpr size_t kAlignment = 64;
 // Smaller buffers are the allocator's business: they cost less than a look at the shelf.
-constexpr size_t kSmallestKept = size_t{64} << 10;
 
 uint8_t* Allocate(size_t size) { return static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlignment})); }
 void Free(uint8_t* buffer) { ::operator delete (buffer, std::align_val_t{kAlignment}); }
@@ -27,7 +26,7 @@ std::shared_ptr<uint8_t> TakeSmall(size_t size) {
 }  // namespace
 
 size_t RoundUpBufferSize(size_t size) {
-  size_t step = kSmallestKept / 8;
+  size_t step = BufferPool::kSmallestCounted / 8;
   while (size > step * 16) step *= 2;
   return (size + step - 1) / step * step;
 }
@@ -115,7 +114,7 @@ BufferPool::BufferPool(int64_t max_idle_bytes) : shelf_(std::make_shared<Shelf>(
 BufferPool::~BufferPool() { shelf_->Close(); }
 
 std::shared_ptr<uint8_t> BufferPool::Take(size_t size) {
-  if (size < kSmallestKept) return TakeSmall(size);
+  if (size < kSmallestCounted) return TakeSmall(size);
   const size_t rounded = RoundUpBufferSize(size);
   return {shelf_->Take(rounded), [shelf = shelf_, rounded](uint8_t* bytes) { shelf->GiveBack(bytes, rounded); }};
 }

@@ -19,6 +19,9 @@ size_t RoundUpBufferSize(size_t size);
 // Thread-safe. Buffers may outlive the pool: they are then freed.
 class BufferPool {
  public:
+  // Smaller ones are allocated for each call, and in no statistics.
+  static constexpr size_t kSmallestCounted = size_t{64} << 10;
+
   struct Statistics {
     // Of the buffers that are handed out, and of those that are kept for later.
     int64_t bytes_in_use = 0;

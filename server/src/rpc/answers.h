@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
+#include "rpc/peer_allowances.h"
 
 struct grpc_call;
 
@@ -22,14 +24,8 @@ class Answers {
   // An answer smaller than this is not watched: it fits where the system keeps what is to be sent.
   static constexpr size_t kWatched = 64 << 10;
 
-  // An answer that its client has not taken all of in Allowance(`patience`, its bytes) may be given up.
-  explicit Answers(absl::Duration patience) : patience_(patience) {}
-
-  // gRPC does not tell how much of an answer is taken, only when all of it is: so large ones get more time, a second
-  // for each 10 MB.
-  static absl::Duration Allowance(absl::Duration patience, size_t bytes) {
-    return patience + absl::Seconds(static_cast<double>(bytes) / 1e7);
-  }
+  // Answers that their client has not taken in the time of PeerAllowances may be given up.
+  explicit Answers(absl::Duration patience) : allowances_(patience) {}
 
   // A call has come, and later gRPC has written its answer, or given it up: End gets what Begin has returned.
   bool Begin();
@@ -50,18 +46,23 @@ class Answers {
   Watch Send(grpc_call* call, size_t bytes);
 
   // Ends the calls whose clients do not take their answers, with RESOURCE_EXHAUSTED: what those hold is free a moment
-  // later. Returns how many.
+  // later. Returns how many; none where it has looked a moment ago.
   int64_t GiveUpUntaken();
 
  private:
   void Sent(grpc_call* call);
 
-  const absl::Duration patience_;
   std::atomic<bool> closed_{false};
   std::atomic<int64_t> open_{0};
   std::mutex mutex_;
-  // When answers may be given up, by SteadyNow. Guarded by mutex_; each has a reference to its call.
-  absl::flat_hash_map<grpc_call*, absl::Time> sending_;
+  struct Sending {
+    std::string peer;
+    int64_t bytes;
+  };
+  // All below is guarded by mutex_. Each that is sent has a reference to its call.
+  absl::flat_hash_map<grpc_call*, Sending> sending_;
+  PeerAllowances allowances_;
+  absl::Time next_look_ = absl::InfinitePast();
 };
 
 }  // namespace spikeserve::rpc

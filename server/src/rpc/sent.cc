@@ -44,13 +44,14 @@ int64_t AllUnsentBytes() {
 
 }  // namespace
 
-void WaitUntilSent() {
+void WaitUntilSent(absl::Duration most) {
   // gRPC may just be about to write more: it does so when the peer says that there is room.
   constexpr int kQuietLooks = 10;
   constexpr absl::Duration kPatience = absl::Seconds(1);
   int64_t least = std::numeric_limits<int64_t>::max();
+  const absl::Time end = server::SteadyNow() + most;
   absl::Time progress = server::SteadyNow();
-  for (int quiet = 0; quiet < kQuietLooks && server::SteadyNow() - progress < kPatience;) {
+  for (int quiet = 0; quiet < kQuietLooks && server::SteadyNow() < end && server::SteadyNow() - progress < kPatience;) {
     const int64_t bytes = AllUnsentBytes();
     quiet = bytes > 0 ? 0 : quiet + 1;
     // Less than ever: what others write meanwhile is no reason to wait on.

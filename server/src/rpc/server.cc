@@ -195,11 +195,12 @@ int64_t Server::Drain(absl::Duration timeout) {
   answers_.Close();
   // Then what gRPC has to send. A call that was ended above is counted already.
   const absl::Duration rest = std::max(timeout - watch.Total(), kSending);
-  for (const server::Stopwatch sending; answers_.open() > 0 && sending.Total() < rest;) {
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  left = std::max(left, answers_.open());
-  WaitUntilSent();
+  const server::Stopwatch sending;
+  int64_t open = answers_.open();
+  for (; open > 0 && sending.Total() < rest; open = answers_.open()) absl::SleepFor(absl::Milliseconds(1));
+  left = std::max(left, open);
+  // Networks are written after this, and whoever ends the server gives it only so long.
+  WaitUntilSent(std::max(rest - sending.Total(), kSending));
   server_->Shutdown(absl::ToChronoTime(absl::Now() + kLastWords));
   server_->Wait();
   server::HappensAfter(&answers_);

@@ -37,7 +37,7 @@ struct ConnectionOptions {
   absl::Duration keepalive_time = absl::Seconds(30);
   absl::Duration keepalive_timeout = absl::Seconds(20);
   // A large answer that its client has not taken all of after so long (and more for a very large one: see
-  // Answers::Allowance) is given up when others need its memory.
+  // PeerAllowances) is given up when others need its memory.
   absl::Duration untaken_answer_timeout = absl::Seconds(5);
 };
 

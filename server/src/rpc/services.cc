@@ -66,6 +66,7 @@ class UnaryCall final : public ServerUnaryReactor {
     server::HappensAfter(this);
     Answers& answers = host_.answers;
     const bool counted = counted_;
+    host_.engine.ReleaseAnswer(answer_bytes_);
     delete this;
     answers.End(counted);
   }
@@ -84,6 +85,8 @@ class UnaryCall final : public ServerUnaryReactor {
     absl::StatusOr<codec::Envelope> request = FromByteBuffer(*request_bytes_, prototype, buffers);
     if (!request.ok()) return std::move(request).status();
     request_ = *std::move(request);
+    // Nothing points into it. gRPC would keep it until the client has the answer.
+    const_cast<ByteBuffer*>(request_bytes_)->Clear();
     if (host_.shared_memory != nullptr && shared_memory::NamesSharedMemory(request_) && IsOnUnixSocket()) {
       SPIKESERVE_RETURN_IF_ERROR(
           shared_memory::Resolve(request_, *host_.shared_memory, host_.engine.limits().max_decoded_bytes));
@@ -107,6 +110,8 @@ class UnaryCall final : public ServerUnaryReactor {
       if (!response.ok()) return response.status();
       PlaceResults(*response);
       *response_bytes_ = ToByteBuffer(*response);
+      answer_bytes_ = static_cast<int64_t>(response_bytes_->Length() - response->PooledBytes());
+      host_.engine.CountAnswer(answer_bytes_);
       watch_ = host_.answers.Send(context_->c_call(), response_bytes_->Length());
       return absl::OkStatus();
     });
@@ -125,6 +130,8 @@ class UnaryCall final : public ServerUnaryReactor {
   ByteBuffer* const response_bytes_;
   const bool counted_;
   codec::Envelope request_;
+  // Of the answer, what is not in the pool's buffers.
+  int64_t answer_bytes_ = 0;
   Answers::Watch watch_;
 };
 

@@ -49,6 +49,8 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   }
   void Write(codec::Envelope response) override {
     outgoing_ = ToByteBuffer(response);
+    answer_bytes_ = static_cast<int64_t>(outgoing_.Length() - response.PooledBytes());
+    engine_.CountAnswer(answer_bytes_);
     watch_ = answers_.Send(context_.c_call(), outgoing_.Length());
     server::HappensBefore(&outgoing_);
     StartWrite(&outgoing_);
@@ -77,6 +79,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   void OnWriteDone(bool ok) override {
     server::HappensAfter(&outgoing_);
     watch_.reset();
+    engine_.ReleaseAnswer(std::exchange(answer_bytes_, 0));
     const std::shared_ptr<Stream> stream = stream_;
     outgoing_.Clear();
     stream->OnWritten(ok);
@@ -90,6 +93,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     server::HappensAfter(&incoming_);
     server::HappensAfter(&outgoing_);
     Answers& answers = answers_;
+    engine_.ReleaseAnswer(answer_bytes_);
     const bool counted = counted_;
     delete this;
     answers.End(counted);
@@ -103,6 +107,8 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   std::shared_ptr<Stream> stream_;
   ByteBuffer incoming_;
   ByteBuffer outgoing_;
+  // Of the response that is written, what is not in the pool's buffers.
+  int64_t answer_bytes_ = 0;
   Answers::Watch watch_;
 };
 

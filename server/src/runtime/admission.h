@@ -42,6 +42,8 @@ class Admission {
   // Takes a message of so many bytes, until it goes.
   absl::Status Hold(int64_t bytes);
   void Release(int64_t bytes);
+  // Counts bytes that are there already, until they are released.
+  void Count(int64_t bytes) { bytes_ += bytes; }
   // Whether there is room for what a call makes. Asked before it is computed: results of other calls may have come
   // since it was taken, whose receivers do not take them.
   absl::Status CheckRoom();

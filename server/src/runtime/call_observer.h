@@ -31,6 +31,8 @@ struct CallReport {
   const absl::Status& status;
   // Whether it was refused before anything was done for it, because the server had too much to do.
   bool refused = false;
+  // Whether it is a stream that had nothing to do when the server was about to end.
+  bool in_order = false;
   CallTimes times = {};
   // From its arrival to its end.
   absl::Duration total = {};

@@ -170,6 +170,8 @@ class Engine::Host final : public StreamHost {
     const absl::Cleanup count = [&] { times_.compute += watch.Lap(); };
     const Wanted wanted_now = wanted_.For(engine_.options_.limits.max_compute_time);
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
+    // As for calls: what takes little needs no room.
+    if (!at_once) SPIKESERVE_RETURN_IF_ERROR(engine_.admission_.CheckRoom());
     absl::Status status = engine_.WithContext(call_.caller, wanted_now, held,
                                               at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
@@ -186,12 +188,14 @@ class Engine::Host final : public StreamHost {
     return status;
   }
   void Release(int64_t bytes) override { engine_.admission_.Release(bytes); }
+  absl::Status Keep(int64_t bytes) override { return engine_.admission_.Hold(bytes); }
 
-  void OnEnd(const absl::Status& status) override {
+  void OnEnd(const absl::Status& status, bool in_order) override {
     engine_.Report({.path = call_.path,
                     .caller = call_.caller,
                     .status = status,
                     .refused = refused_,
+                    .in_order = in_order,
                     .times = times_,
                     .total = watch_.Total(),
                     .request_bytes = request_bytes_});
@@ -244,8 +248,7 @@ absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, S
 int64_t Engine::Drain(absl::Duration timeout) {
   draining_ = true;
   for (const auto& stream : Streams()) stream->EndWhenIdle();
-  AwaitCalls(timeout);
-  const int64_t left = counters_.calls_in_progress;
+  const int64_t left = AwaitCalls(timeout);
   if (left == 0) return 0;
   ending_ = true;
   for (const auto& stream : Streams()) {
@@ -255,9 +258,13 @@ int64_t Engine::Drain(absl::Duration timeout) {
   return left;
 }
 
-void Engine::AwaitCalls(absl::Duration timeout) {
+int64_t Engine::AwaitCalls(absl::Duration timeout) {
   const Stopwatch watch;
-  while (counters_.calls_in_progress > 0 && watch.Total() < timeout) absl::SleepFor(absl::Milliseconds(1));
+  for (;;) {
+    const int64_t calls = counters_.calls_in_progress;
+    if (calls == 0 || watch.Total() >= timeout) return calls;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
 }
 
 std::vector<std::shared_ptr<Stream>> Engine::Streams() {
@@ -282,11 +289,13 @@ void Engine::ExpireNetworks() {
 }
 
 absl::Status Engine::Begin() {
+  const auto draining = [] { return absl::UnavailableError("the server is draining"); };
+  if (draining_) return draining();
   SPIKESERVE_RETURN_IF_ERROR(admission_.Begin());
   // In this order: Drain, which does it in the other one, sees the call, or the call sees that.
   if (!draining_) return absl::OkStatus();
   admission_.End();
-  return absl::UnavailableError("the server is draining");
+  return draining();
 }
 
 Engine::Request Engine::Parse(const Method& method, Job& job) {
@@ -297,6 +306,10 @@ Engine::Request Engine::Parse(const Method& method, Job& job) {
 
 void Engine::Proceed(const Method& method, Request request, Job job) {
   if (!request.ok()) return End(job, request.status());
+  // What is in the pool's buffers counts there by now, and the bytes that it was read from are gone.
+  const int64_t pooled = std::min(job.held_bytes, static_cast<int64_t>((*request)->PooledBytes()));
+  admission_.Release(pooled);
+  job.held_bytes -= pooled;
   if (method.network_of == nullptr) return Compute(method, **request, nullptr, pool_, std::move(job));
 
   absl::StatusOr<std::shared_ptr<HeldNetwork>> held =

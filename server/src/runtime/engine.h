@@ -114,6 +114,10 @@ class Engine {
   // calls that are left are ended with UNAVAILABLE, which takes them some milliseconds; returns how many there were.
   int64_t Drain(absl::Duration timeout);
 
+  // Counts bytes of an answer among those in flight, beside what is in the pool's buffers, until they are released.
+  void CountAnswer(int64_t bytes) { admission_.Count(bytes); }
+  void ReleaseAnswer(int64_t bytes) { admission_.Release(bytes); }
+
   // Tells the observer of a call of `path` (empty: of no method of the server) from `peer` that its transport refused
   // with `status`: who makes it is not known.
   void ReportRefusal(std::string_view path, std::string peer, const absl::Status& status);
@@ -151,7 +155,8 @@ class Engine {
   // Waits until no call is in progress, or for `timeout`.
   // Removes the networks that nobody used, and tells of it.
   void ExpireNetworks();
-  void AwaitCalls(absl::Duration timeout);
+  // Returns how many there are still.
+  int64_t AwaitCalls(absl::Duration timeout);
 
   const EngineOptions options_;
   Counters counters_;

@@ -84,12 +84,14 @@ bool Stream::Pump() {
   if (abandoned_ && !writing_) outbox_.clear();
   if (ends_when_idle_ && !result_ && !working_ && inbox_.empty() && !draining_) {
     result_ = absl::UnavailableError("the server is draining");
+    in_order_ = true;
   }
   if (result_) {
     // Nothing may be under way when it ends, and responses that were made are written.
     if (!working_ && !writing_ && outbox_.empty()) {
       finished_ = true;
-      host_->OnEnd(*result_);
+      host_->Release(kept_bytes_);
+      host_->OnEnd(*result_, in_order_);
       transport_.Finish(*result_);
       return false;
     }
@@ -161,8 +163,17 @@ void Stream::Take(HeldNetwork* held, bool at_once) {
     return message_ ? handler_->Take(*message_, held, context) : handler_->Close(context);
   });
   message_.reset();
+  if (status.ok()) status = CountKept();
   if (status.ok()) status = Respond(at_once);
   EndWork(status);
+}
+
+absl::Status Stream::CountKept() {
+  const int64_t more = handler_->KeptBytes() - kept_bytes_;
+  if (more <= 0) return absl::OkStatus();
+  SPIKESERVE_RETURN_IF_ERROR(host_->Keep(more));
+  kept_bytes_ += more;
+  return absl::OkStatus();
 }
 
 absl::Status Stream::Respond(bool at_once) {

@@ -47,8 +47,10 @@ class StreamHost {
   // Takes a message of so many bytes, until it goes, or RESOURCE_EXHAUSTED.
   virtual absl::Status Hold(int64_t bytes) = 0;
   virtual void Release(int64_t bytes) = 0;
+  // Takes bytes that the handler keeps, until they are released, or RESOURCE_EXHAUSTED.
+  virtual absl::Status Keep(int64_t bytes) = 0;
   // The stream ends: with its lock held, once, before the transport's Finish.
-  virtual void OnEnd(const absl::Status& status) = 0;
+  virtual void OnEnd(const absl::Status& status, bool in_order) = 0;
 };
 
 // Runs a StreamHandler between a transport and the engine. At most kAhead messages wait to be computed and as many
@@ -108,6 +110,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void Work(bool at_once);
   void TakeOnStrand(bool at_once);
   void Take(HeldNetwork* held, bool at_once);
+  // Takes what the handler keeps since the message.
+  absl::Status CountKept();
   absl::Status Respond(bool at_once);
   void EndWork(const absl::Status& status);
 
@@ -118,6 +122,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   const std::unique_ptr<StreamHandler> handler_;
   // The message that is to be taken.
   std::optional<codec::Envelope> message_;
+  // What it keeps, as far as it is counted.
+  int64_t kept_bytes_ = 0;
 
   std::mutex mutex_;
   // All below is guarded by mutex_.
@@ -137,6 +143,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool finished_ = false;
   // The server is about to end.
   bool ends_when_idle_ = false;
+  // It has ended so.
+  bool in_order_ = false;
 };
 
 }  // namespace spikeserve::server

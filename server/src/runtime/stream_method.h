@@ -44,6 +44,9 @@ class StreamHandler {
   // The next response that can be given now, nullopt where there is none: called after Take and Close until there is
   // none, each time when there is room for a response. So what is large is made piece by piece.
   virtual absl::StatusOr<std::optional<codec::Envelope>> Next(Context& context) = 0;
+
+  // What it keeps between two messages, where that grows with them.
+  virtual int64_t KeptBytes() const { return 0; }
 };
 
 struct StreamMethod {

@@ -19,6 +19,7 @@ using testing::PipedLog;
 struct Ended {
   absl::Status status = absl::OkStatus();
   bool refused = false;
+  bool in_order = false;
   CallTimes times = {};
   server::Caller caller = {};
   const char* path = "/spikeserve.v1.SpikeFunctionService/SpikeCluster";
@@ -34,6 +35,7 @@ std::vector<json> Lines(const std::vector<Ended>& calls, LogLevel level = LogLev
                .caller = call.caller,
                .status = call.status,
                .refused = call.refused,
+               .in_order = call.in_order,
                .times = call.times,
                .total = absl::Milliseconds(12.5),
                .request_bytes = 4096});
