@@ -97,8 +97,7 @@ absl::Status LoadState(NetworkFiles& files, const ServerConfig& config, Engine& 
       files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, events);
   if (!loaded.ok()) return absl::InvalidArgumentError(absl::StrCat("--state-dir: ", loaded.status().message()));
   if (*loaded > 0) events({Severity::kInfo, "networks loaded", {{"networks", int64_t{*loaded}}}});
-  const auto& tls = config.server.tls;
-  if (!config.server.tokens.empty() || (tls && !tls->client_ca.empty())) WarnOfNetworksOfNobody(engine, events);
+  if (config.CallersDiffer()) WarnOfNetworksOfNobody(engine, events);
   return absl::OkStatus();
 }
 

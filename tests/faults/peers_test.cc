@@ -64,6 +64,19 @@ class PeersTest : public ::testing::Test {
     }
   }
 
+  // What the server takes for these calls of thirty peers that read nothing of their answers.
+  int64_t MemoryOfUnread(const std::string& calls) {
+    const int64_t before = server_->ResidentBytes();
+    std::deque<RawConnection> peers;
+    for (int i = 0; i < 30; ++i) peers.emplace_back(address_).Send(calls);
+    WaitUntilIdle();
+    ExpectServing();
+    const int64_t taken = server_->ResidentBytes() - before;
+    peers.clear();
+    WaitUntilForgotten();
+    return taken;
+  }
+
   std::unique_ptr<ServerProcess> server_;
   std::string address_;
   int descriptors_ = 0;
@@ -241,16 +254,9 @@ TEST_F(PeersTest, ClientsThatReadSlowlyGetAllOfTheirAnswers) {
 TEST_F(PeersTest, ClientsThatDoNotReadTakeNoMoreMemoryThanTheLimit) {
   constexpr int64_t kLimit = 200 << 20;
   Start({"--max-bytes-in-flight=" + std::to_string(kLimit), "--max-idle-buffer-bytes=1", "--threads=2"});
-  const int64_t before = server_->ResidentBytes();
   const std::string calls = testing::Greeting() + testing::CallFrames(kRedundantOneHot, LargeAnswer(), 1);
-  std::deque<RawConnection> peers;
-  for (int i = 0; i < 30; ++i) peers.emplace_back(address_).Send(calls);
-  WaitUntilIdle();
-  ExpectServing();
   // All answers together would be 1.2 GB. On each thread one may be over the limit.
-  EXPECT_LT(server_->ResidentBytes() - before, kLimit + (int64_t{200} << 20));
-  peers.clear();
-  WaitUntilForgotten();
+  EXPECT_LT(MemoryOfUnread(calls), kLimit + (int64_t{200} << 20));
 }
 
 // Their tensors lie inside of messages, and so in none of the buffers that are counted by themselves.
@@ -266,15 +272,8 @@ TEST_F(PeersTest, NetworksThatAreNotReadTakeNoMoreMemoryThanTheLimit) {
   }
   const std::string calls = testing::Greeting() + testing::CallFrames("/spikeserve.v1.SpikeNetworkService/GetNetwork",
                                                                       request.SerializeAsString(), 1);
-  const int64_t before = server_->ResidentBytes();
-  std::deque<RawConnection> peers;
-  for (int i = 0; i < 30; ++i) peers.emplace_back(address_).Send(calls);
-  WaitUntilIdle();
-  ExpectServing();
   // All answers together would be 1.2 GB. On each thread one may be over the limit, and is there up to three times.
-  EXPECT_LT(server_->ResidentBytes() - before, kLimit + (int64_t{300} << 20));
-  peers.clear();
-  WaitUntilForgotten();
+  EXPECT_LT(MemoryOfUnread(calls), kLimit + (int64_t{300} << 20));
 }
 
 }  // namespace

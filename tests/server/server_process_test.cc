@@ -36,14 +36,17 @@ Client ClientOf(const std::string& address, const RetryPolicy& retry = {}) {
   return *Client::Connect(address, {.retry = retry});
 }
 
+#ifdef __SANITIZE_THREAD__
+constexpr bool kIsSlow = true;
+#else
+constexpr bool kIsSlow = false;
+#endif
+
 // A call of few bytes that computes for minutes if it is left alone, on a server with this flag.
 constexpr char kManyPairs[] = "--max-pairs=1000000000000";
 SpikeSimilarLossArgs LongCall() {
-#ifdef __SANITIZE_THREAD__
-  constexpr int64_t kSamples = 50'000;  // It takes as long to notice the end of these as without it that of the others.
-#else
-  constexpr int64_t kSamples = 500'000;
-#endif
+  // With ThreadSanitizer it takes as long to notice the end of the fewer.
+  constexpr int64_t kSamples = kIsSlow ? 50'000 : 500'000;
   static const RowMatrix<uint8_t> spikes = RowMatrix<uint8_t>::Ones(kSamples, 8);
   static const RowMatrix<uint8_t> labels = RowMatrix<uint8_t>::Ones(kSamples, 1);
   return {.spikes = spikes, .labels = labels, .kernel = GaussianKernel{1}};
@@ -129,11 +132,7 @@ TEST(ServerProcess, ACallThatWasAcceptedIsAnsweredBeforeItEnds) {
   ServerProcess server({kAnyPort, "--drain-timeout=1000"});  // However slow the build is.
   const std::string address = server.WaitForAddresses().at(0);
   const Client client = ClientOf(address);
-#ifdef __SANITIZE_THREAD__
-  constexpr int64_t kSize = 800;
-#else
-  constexpr int64_t kSize = 3000;
-#endif
+  constexpr int64_t kSize = kIsSlow ? 800 : 3000;
   const RowMatrix<float> x = RowMatrix<float>::Constant(kSize, kSize, 0.5f);
   auto answer = client.Async(KernelDotProductArgs{.x = x, .kernel = GaussianKernel{1}});
   WaitForCallInProgress(ClientOf(address));

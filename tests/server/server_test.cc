@@ -168,44 +168,51 @@ TEST(Server, ACallOfAMethodThatThereIsNoneOfIsAnsweredAndCounted) {
   EXPECT_EQ(other.calls[static_cast<size_t>(grpc::StatusCode::UNIMPLEMENTED)], 2);
 }
 
+// A call whose steps are made one by one, each awaited.
+struct OpenCall {
+  OpenCall(const Server& server, const std::string& path)
+      : stub(grpc::CreateChannel(server.addresses()[0], grpc::InsecureChannelCredentials())),
+        call(stub.PrepareCall(&context, path, &queue)) {
+    call->StartCall(nullptr);
+    Await();
+  }
+  // Waits for the step that was begun; false: it failed.
+  bool Await() {
+    void* tag;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  }
+  grpc::GenericClientAsyncReaderWriter* operator->() const { return call.get(); }
+
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  grpc::GenericStub stub;
+  const std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
+};
+
 // A client that is gone, or has ended the call, before its request has come: not the server's fault.
 TEST(Server, ACallWithoutAMessageIsItsCallersMistake) {
   const auto server = StartOn({"127.0.0.1:0"});
-  grpc::GenericStub stub(grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  void* tag;
-  bool ok;
-  auto call = stub.PrepareCall(&context, "/spikeserve.v1.SpikeFunctionService/SpikeCluster", &queue);
-  call->StartCall(nullptr);
-  queue.Next(&tag, &ok);
+  OpenCall call(*server, "/spikeserve.v1.SpikeFunctionService/SpikeCluster");
   call->WritesDone(nullptr);
-  queue.Next(&tag, &ok);
+  call.Await();
   grpc::Status status;
   call->Finish(&status, nullptr);
-  queue.Next(&tag, &ok);
+  call.Await();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
   EXPECT_EQ(status.error_message(), "no message came with the call");
 }
 
 TEST(Server, ReflectionListsTheServices) {
   const auto server = StartOn({"127.0.0.1:0"});
-  grpc::GenericStub stub(grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  void* tag;
-  bool ok;
-  auto call = stub.PrepareCall(&context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
-  call->StartCall(nullptr);
-  queue.Next(&tag, &ok);
+  OpenCall call(*server, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
   // ServerReflectionRequest{list_services: ""}: field 7, empty.
   const grpc::Slice request("\x3a\x00", 2);
   call->Write(grpc::ByteBuffer(&request, 1), nullptr);
-  queue.Next(&tag, &ok);
+  call.Await();
   grpc::ByteBuffer response;
   call->Read(&response, nullptr);
-  queue.Next(&tag, &ok);
-  ASSERT_TRUE(ok);
+  ASSERT_TRUE(call.Await());
   grpc::Slice bytes;
   ASSERT_TRUE(response.DumpToSingleSlice(&bytes).ok());
   const std::string text(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
@@ -213,7 +220,7 @@ TEST(Server, ReflectionListsTheServices) {
        {"spikeserve.v1.SpikeFunctionService", "spikeserve.v1.SpikeNetworkService", "grpc.health.v1.Health"}) {
     EXPECT_THAT(text, HasSubstr(service));
   }
-  context.TryCancel();
+  call.context.TryCancel();
 }
 
 }  // namespace

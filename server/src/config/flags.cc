@@ -264,9 +264,7 @@ std::vector<std::string> Warnings(const ServerConfig& config, const Arguments& a
         "--tokens without --tls-cert: whoever is on the way between a client and this server can read and use tokens");
   }
   const server::Limits& limits = config.server.engine.limits;
-  const bool callers_differ =
-      !config.server.tokens.empty() || (config.server.tls && !config.server.tls->client_ca.empty());
-  if (!callers_differ && (limits.max_networks_per_identity > 0 || limits.max_network_bytes_per_identity > 0)) {
+  if (!config.CallersDiffer() && (limits.max_networks_per_identity > 0 || limits.max_network_bytes_per_identity > 0)) {
     warnings.push_back("limits per identity without --tokens or --tls-client-ca: all callers are one identity");
   }
   if (limits.max_bytes_in_flight < limits.max_message_bytes) {

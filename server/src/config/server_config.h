@@ -24,6 +24,9 @@ struct ServerConfig {
   absl::Duration state_interval = absl::Seconds(60);
   // What is allowed, and yet may not be meant.
   std::vector<std::string> warnings;
+
+  // Whether callers prove who they are, so that one is told from another.
+  bool CallersDiffer() const { return !server.tokens.empty() || (server.tls && !server.tls->client_ca.empty()); }
 };
 
 }  // namespace spikeserve::config

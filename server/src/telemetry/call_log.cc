@@ -27,8 +27,9 @@ void CallLog::OnEnd(const CallReport& report) {
   if (IsServersFault(code)) return Write(LogLevel::kWarning, "call failed", report, 0);
   if (report.refused && code == absl::StatusCode::kUnavailable) return WriteOne(draining_, "call refused", report);
   if (report.refused) return WriteOne(refused_, "call refused", report);
-  if (code == absl::StatusCode::kUnavailable && !report.in_order)
+  if (code == absl::StatusCode::kUnavailable && !report.in_order) {
     return Write(LogLevel::kWarning, "call cut off", report, 0);
+  }
   if (code == absl::StatusCode::kUnauthenticated) return WriteOne(unauthenticated_, "call of nobody known", report);
   if (Busy(report.times) >= slow_) return Write(LogLevel::kInfo, "slow call", report, 0);
   Write(LogLevel::kDebug, "call", report, 0);
