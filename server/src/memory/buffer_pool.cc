@@ -9,7 +9,6 @@ namespace {
 
 // A cache line, and the width of the widest vector registers.
 constexpr size_t kAlignment = 64;
-// Smaller buffers are the allocator's business: they cost less than a look at the shelf.
 
 uint8_t* Allocate(size_t size) { return static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlignment})); }
 void Free(uint8_t* buffer) { ::operator delete (buffer, std::align_val_t{kAlignment}); }

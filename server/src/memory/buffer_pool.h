@@ -19,7 +19,8 @@ size_t RoundUpBufferSize(size_t size);
 // Thread-safe. Buffers may outlive the pool: they are then freed.
 class BufferPool {
  public:
-  // Smaller ones are allocated for each call, and in no statistics.
+  // Smaller buffers are the allocator's business, and in no statistics: they cost less than a look at those that are
+  // kept.
   static constexpr size_t kSmallestCounted = size_t{64} << 10;
 
   struct Statistics {

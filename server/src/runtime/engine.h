@@ -152,10 +152,9 @@ class Engine {
 
   // Streams that have not ended.
   std::vector<std::shared_ptr<Stream>> Streams();
-  // Waits until no call is in progress, or for `timeout`.
   // Removes the networks that nobody used, and tells of it.
   void ExpireNetworks();
-  // Returns how many there are still.
+  // Waits until no call is in progress, or for `timeout`. Returns how many there are still.
   int64_t AwaitCalls(absl::Duration timeout);
 
   const EngineOptions options_;

@@ -49,7 +49,8 @@ class StreamHost {
   virtual void Release(int64_t bytes) = 0;
   // Takes bytes that the handler keeps, until they are released, or RESOURCE_EXHAUSTED.
   virtual absl::Status Keep(int64_t bytes) = 0;
-  // The stream ends: with its lock held, once, before the transport's Finish.
+  // The stream ends: with its lock held, once, before the transport's Finish. `in_order`: it had nothing to do when the
+  // server was about to end.
   virtual void OnEnd(const absl::Status& status, bool in_order) = 0;
 };
 
