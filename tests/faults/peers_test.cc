@@ -64,6 +64,17 @@ class PeersTest : public ::testing::Test {
     }
   }
 
+  // There is no room, but room is made: others are served, and the log tells at whose cost.
+  void ExpectServingBySacrifice() {
+    const std::vector<uint8_t> labels(1000, 1);
+    const auto result =
+        Client::Connect(address_, {.retry = {.max_attempts = 1000}})
+            ->RedundantOneHot(
+                {.labels = TensorView(absl::MakeConstSpan(labels), {1000}), .num_classes = 10, .n = 1000});
+    EXPECT_TRUE(result.ok()) << result.status();
+    EXPECT_THAT(server_->Log(), Contains(HasSubstr("warning: answers given up")));
+  }
+
   // What the server takes for these calls of thirty peers that read nothing of their answers.
   int64_t MemoryOfUnread(const std::string& calls) {
     const int64_t before = server_->ResidentBytes();
@@ -169,16 +180,19 @@ TEST_F(PeersTest, NoMoreCallsOfAConnectionThanTheLimitAreOpen) {
   }
 }
 
-// Labels of a kilobyte that make a result of 40 MB.
-std::string LargeAnswer() {
+// Labels that make a result of so many times 40 KB.
+std::string OneHotRequest(int labels) {
   v1::RedundantOneHotRequest request;
   request.mutable_labels()->set_dtype(v1::DATA_TYPE_UINT8);
-  request.mutable_labels()->add_shape(1000);
-  request.mutable_labels()->set_data(std::string(1000, '\1'));
+  request.mutable_labels()->add_shape(labels);
+  request.mutable_labels()->set_data(std::string(labels, '\1'));
   request.set_num_classes(10);
   request.set_n(1000);
   return request.SerializeAsString();
 }
+
+// A kilobyte that makes a result of 40 MB.
+std::string LargeAnswer() { return OneHotRequest(1000); }
 
 // Before a request has come whole it is no call, and no limit of ours sees it.
 TEST_F(PeersTest, RequestsThatNeverEndTakeNoMoreMemoryThanTheLimit) {
@@ -206,13 +220,7 @@ TEST_F(PeersTest, ClientsThatDoNotReadKeepNobodyElseFromBeingServed) {
     peers.emplace_back(address_).Send(testing::Greeting() + testing::CallFrames(kRedundantOneHot, LargeAnswer(), 1));
   }
   WaitUntilIdle();
-  const std::vector<uint8_t> labels(1000, 1);
-  const auto result =
-      Client::Connect(address_, {.retry = {.max_attempts = 1000}})
-          ->RedundantOneHot({.labels = TensorView(absl::MakeConstSpan(labels), {1000}), .num_classes = 10, .n = 1000});
-  EXPECT_TRUE(result.ok()) << result.status();
-  const std::vector<std::string> log = server_->Log();
-  EXPECT_THAT(log, Contains(HasSubstr("warning: answers given up")));
+  ExpectServingBySacrifice();
   // A peer is told, as far as it listens.
   FrameReader reader(peers[0]);
   std::string last;
@@ -222,6 +230,22 @@ TEST_F(PeersTest, ClientsThatDoNotReadKeepNobodyElseFromBeingServed) {
     if (frame->type == testing::kResetFrame || (frame->flags & testing::kEndStream) != 0) break;
   }
   EXPECT_NE(last, "");
+  peers.clear();
+  WaitUntilForgotten();
+}
+
+TEST_F(PeersTest, SmallAnswersThatNobodyTakesAreGivenUpToo) {
+  Start({"--max-bytes-in-flight=10000000", "--untaken-answer-timeout=0.5"});
+  std::string calls = testing::Greeting();
+  for (uint32_t stream = 1; stream < 200; stream += 2) {
+    calls += testing::CallFrames(kRedundantOneHot, OneHotRequest(1), stream);
+  }
+  std::deque<RawConnection> peers;
+  for (int i = 0; i < 4; ++i) {
+    peers.emplace_back(address_).Send(calls);
+    WaitUntilIdle();
+  }
+  ExpectServingBySacrifice();
   peers.clear();
   WaitUntilForgotten();
 }

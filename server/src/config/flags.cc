@@ -182,7 +182,7 @@ void AddLifeCycle(CLI::App& app, Values& values) {
              "Time for the answer, after which the connection is closed");
   AddSeconds(
       app, "--untaken-answer-timeout", values.config.server.connections.untaken_answer_timeout,
-      "Time, and one second for each 10 MB, after which a large answer that its client has not taken is given up when "
+      "Time, and one second for each 10 MB, after which an answer that its client has not taken is given up when "
       "others need its memory");
   AddSeconds(app, "--max-connection-age", values.config.server.connections.max_age,
              "Time after which a connection is closed gently, so that clients spread over servers");

@@ -23,7 +23,7 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
     return std::exchange(gradient_response_, std::nullopt);
   }
 
-  int64_t KeptBytes() const override { return kept_bytes_; }
+  int64_t KeptBytes() const override { return scan_ ? SpikeSimilarLossScan::ByteSize(scan_->samples()) : 0; }
 
  protected:
   absl::Status Open(Incoming<Request> request, Context& context) override {
@@ -41,7 +41,6 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
     SPIKESERVE_ASSIGN_OR_RETURN(SpikeSimilarLossScan scan,
                                 SpikeSimilarLossScan::Create(AsMatrix(labels), kernel, loss_type));
     scan_.emplace(std::move(scan));
-    kept_bytes_ = SpikeSimilarLossScan::ByteSize(samples);
     compute_gradient_ = open.compute_gradient();
     return absl::OkStatus();
   }
@@ -105,7 +104,6 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
   }
 
   std::optional<SpikeSimilarLossScan> scan_;
-  int64_t kept_bytes_ = 0;
   bool compute_gradient_ = false;
   bool loss_given_ = false;
   std::optional<codec::Envelope> loss_response_;

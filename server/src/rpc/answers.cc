@@ -22,29 +22,33 @@ void Answers::End(bool counted) {
   if (counted) --open_;
 }
 
-Answers::Watch Answers::Send(grpc_call* call, size_t bytes) {
-  if (bytes < kWatched) return Watch(nullptr, Unwatch{this});
+Answers::Sending Answers::Send(grpc_call* call, int64_t bytes) {
+  if (bytes < kWatched) {
+    if (unwatched_bytes_.fetch_add(bytes) + bytes <= kUnwatchedBytes) return {.unwatched_bytes = bytes};
+    unwatched_bytes_ -= bytes;
+  }
   char* const peer_text = grpc_call_get_peer(call);
   const absl::Cleanup free_text = [&] { gpr_free(peer_text); };
-  const auto size = static_cast<int64_t>(bytes);
   const std::lock_guard lock(mutex_);
-  const auto it = sending_.try_emplace(call, Sending{peer_text, size}).first;
-  absl::Cleanup forget = [&] { sending_.erase(it); };
-  allowances_.Begin(it->second.peer, size, server::SteadyNow());
+  const auto it = watched_.try_emplace(call, Watched{peer_text, bytes}).first;
+  absl::Cleanup forget = [&] { watched_.erase(it); };
+  allowances_.Begin(it->second.peer, bytes, server::SteadyNow());
   std::move(forget).Cancel();
   grpc_call_ref(call);
-  return Watch(call, Unwatch{this});
+  return {.watched = call};
 }
 
-void Answers::Sent(grpc_call* call) {
+void Answers::Sent(const Sending& sending) {
+  unwatched_bytes_ -= sending.unwatched_bytes;
+  if (sending.watched == nullptr) return;
   {
     const std::lock_guard lock(mutex_);
-    const auto it = sending_.find(call);
-    if (it == sending_.end()) return;
+    const auto it = watched_.find(sending.watched);
+    if (it == watched_.end()) return;
     allowances_.End(it->second.peer, it->second.bytes, server::SteadyNow());
-    sending_.erase(it);
+    watched_.erase(it);
   }
-  grpc_call_unref(call);
+  grpc_call_unref(sending.watched);
 }
 
 int64_t Answers::GiveUpUntaken() {
@@ -56,14 +60,14 @@ int64_t Answers::GiveUpUntaken() {
     const std::lock_guard lock(mutex_);
     if (now < next_look_) return 0;
     next_look_ = now + kBetweenLooks;
-    for (const auto& [call, sending] : sending_) {
-      if (now >= allowances_.Until(sending.peer)) untaken.push_back(call);
+    for (const auto& [call, answer] : watched_) {
+      if (now >= allowances_.Until(answer.peer)) untaken.push_back(call);
     }
     // Not to be given up again while gRPC is about it; their own references stay with those below.
     for (grpc_call* call : untaken) {
-      const auto it = sending_.find(call);
+      const auto it = watched_.find(call);
       allowances_.End(it->second.peer, it->second.bytes, now);
-      sending_.erase(it);
+      watched_.erase(it);
     }
   }
   for (grpc_call* call : untaken) {

@@ -4,9 +4,7 @@
 #define SPIKESERVE_SERVER_RPC_ANSWERS_H_
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <string>
 
@@ -21,8 +19,10 @@ namespace spikeserve::rpc {
 // Thread-safe.
 class Answers {
  public:
-  // An answer smaller than this is not watched: it fits where the system keeps what is to be sent.
-  static constexpr size_t kWatched = 64 << 10;
+  // To watch an answer costs a small call a few percent of its time. So those smaller than this are watched only where
+  // the others that are not would take more than kUnwatchedBytes together: who takes none of them keeps no more.
+  static constexpr int64_t kWatched = 64 << 10;
+  static constexpr int64_t kUnwatchedBytes = 1 << 20;
 
   // Answers that their client has not taken in the time of PeerAllowances may be given up.
   explicit Answers(absl::Duration patience) : allowances_(patience) {}
@@ -35,32 +35,32 @@ class Answers {
   // Calls that come from now on are not counted.
   void Close() { closed_ = true; }
 
-  struct Unwatch {
-    Answers* answers;
-    void operator()(grpc_call* call) const { answers->Sent(call); }
+  // How an answer on its way is known: by its call, where it is watched, or else by its bytes alone.
+  struct Sending {
+    grpc_call* watched = nullptr;
+    int64_t unwatched_bytes = 0;
   };
-  // Until it goes, an answer is on its way. Null for one that is not watched.
-  using Watch = std::unique_ptr<grpc_call, Unwatch>;
-
-  // gRPC is about to be given an answer of so many bytes; the result must go when it is written or given up.
-  Watch Send(grpc_call* call, size_t bytes);
+  // gRPC is about to be given an answer of so many bytes, and later has written it, or given it up: Sent gets what Send
+  // has returned.
+  Sending Send(grpc_call* call, int64_t bytes);
+  void Sent(const Sending& sending);
 
   // Ends the calls whose clients do not take their answers, with RESOURCE_EXHAUSTED: what those hold is free a moment
   // later. Returns how many; none where it has looked a moment ago.
   int64_t GiveUpUntaken();
 
  private:
-  void Sent(grpc_call* call);
-
-  std::atomic<bool> closed_{false};
-  std::atomic<int64_t> open_{0};
-  std::mutex mutex_;
-  struct Sending {
+  struct Watched {
     std::string peer;
     int64_t bytes;
   };
-  // All below is guarded by mutex_. Each that is sent has a reference to its call.
-  absl::flat_hash_map<grpc_call*, Sending> sending_;
+
+  std::atomic<bool> closed_{false};
+  std::atomic<int64_t> open_{0};
+  std::atomic<int64_t> unwatched_bytes_{0};
+  std::mutex mutex_;
+  // All below is guarded by mutex_. Each that is watched has a reference to its call.
+  absl::flat_hash_map<grpc_call*, Watched> watched_;
   PeerAllowances allowances_;
   absl::Time next_look_ = absl::InfinitePast();
 };

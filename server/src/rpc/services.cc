@@ -13,6 +13,7 @@
 #include "rpc/byte_buffer.h"
 #include "rpc/caller_of.h"
 #include "rpc/rich_status.h"
+#include "rpc/sent_answer.h"
 #include "rpc/stream_call.h"
 #include "runtime/guarded.h"
 #include "runtime/happens_before.h"
@@ -66,7 +67,6 @@ class UnaryCall final : public ServerUnaryReactor {
     server::HappensAfter(this);
     Answers& answers = host_.answers;
     const bool counted = counted_;
-    host_.engine.ReleaseAnswer(answer_bytes_);
     delete this;
     answers.End(counted);
   }
@@ -79,7 +79,8 @@ class UnaryCall final : public ServerUnaryReactor {
         context_(context),
         request_bytes_(request),
         response_bytes_(response),
-        counted_(host.answers.Begin()) {}
+        counted_(host.answers.Begin()),
+        answer_(host) {}
 
   absl::StatusOr<const codec::Envelope*> Parse(const Message& prototype, BufferPool& buffers) {
     absl::StatusOr<codec::Envelope> request = FromByteBuffer(*request_bytes_, prototype, buffers);
@@ -110,9 +111,7 @@ class UnaryCall final : public ServerUnaryReactor {
       if (!response.ok()) return response.status();
       PlaceResults(*response);
       *response_bytes_ = ToByteBuffer(*response);
-      answer_bytes_ = static_cast<int64_t>(response_bytes_->Length() - response->PooledBytes());
-      host_.engine.CountAnswer(answer_bytes_);
-      watch_ = host_.answers.Send(context_->c_call(), response_bytes_->Length());
+      answer_.Begin(context_->c_call(), *response_bytes_, *response);
       return absl::OkStatus();
     });
   }
@@ -130,9 +129,7 @@ class UnaryCall final : public ServerUnaryReactor {
   ByteBuffer* const response_bytes_;
   const bool counted_;
   codec::Envelope request_;
-  // Of the answer, what is not in the pool's buffers.
-  int64_t answer_bytes_ = 0;
-  Answers::Watch watch_;
+  SentAnswer answer_;
 };
 
 // A call of a method that there is none of: gRPC would answer it without telling, and nobody would count it.

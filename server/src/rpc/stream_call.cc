@@ -8,6 +8,7 @@
 #include "rpc/byte_buffer.h"
 #include "rpc/caller_of.h"
 #include "rpc/rich_status.h"
+#include "rpc/sent_answer.h"
 #include "runtime/at_once.h"
 #include "runtime/happens_before.h"
 
@@ -20,7 +21,7 @@ using server::Stream;
 class StreamCall final : public StreamReactor, public server::StreamTransport {
  public:
   StreamCall(const ServiceHost& host, const char* path, grpc::CallbackServerContext* context)
-      : engine_(host.engine), answers_(host.answers), context_(*context), counted_(answers_.Begin()) {
+      : engine_(host.engine), answers_(host.answers), context_(*context), counted_(answers_.Begin()), answer_(host) {
     absl::StatusOr<server::Caller> caller = CallerOf(*context, host.caller_rules);
     if (!caller.ok()) {
       engine_.ReportRefusal(path, PeerOf(*context), caller.status());
@@ -49,9 +50,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   }
   void Write(codec::Envelope response) override {
     outgoing_ = ToByteBuffer(response);
-    answer_bytes_ = static_cast<int64_t>(outgoing_.Length() - response.PooledBytes());
-    engine_.CountAnswer(answer_bytes_);
-    watch_ = answers_.Send(context_.c_call(), outgoing_.Length());
+    answer_.Begin(context_.c_call(), outgoing_, response);
     server::HappensBefore(&outgoing_);
     StartWrite(&outgoing_);
   }
@@ -78,8 +77,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   }
   void OnWriteDone(bool ok) override {
     server::HappensAfter(&outgoing_);
-    watch_.reset();
-    engine_.ReleaseAnswer(std::exchange(answer_bytes_, 0));
+    answer_.End();
     const std::shared_ptr<Stream> stream = stream_;
     outgoing_.Clear();
     stream->OnWritten(ok);
@@ -93,7 +91,6 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     server::HappensAfter(&incoming_);
     server::HappensAfter(&outgoing_);
     Answers& answers = answers_;
-    engine_.ReleaseAnswer(answer_bytes_);
     const bool counted = counted_;
     delete this;
     answers.End(counted);
@@ -107,9 +104,7 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
   std::shared_ptr<Stream> stream_;
   ByteBuffer incoming_;
   ByteBuffer outgoing_;
-  // Of the response that is written, what is not in the pool's buffers.
-  int64_t answer_bytes_ = 0;
-  Answers::Watch watch_;
+  SentAnswer answer_;
 };
 
 }  // namespace

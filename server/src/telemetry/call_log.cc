@@ -43,7 +43,7 @@ void CallLog::WriteOne(Throttle& throttle, std::string_view message, const CallR
 }
 
 void CallLog::Write(LogLevel level, std::string_view message, const CallReport& report, int64_t more) {
-  if (!log_.Shows(level)) return;
+  if (!log_.Shows(level)) return log_.LeaveOut(level);
   const std::string code = absl::StatusCodeToString(report.status.code());
   std::vector<LogField> fields = {{"method", server::MethodName(report.path)}, {"code", std::string_view(code)}};
   if (!report.status.ok()) fields.push_back({"status", View(report.status.message())});

@@ -34,8 +34,8 @@ Log::~Log() {
 }
 
 void Log::Write(LogLevel level, std::string_view message, absl::Span<const LogField> fields) {
+  if (!Shows(level)) return LeaveOut(level);
   lines_[static_cast<size_t>(level)].fetch_add(1, std::memory_order_relaxed);
-  if (!Shows(level)) return;
   std::string line = FormatLogLine(options_.format, absl::Now(), level, message, fields);
   line += '\n';
   logger_->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));

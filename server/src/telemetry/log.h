@@ -49,6 +49,9 @@ class Log {
   // The same of an event.
   void Write(const server::Event& event);
 
+  // Counts a line that nobody made, because its level is not shown.
+  void LeaveOut(LogLevel level) { lines_[static_cast<size_t>(level)].fetch_add(1, std::memory_order_relaxed); }
+
   // How many lines there were of a level from kDebug to kError, those included that are left out or were dropped.
   int64_t lines(LogLevel level) const { return lines_[static_cast<size_t>(level)]; }
 

@@ -80,6 +80,16 @@ TEST(CallLog, LeavesOutWhatThereIsNot) {
   }
 }
 
+TEST(CallLog, LinesThatAreNotShownCount) {
+  PipedLog piped({.level = LogLevel::kError});
+  CallLog log(piped.log(), absl::Seconds(1));
+  log.OnEnd({.path = "", .caller = {}, .status = absl::OkStatus()});
+  log.OnEnd({.path = "", .caller = {}, .status = absl::InternalError("x")});
+  EXPECT_EQ(piped.log().lines(LogLevel::kDebug), 1);
+  EXPECT_EQ(piped.log().lines(LogLevel::kWarning), 1);
+  EXPECT_EQ(piped.End(), "");
+}
+
 TEST(CallLog, WarnsOfWhatIsTheServersFault) {
   for (const absl::Status& status :
        {absl::InternalError("x"), absl::UnknownError("x"), absl::DataLossError("x"), absl::UnavailableError("x")}) {
