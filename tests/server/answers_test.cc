@@ -45,6 +45,37 @@ TEST(PeerAllowances, TimeThatWasNotNeededIsNotSavedUp) {
   EXPECT_EQ(allowances.Until("a"), now + absl::Seconds(15));
 }
 
+TEST(PeerAllowances, AnEmptyAnswerIsOneToo) {
+  PeerAllowances allowances(absl::Seconds(5));
+  allowances.Begin("a", 0, kNow);
+  allowances.Begin("a", 5, kNow);
+  allowances.End("a", 5, kNow);
+  EXPECT_EQ(allowances.Until("a"), kNow + absl::Seconds(5));
+  allowances.End("a", 0, kNow);
+}
+
+TEST(Answers, AreNotWatchedWhileTheyTakeLittleTogether) {
+  Answers answers(absl::Seconds(1));
+  for (int i = 0; i < 1000; ++i) {  // Of no calls: to watch one would not end well.
+    const Answers::Sending sending = answers.Send(nullptr, Answers::kWatched - 1);
+    EXPECT_EQ(sending.watched, nullptr);
+    EXPECT_EQ(sending.unwatched_bytes, Answers::kWatched - 1);
+    answers.Sent(sending);
+  }
+}
+
+TEST(Answers, ThatAreEmptyAreNeverWatched) {
+  Answers answers(absl::Seconds(1));
+  int64_t on_their_way = 0;
+  for (; on_their_way + Answers::kWatched - 1 <= Answers::kUnwatchedBytes; on_their_way += Answers::kWatched - 1) {
+    answers.Send(nullptr, Answers::kWatched - 1);
+  }
+  answers.Send(nullptr, Answers::kUnwatchedBytes - on_their_way);
+  const Answers::Sending sending = answers.Send(nullptr, 0);
+  EXPECT_EQ(sending.watched, nullptr);
+  EXPECT_EQ(sending.unwatched_bytes, 0);
+}
+
 TEST(Answers, CallsAreOpenUntilTheyEndAndThoseAfterTheCloseAreNotCounted) {
   Answers answers(absl::Seconds(1));
   const bool first = answers.Begin();

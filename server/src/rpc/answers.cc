@@ -23,6 +23,7 @@ void Answers::End(bool counted) {
 }
 
 Answers::Sending Answers::Send(grpc_call* call, int64_t bytes) {
+  if (bytes == 0) return {};
   if (bytes < kWatched) {
     if (unwatched_bytes_.fetch_add(bytes) + bytes <= kUnwatchedBytes) return {.unwatched_bytes = bytes};
     unwatched_bytes_ -= bytes;

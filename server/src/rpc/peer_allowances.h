@@ -27,6 +27,7 @@ class PeerAllowances {
   void Begin(const std::string& peer, int64_t bytes, absl::Time now) {
     const auto [it, is_new] = peers_.try_emplace(peer);
     Peer& on = it->second;
+    ++on.answers;
     on.bytes += bytes;
     on.until = is_new ? absl::InfiniteFuture() : std::max(on.until, now) + TimeFor(bytes);
     Cap(on, now);
@@ -36,7 +37,7 @@ class PeerAllowances {
   void End(const std::string& peer, int64_t bytes, absl::Time now) {
     const auto it = peers_.find(peer);
     it->second.bytes -= bytes;
-    if (it->second.bytes == 0) {
+    if (--it->second.answers == 0) {
       peers_.erase(it);
     } else {
       Cap(it->second, now);
@@ -48,6 +49,7 @@ class PeerAllowances {
 
  private:
   struct Peer {
+    int64_t answers = 0;
     int64_t bytes = 0;
     absl::Time until;
   };
