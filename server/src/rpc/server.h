@@ -36,7 +36,7 @@ struct ConnectionOptions {
   // closed: its client has vanished without a word.
   absl::Duration keepalive_time = absl::Seconds(30);
   absl::Duration keepalive_timeout = absl::Seconds(20);
-  // A large answer that its client has not taken all of after so long (and more for a very large one: see
+  // An answer that its client has not taken all of after so long (and more for a very large one: see
   // PeerAllowances) is given up when others need its memory.
   absl::Duration untaken_answer_timeout = absl::Seconds(5);
 };

@@ -24,7 +24,7 @@ struct Statistics {
   int64_t calls_refused = 0;
   // Whether the server is about to end.
   bool draining = false;
-  // Large answers that their clients did not take, and whose memory others needed.
+  // Answers that their clients did not take, and whose memory others needed.
   int64_t answers_given_up = 0;
   int64_t streams = 0;
   int64_t bytes_in_flight = 0;
