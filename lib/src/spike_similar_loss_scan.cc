@@ -48,10 +48,12 @@ absl::StatusOr<SpikeSimilarLossScan> SpikeSimilarLossScan::Create(MatrixView<uin
   return SpikeSimilarLossScan(*std::move(bits), kernel, loss_type);
 }
 
-int64_t SpikeSimilarLossScan::ByteSize(int64_t samples) {
-  // The products, and those of a piece.
-  const std::optional<int64_t> bytes = ElementCount({samples, samples, 2, int64_t{sizeof(double)}});
-  return bytes.value_or(std::numeric_limits<int64_t>::max());
+int64_t SpikeSimilarLossScan::ByteSize(int64_t samples, int64_t classes) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  // The products, and those of a piece; and the labels.
+  const int64_t products = ElementCount({samples, samples, 2, int64_t{sizeof(double)}}).value_or(kMost);
+  const int64_t labels = ByteCount(DataType::kBit, {samples, classes}).value_or(kMost);
+  return labels > kMost - products ? kMost : products + labels;
 }
 
 template <typename Features>

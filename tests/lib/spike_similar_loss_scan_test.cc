@@ -104,8 +104,8 @@ TEST(SpikeSimilarLossScan, PiecesOfAnotherNumberOfSamplesAreRefused) {
 }
 
 TEST(SpikeSimilarLossScan, TheMemoryOfManySamplesDoesNotOverflow) {
-  EXPECT_EQ(SpikeSimilarLossScan::ByteSize(1000), 16000000);
-  EXPECT_EQ(SpikeSimilarLossScan::ByteSize(int64_t{1} << 40), INT64_MAX);
+  EXPECT_EQ(SpikeSimilarLossScan::ByteSize(1000, 10), 16002000);
+  EXPECT_EQ(SpikeSimilarLossScan::ByteSize(int64_t{1} << 40, 1), INT64_MAX);
 }
 
 }  // namespace

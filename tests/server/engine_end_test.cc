@@ -63,15 +63,47 @@ TEST(Engine, EndsACallThatComputesForTooLong) {
   EXPECT_FALSE(RetryAfterOf(result.status()).has_value());  // It would be as long again.
 }
 
-TEST(Engine, DropsWorkThatIsLateOrCancelledWithoutComputing) {
+TEST(Engine, DropsWorkThatIsLateOrCancelledBeforeItIsRead) {
   Engine engine({});
   const auto request = Request(1);
-  Call late = MakeCall(request, nullptr);
+  const auto make_call = [&] {
+    Call call = MakeCall(request, nullptr);
+    call.request = [](const Message&, BufferPool&) -> absl::StatusOr<const codec::Envelope*> {
+      ADD_FAILURE() << "read";
+      return absl::InternalError("read");
+    };
+    return call;
+  };
+  Call late = make_call();
   late.deadline = absl::Now() - absl::Seconds(1);
   EXPECT_EQ(Perform(engine, std::move(late)).status().code(), absl::StatusCode::kDeadlineExceeded);
-  Call cancelled = MakeCall(request, nullptr);
+  Call cancelled = make_call();
   cancelled.cancelled = [] { return true; };
   EXPECT_EQ(Perform(engine, std::move(cancelled)).status().code(), absl::StatusCode::kCancelled);
+}
+
+// What the observer is told of how a call went.
+class LastTimes final : public CallObserver {
+ public:
+  void OnEnd(const CallReport& report) override { times = report.times; }
+  CallTimes times;
+};
+
+TEST(Engine, DropsWorkThatBecomesLateWhileItIsReadWithoutComputing) {
+  LastTimes last;
+  EngineOptions options;
+  options.observer = &last;
+  Engine engine(options);
+  const auto request = Request(100);
+  std::atomic<bool> read = false;
+  Call call = MakeCall(request, nullptr);
+  call.request = [&](const Message&, BufferPool&) -> absl::StatusOr<const codec::Envelope*> {
+    read = true;
+    return &request;
+  };
+  call.cancelled = [&] { return read.load(); };
+  EXPECT_EQ(Perform(engine, std::move(call)).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(last.times.compute, absl::ZeroDuration());
 }
 
 TEST(Engine, NoticesCancellationInsideOfALongComputation) {
@@ -80,9 +112,9 @@ TEST(Engine, NoticesCancellationInsideOfALongComputation) {
   Engine engine(options);
   const auto request = Request(4000);
   Call call = MakeCall(request, nullptr);
-  // Wanted when it begins, and no longer when the first parts are computed.
+  // Wanted when it is read and when it begins, and no longer when the first parts are computed.
   auto asked = std::make_shared<std::atomic<int>>(0);
-  call.cancelled = [asked] { return ++*asked > 3; };
+  call.cancelled = [asked] { return ++*asked > 4; };
   EXPECT_EQ(Perform(engine, std::move(call)).status().code(), absl::StatusCode::kCancelled);
 }
 
@@ -136,11 +168,11 @@ TEST(Engine, AChangeOfANetworkIsCarriedOutWholeWhenItsCallIsCancelledMeanwhile) 
   };
   const auto one = step(1), zero = step(0);
   Call first = on("/spikeserve.v1.SpikeNetworkService/Forward", one);
-  // Wanted when it begins, and no longer when the first part is computed.
+  // Wanted when it is read and when it begins, and no longer when the first part is computed.
   auto asked = std::make_shared<std::atomic<int>>(0);
-  first.cancelled = [asked] { return ++*asked > 1; };
+  first.cancelled = [asked] { return ++*asked > 2; };
   Perform(engine, std::move(first)).IgnoreError();
-  EXPECT_GE(*asked, 1);
+  EXPECT_GE(*asked, 2);
   const auto second =
       Parsed<v1::ForwardResponse>(Perform(engine, on("/spikeserve.v1.SpikeNetworkService/Forward", zero)));
   EXPECT_EQ(second.next_step(), 2u);

@@ -141,8 +141,9 @@ class StreamTest : public ::testing::Test, public server::StreamTransport {
   BufferPool buffers_{0};
   const server::Caller caller_;
   const server::Wanted wanted_by_all_;
-  server::Context context_{limits_, InlineExecutor(), networks_, buffers_, [] { return server::Statistics(); },
-                           caller_, wanted_by_all_};
+  server::Context context_{
+      limits_,        InlineExecutor(),         networks_, buffers_, [] { return server::Statistics(); }, caller_,
+      wanted_by_all_, limits_.max_decoded_bytes};
   absl::Status wanted_;
   std::deque<std::function<void()>> tasks_;
   int reads_ = 0;

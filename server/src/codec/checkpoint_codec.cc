@@ -14,15 +14,15 @@ namespace spikeserve::codec {
 namespace {
 
 // What a network is besides its layers.
-absl::Status Restore(const v1::CreateNetworkRequest& request, int64_t max_bytes, Network& network) {
+absl::Status Restore(const v1::CreateNetworkRequest& request, Room room, Network& network) {
   network.SetTraining(request.training());
-  SPIKESERVE_ASSIGN_OR_RETURN(const NetworkState state, DecodeState(request.state(), "state", max_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(const NetworkState state, DecodeState(request.state(), "state", room));
   SPIKESERVE_RETURN_IF_ERROR(network.SetState(state));
   SPIKESERVE_ASSIGN_OR_RETURN(const OptimizerState optimizer_state,
-                              DecodeOptimizerState(request.optimizer_state(), "optimizer_state", max_bytes));
+                              DecodeOptimizerState(request.optimizer_state(), "optimizer_state", room));
   SPIKESERVE_RETURN_IF_ERROR(network.SetOptimizerState(optimizer_state));
   if (request.gradients_size() == 0) return absl::OkStatus();
-  SPIKESERVE_ASSIGN_OR_RETURN(const auto gradients, DecodeParameters(request.gradients(), "gradients", max_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(const auto gradients, DecodeParameters(request.gradients(), "gradients", room));
   return network.SetGradients(gradients);
 }
 
@@ -34,18 +34,17 @@ bool IsInitial(const ParameterTensor& gradient) {
 
 }  // namespace
 
-absl::StatusOr<Network> DecodeNetwork(const v1::CreateNetworkRequest& request, int64_t max_bytes) {
+absl::StatusOr<Network> DecodeNetwork(const v1::CreateNetworkRequest& request, Room room) {
   if (request.has_format_version()) {
     SPIKESERVE_RETURN_IF_ERROR(CheckNetworkFormatVersion(request.format_version()));
   }
   std::vector<LayerSpec> layers;
   for (int i = 0; i < request.layers_size(); ++i) {
-    SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,
-                                DecodeLayer(request.layers(i), absl::StrCat("layers[", i, "]"), max_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer, DecodeLayer(request.layers(i), absl::StrCat("layers[", i, "]"), room));
     layers.push_back(std::move(layer));
   }
   SPIKESERVE_ASSIGN_OR_RETURN(Network network, Network::Create(std::move(layers)));
-  SPIKESERVE_RETURN_IF_ERROR(Restore(request, max_bytes, network));
+  SPIKESERVE_RETURN_IF_ERROR(Restore(request, room, network));
   return network;
 }
 

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <optional>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
+#include "codec/parsed_size.h"
+#include "codec/wire_reader.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl.h"
 #include "google/protobuf/wire_format_lite.h"
+#include "spikeserve/compute/shape.h"
 
 namespace spikeserve::codec {
 namespace {
@@ -66,70 +70,6 @@ bool ParsePlain(absl::Span<const absl::string_view> pieces, Message& message) {
   return message.ParseFromZeroCopyStream(&all);
 }
 
-// Reads bytes that come in pieces.
-class Cursor {
- public:
-  explicit Cursor(absl::Span<const absl::string_view> pieces) : pieces_(pieces) {
-    for (const absl::string_view piece : pieces) left_ += piece.size();
-    NextPiece();
-  }
-
-  // Bytes up to the end.
-  size_t left() const { return left_; }
-
-  std::optional<uint64_t> Varint() {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 70; shift += 7) {
-      const uint8_t* byte = Next();
-      if (byte == nullptr) return std::nullopt;
-      value |= uint64_t{*byte & 0x7fu} << shift;
-      if (*byte < 0x80) return value;
-    }
-    return std::nullopt;
-  }
-
-  // The length of a field that has one; it lies within what is left.
-  std::optional<size_t> Length() {
-    const std::optional<uint64_t> length = Varint();
-    if (!length || *length > left_) return std::nullopt;
-    return static_cast<size_t>(*length);
-  }
-
-  // Calls fn(data, size) for consecutive runs of the next `size` bytes. Needs size <= left().
-  template <typename Fn>
-  void Read(size_t size, Fn fn) {
-    left_ -= size;
-    while (size > 0) {
-      const size_t run = std::min(size, piece_.size());
-      fn(piece_.data(), run);
-      piece_.remove_prefix(run);
-      size -= run;
-      NextPiece();
-    }
-  }
-
- private:
-  const uint8_t* Next() {
-    if (left_ == 0) return nullptr;
-    const auto* byte = reinterpret_cast<const uint8_t*>(piece_.data());
-    piece_.remove_prefix(1);
-    --left_;
-    NextPiece();
-    return byte;
-  }
-
-  void NextPiece() {
-    while (piece_.empty() && !pieces_.empty()) {
-      piece_ = pieces_.front();
-      pieces_.remove_prefix(1);
-    }
-  }
-
-  absl::Span<const absl::string_view> pieces_;
-  absl::string_view piece_;
-  size_t left_ = 0;
-};
-
 void AppendVarint(uint64_t value, std::string& out) {
   uint8_t bytes[10];
   const uint8_t* end = CodedOutputStream::WriteVarint64ToArray(value, bytes);
@@ -183,23 +123,34 @@ bool CopyField(Cursor& cursor, uint32_t tag, int depth, std::string& out) {
   }
 }
 
-// Reads fields up to `size` bytes from here. fn(tag) takes the one that follows, and says whether it could.
-template <typename Fn>
-bool ForEachField(Cursor& cursor, size_t size, Fn fn) {
-  const size_t end = cursor.left() - size;
-  while (cursor.left() > end) {
-    const std::optional<uint64_t> tag = cursor.Varint();
-    if (!tag || *tag > UINT32_MAX || WireFormatLite::GetTagFieldNumber(static_cast<uint32_t>(*tag)) == 0 ||
-        !fn(static_cast<uint32_t>(*tag))) {
-      return false;
-    }
+// What messages may take when they are parsed. Protobuf makes much of few bytes: of a message without fields 20 times
+// as many.
+class ParsedLimit {
+ public:
+  explicit ParsedLimit(int64_t bytes) : left_(bytes) {}
+
+  // Whether a message of `type` may be parsed from these bytes, beside those that were; false also where it cannot be.
+  bool Allows(absl::Span<const absl::string_view> pieces, const Descriptor* type) {
+    size_t size = 0;
+    for (const absl::string_view piece : pieces) size += piece.size();
+    // To look costs more than so little can become.
+    constexpr size_t kSmall = 64 << 10;
+    if (size <= kSmall) return true;
+    const std::optional<int64_t> parsed = ParsedSize(pieces, type, left_);
+    if (!parsed) return false;
+    left_ -= *parsed;
+    return left_ >= 0;
   }
-  // A field that reaches beyond the end is an error.
-  return cursor.left() == end;
-}
+  bool Allows(absl::string_view bytes, const Descriptor* type) { return Allows({&bytes, 1}, type); }
+
+  bool reached() const { return left_ < 0; }
+
+ private:
+  int64_t left_;
+};
 
 // Reads one occurrence of a tensor; what it says comes on top of what others before it said.
-bool ReadTensor(Cursor& cursor, BufferPool& pool, TensorField& field) {
+bool ReadTensor(Cursor& cursor, BufferPool& pool, ParsedLimit& limit, TensorField& field) {
   constexpr uint32_t kData =
       WireFormatLite::MakeTag(v1::Tensor::kDataFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
   const std::optional<size_t> size = cursor.Length();
@@ -218,7 +169,7 @@ bool ReadTensor(Cursor& cursor, BufferPool& pool, TensorField& field) {
     field.data = {buffer.get(), *length, std::move(buffer)};
     return true;
   });
-  return whole && field.header.MergeFromString(rest);
+  return whole && limit.Allows(rest, v1::Tensor::descriptor()) && field.header.MergeFromString(rest);
 }
 
 }  // namespace
@@ -255,6 +206,16 @@ size_t Envelope::ElementBytes() const {
   return bytes;
 }
 
+int64_t Envelope::Elements() const {
+  constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
+  int64_t elements = 0;
+  for (const TensorField& tensor : tensors) {
+    const int64_t more = ElementCount(tensor.header.shape()).value_or(kMany);
+    elements = more > kMany - elements ? kMany : elements + more;
+  }
+  return elements;
+}
+
 size_t Envelope::PooledBytes() const {
   size_t bytes = 0;
   for (const TensorField& tensor : tensors) {
@@ -264,14 +225,15 @@ size_t Envelope::PooledBytes() const {
 }
 
 absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> pieces, const Message& prototype,
-                                       BufferPool& pool) {
+                                       BufferPool& pool, int64_t max_bytes) {
   Cursor cursor(pieces);
   const size_t size = cursor.left();
   const Descriptor* type = prototype.GetDescriptor();
   const TensorNumbers& tensors = TensorNumbers::Of(type);
   Envelope envelope{std::unique_ptr<Message>(prototype.New()), {}};
+  ParsedLimit limit(max_bytes);
   const auto read = [&] {
-    if (tensors.empty()) return ParsePlain(pieces, *envelope.message);
+    if (tensors.empty()) return limit.Allows(pieces, type) && ParsePlain(pieces, *envelope.message);
     // The fields that are no tensors; Protobuf parses them.
     std::string rest;
     const auto read_field = [&](uint32_t tag) {
@@ -284,11 +246,17 @@ absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> piece
       if (field == nullptr) {
         field = &envelope.Add(number);
       }
-      return ReadTensor(cursor, pool, *field);
+      return ReadTensor(cursor, pool, limit, *field);
     };
-    return ForEachField(cursor, size, read_field) && envelope.message->ParseFromString(rest);
+    return ForEachField(cursor, size, read_field) && limit.Allows(rest, type) &&
+           envelope.message->ParseFromString(rest);
   };
   if (!read()) {
+    if (limit.reached()) {
+      return absl::ResourceExhaustedError(absl::StrCat("request: ", size, " bytes that take more than ", max_bytes,
+                                                       " bytes when parsed, beside the data of tensors; need at most ",
+                                                       max_bytes, " (the server's --max-decoded-bytes)"));
+    }
     return absl::InvalidArgumentError(
         absl::StrCat("request: ", size, " bytes that do not parse; need a ", type->full_name(), ", whole"));
   }

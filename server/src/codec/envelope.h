@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,16 +67,20 @@ struct Envelope {
 
   // The memory that it takes, with the elements.
   int64_t ByteSize() const;
-  // The bytes of the elements alone.
+  // The bytes of the elements alone, and of all that is beside them.
   size_t ElementBytes() const;
-  // Of these, those in buffers that the pool counts as in use.
+  int64_t BytesBesideElements() const { return ByteSize() - static_cast<int64_t>(ElementBytes()); }
+  // The elements that its tensors say that they have, in whatever form they come; 2^63 - 1 where they are more.
+  int64_t Elements() const;
+  // Of the bytes of the elements, those in buffers that the pool counts as in use.
   size_t PooledBytes() const;
 };
 
 // Reads a message of `prototype`'s type from bytes that come in pieces. Each tensor's elements are copied once, into a
-// buffer of `pool`. INVALID_ARGUMENT for bytes that Protobuf would not parse either.
+// buffer of `pool`. INVALID_ARGUMENT for bytes that Protobuf would not parse either; RESOURCE_EXHAUSTED, before they
+// are parsed, where all but these elements would take more than `max_bytes`.
 absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> pieces, const Message& prototype,
-                                       BufferPool& pool);
+                                       BufferPool& pool, int64_t max_bytes = std::numeric_limits<int64_t>::max());
 
 // The bytes of the envelope as its message, in pieces. Those of large tensors are the envelope's own and share its
 // owners; the others are owned by the pieces.

@@ -54,11 +54,11 @@ void EncodeSurrogate(const Surrogate& surrogate, v1::Surrogate* out) {
 
 // What the four neurons' messages share. `path` is the neuron's, such as "layers[2].lif_node".
 template <typename Node>
-absl::Status DecodeNeuron(const Node& node, const std::string& path, int64_t max_bytes, NeuronSpec& out) {
+absl::Status DecodeNeuron(const Node& node, const std::string& path, Room room, NeuronSpec& out) {
   if (node.has_v_threshold()) out.v_threshold = static_cast<float>(node.v_threshold());
   if (node.has_v_threshold_tensor()) {
-    SPIKESERVE_ASSIGN_OR_RETURN(auto thresholds, Decode<float>(node.v_threshold_tensor(), path + ".v_threshold_tensor",
-                                                               Accept::kNumber, max_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(
+        auto thresholds, Decode<float>(node.v_threshold_tensor(), path + ".v_threshold_tensor", Accept::kNumber, room));
     out.v_threshold = ThresholdTensor{thresholds.shape(), thresholds.ToVector()};
   }
   if (node.has_v_reset()) out.v_reset = static_cast<float>(node.v_reset());
@@ -91,14 +91,14 @@ void EncodeNeuron(const NeuronSpec& spec, Node* node) {
 
 // One DecodeKind and one EncodeKind for each kind of layer; those on planes have a file of their own.
 
-absl::StatusOr<LinearLayer> DecodeKind(const v1::Linear& in, const std::string& path, int64_t max_bytes) {
+absl::StatusOr<LinearLayer> DecodeKind(const v1::Linear& in, const std::string& path, Room room) {
   const std::string weight_path = path + ".weight";
-  SPIKESERVE_ASSIGN_OR_RETURN(auto weight, Decode<float>(in.weight(), weight_path, Accept::kNumber, max_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto weight, Decode<float>(in.weight(), weight_path, Accept::kNumber, room));
   SPIKESERVE_RETURN_IF_ERROR(CheckRank(weight.shape(), 2, weight_path, "[out, in]"));
   LinearLayer out;
   out.weight = weight.Matrix(weight.shape()[0], weight.shape()[1]);
   if (in.has_bias()) {
-    SPIKESERVE_ASSIGN_OR_RETURN(auto bias, Decode<float>(in.bias(), path + ".bias", Accept::kNumber, max_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(auto bias, Decode<float>(in.bias(), path + ".bias", Accept::kNumber, room));
     SPIKESERVE_RETURN_IF_ERROR(CheckRank(bias.shape(), 1, path + ".bias", "[out]"));
     out.bias = bias.ToVector();
     if (out.bias.size() != static_cast<size_t>(out.weight.rows())) {
@@ -115,17 +115,17 @@ void EncodeKind(const LinearLayer& spec, v1::Layer* layer) {
   if (!spec.bias.empty()) EncodeTensor(spec.bias, out->mutable_bias());
 }
 
-absl::StatusOr<IfNode> DecodeKind(const v1::IfNode& in, const std::string& path, int64_t max_bytes) {
+absl::StatusOr<IfNode> DecodeKind(const v1::IfNode& in, const std::string& path, Room room) {
   IfNode out;
-  SPIKESERVE_RETURN_IF_ERROR(DecodeNeuron(in, path, max_bytes, out));
+  SPIKESERVE_RETURN_IF_ERROR(DecodeNeuron(in, path, room, out));
   return out;
 }
 
 void EncodeKind(const IfNode& spec, v1::Layer* layer) { EncodeNeuron(spec, layer->mutable_if_node()); }
 
-absl::StatusOr<LifNode> DecodeKind(const v1::LifNode& in, const std::string& path, int64_t max_bytes) {
+absl::StatusOr<LifNode> DecodeKind(const v1::LifNode& in, const std::string& path, Room room) {
   LifNode out;
-  SPIKESERVE_RETURN_IF_ERROR(DecodeNeuron(in, path, max_bytes, out));
+  SPIKESERVE_RETURN_IF_ERROR(DecodeNeuron(in, path, room, out));
   if (in.has_tau()) out.tau = in.tau();
   return out;
 }
@@ -135,9 +135,9 @@ void EncodeKind(const LifNode& spec, v1::Layer* layer) {
   layer->mutable_lif_node()->set_tau(spec.tau);
 }
 
-absl::StatusOr<PlifNode> DecodeKind(const v1::PlifNode& in, const std::string& path, int64_t max_bytes) {
+absl::StatusOr<PlifNode> DecodeKind(const v1::PlifNode& in, const std::string& path, Room room) {
   PlifNode out;
-  SPIKESERVE_RETURN_IF_ERROR(DecodeNeuron(in, path, max_bytes, out));
+  SPIKESERVE_RETURN_IF_ERROR(DecodeNeuron(in, path, room, out));
   if (in.has_init_tau()) out.init_tau = in.init_tau();
   if (in.has_p()) out.p = in.p();
   return out;
@@ -150,9 +150,9 @@ void EncodeKind(const PlifNode& spec, v1::Layer* layer) {
   if (spec.p) out->set_p(*spec.p);
 }
 
-absl::StatusOr<RifNode> DecodeKind(const v1::RifNode& in, const std::string& path, int64_t max_bytes) {
+absl::StatusOr<RifNode> DecodeKind(const v1::RifNode& in, const std::string& path, Room room) {
   RifNode out;
-  SPIKESERVE_RETURN_IF_ERROR(DecodeNeuron(in, path, max_bytes, out));
+  SPIKESERVE_RETURN_IF_ERROR(DecodeNeuron(in, path, room, out));
   if (in.has_init_w()) out.init_w = in.init_w();
   if (in.has_amplitude()) out.bounds = {-in.amplitude(), in.amplitude()};
   if (in.has_amplitude_range()) out.bounds = {in.amplitude_range().lo(), in.amplitude_range().hi()};
@@ -185,7 +185,7 @@ void EncodeKind(const RifNode& spec, v1::Layer* layer) {
   out->set_rule(spec.rule == RifNode::Rule::kReference ? v1::RifNode::RULE_REFERENCE : v1::RifNode::RULE_DEFINITION);
 }
 
-absl::StatusOr<LowPassSynapse> DecodeKind(const v1::LowPassSynapse& in, const std::string& path, int64_t) {
+absl::StatusOr<LowPassSynapse> DecodeKind(const v1::LowPassSynapse& in, const std::string& path, Room) {
   LowPassSynapse out;
   if (in.has_tau()) out.tau = in.tau();
   out.learnable = in.learnable();
@@ -204,7 +204,7 @@ void EncodeKind(const LowPassSynapse& spec, v1::Layer* layer) {
   if (spec.p) out->set_p(*spec.p);
 }
 
-absl::StatusOr<Dropout> DecodeKind(const v1::Dropout& in, const std::string&, int64_t) {
+absl::StatusOr<Dropout> DecodeKind(const v1::Dropout& in, const std::string&, Room) {
   Dropout out;
   if (in.has_p()) out.p = in.p();
   out.seed = in.seed();
@@ -218,11 +218,11 @@ void EncodeKind(const Dropout& spec, v1::Layer* layer) {
 
 }  // namespace
 
-absl::StatusOr<LayerSpec> DecodeLayer(const v1::Layer& layer, std::string_view field, int64_t max_bytes) {
+absl::StatusOr<LayerSpec> DecodeLayer(const v1::Layer& layer, std::string_view field, Room room) {
   LayerSpec spec;
   spec.name = layer.name();
   const auto set = [&](const auto& message, const char* kind) -> absl::Status {
-    SPIKESERVE_ASSIGN_OR_RETURN(spec.kind, DecodeKind(message, absl::StrCat(std::string(field), ".", kind), max_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(spec.kind, DecodeKind(message, absl::StrCat(std::string(field), ".", kind), room));
     return absl::OkStatus();
   };
   const absl::Status status = [&] {

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "absl/status/statusor.h"
+#include "codec/room.h"
 #include "codec/tensor_codec.h"
 #include "spikeserve/compute/layer_spec.h"
 #include "spikeserve/compute/network.h"
@@ -17,7 +18,7 @@ namespace spikeserve::codec {
 
 // Decodes one layer; `field` is its path in the request, such as "layers[2]". Errors: INVALID_ARGUMENT for an absent
 // kind or an unknown rule, and those of Decode for the tensors. The values are checked by Network::Create.
-absl::StatusOr<LayerSpec> DecodeLayer(const v1::Layer& layer, std::string_view field, int64_t max_bytes);
+absl::StatusOr<LayerSpec> DecodeLayer(const v1::Layer& layer, std::string_view field, Room room);
 void EncodeLayer(const LayerSpec& spec, v1::Layer* layer);
 
 // Writes the `parts` of `record`. Where `single_step`, the dimension of time (1) is left out.

@@ -18,9 +18,9 @@ std::string Path(std::string_view field, std::string_view member) {
 
 // The elements of a tensor that may be absent: then there are none.
 absl::StatusOr<std::vector<float>> DecodeElements(bool has, const v1::Tensor& tensor, std::string_view field,
-                                                  int64_t max_bytes) {
+                                                  Room room) {
   if (!has) return std::vector<float>();
-  SPIKESERVE_ASSIGN_OR_RETURN(auto array, Decode<float>(tensor, field, Accept::kNumber, max_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto array, Decode<float>(tensor, field, Accept::kNumber, room));
   return std::vector<float>(array.values().begin(), array.values().end());
 }
 
@@ -79,13 +79,13 @@ void EncodeOptimizer(const Optimizer& optimizer, v1::Optimizer* out) {
 }
 
 absl::StatusOr<std::vector<ParameterTensor>> DecodeParameters(const WireParameters& parameters, std::string_view field,
-                                                              int64_t max_bytes) {
+                                                              Room room) {
   std::vector<ParameterTensor> out;
   for (int i = 0; i < parameters.size(); ++i) {
     const v1::ParameterTensor& in = parameters[i];
     SPIKESERVE_ASSIGN_OR_RETURN(
         auto values,
-        Decode<float>(in.values(), absl::StrCat(std::string(field), "[", i, "].values"), Accept::kNumber, max_bytes));
+        Decode<float>(in.values(), absl::StrCat(std::string(field), "[", i, "].values"), Accept::kNumber, room));
     out.push_back({.layer = in.layer(),
                    .parameter = in.parameter(),
                    .shape = values.shape(),
@@ -103,17 +103,16 @@ void EncodeParameters(absl::Span<const ParameterTensor> parameters, WireParamete
   }
 }
 
-absl::StatusOr<NetworkState> DecodeState(const v1::NetworkState& state, std::string_view field, int64_t max_bytes) {
+absl::StatusOr<NetworkState> DecodeState(const v1::NetworkState& state, std::string_view field, Room room) {
   NetworkState out;
   out.sample_shape.assign(state.sample_shape().begin(), state.sample_shape().end());
   for (int i = 0; i < state.layers_size(); ++i) {
     const v1::LayerState& in = state.layers(i);
     const std::string path = absl::StrCat(std::string(field), ".layers[", i, "]");
     LayerState layer{.layer = in.layer(), .v = {}, .current = {}, .mask = {}, .masks_drawn = in.masks_drawn()};
-    SPIKESERVE_ASSIGN_OR_RETURN(layer.v, DecodeElements(in.has_v(), in.v(), path + ".v", max_bytes));
-    SPIKESERVE_ASSIGN_OR_RETURN(layer.current,
-                                DecodeElements(in.has_current(), in.current(), path + ".current", max_bytes));
-    SPIKESERVE_ASSIGN_OR_RETURN(layer.mask, DecodeElements(in.has_mask(), in.mask(), path + ".mask", max_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(layer.v, DecodeElements(in.has_v(), in.v(), path + ".v", room));
+    SPIKESERVE_ASSIGN_OR_RETURN(layer.current, DecodeElements(in.has_current(), in.current(), path + ".current", room));
+    SPIKESERVE_ASSIGN_OR_RETURN(layer.mask, DecodeElements(in.has_mask(), in.mask(), path + ".mask", room));
     out.layers.push_back(std::move(layer));
   }
   return out;
@@ -135,7 +134,7 @@ void EncodeState(const NetworkState& state, v1::NetworkState* out) {
 }
 
 absl::StatusOr<OptimizerState> DecodeOptimizerState(const v1::OptimizerState& state, std::string_view field,
-                                                    int64_t max_bytes) {
+                                                    Room room) {
   OptimizerState out;
   if (!state.has_optimizer()) {
     if (state.steps() != 0 || state.first_moments_size() != 0 || state.second_moments_size() != 0) {
@@ -146,9 +145,9 @@ absl::StatusOr<OptimizerState> DecodeOptimizerState(const v1::OptimizerState& st
   SPIKESERVE_ASSIGN_OR_RETURN(out.optimizer, DecodeOptimizer(state.optimizer(), Path(field, "optimizer")));
   out.steps = state.steps();
   SPIKESERVE_ASSIGN_OR_RETURN(out.first_moments,
-                              DecodeParameters(state.first_moments(), Path(field, "first_moments"), max_bytes));
+                              DecodeParameters(state.first_moments(), Path(field, "first_moments"), room));
   SPIKESERVE_ASSIGN_OR_RETURN(out.second_moments,
-                              DecodeParameters(state.second_moments(), Path(field, "second_moments"), max_bytes));
+                              DecodeParameters(state.second_moments(), Path(field, "second_moments"), room));
   return out;
 }
 

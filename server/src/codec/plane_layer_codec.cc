@@ -65,9 +65,9 @@ void EncodePool(const Pool& spec, Message* out) {
 
 // A vector of `shape`, such as "[out]".
 absl::Status DecodeVector(bool has, const v1::Tensor& tensor, const std::string& path, std::string_view shape,
-                          int64_t max_bytes, std::vector<float>& out) {
+                          Room room, std::vector<float>& out) {
   if (!has) return absl::OkStatus();
-  SPIKESERVE_ASSIGN_OR_RETURN(auto values, Decode<float>(tensor, path, Accept::kNumber, max_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto values, Decode<float>(tensor, path, Accept::kNumber, room));
   SPIKESERVE_RETURN_IF_ERROR(CheckRank(values.shape(), 1, path, shape));
   if (values.values().empty())
     return InvalidField(path, "no elements", absl::StrCat(std::string(shape), ", or absent"));
@@ -77,13 +77,13 @@ absl::Status DecodeVector(bool has, const v1::Tensor& tensor, const std::string&
 
 }  // namespace
 
-absl::StatusOr<Conv2d> DecodeKind(const v1::Conv2d& in, const std::string& path, int64_t max_bytes) {
+absl::StatusOr<Conv2d> DecodeKind(const v1::Conv2d& in, const std::string& path, Room room) {
   const std::string weight_path = path + ".weight";
-  SPIKESERVE_ASSIGN_OR_RETURN(auto weight, Decode<float>(in.weight(), weight_path, Accept::kNumber, max_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto weight, Decode<float>(in.weight(), weight_path, Accept::kNumber, room));
   SPIKESERVE_RETURN_IF_ERROR(
       CheckRank(weight.shape(), 4, weight_path, "[out, channels / groups, kernel height, kernel width]"));
   Conv2d out{.weight_shape = weight.shape(), .weight = weight.ToVector()};
-  SPIKESERVE_RETURN_IF_ERROR(DecodeVector(in.has_bias(), in.bias(), path + ".bias", "[out]", max_bytes, out.bias));
+  SPIKESERVE_RETURN_IF_ERROR(DecodeVector(in.has_bias(), in.bias(), path + ".bias", "[out]", room, out.bias));
   SPIKESERVE_RETURN_IF_ERROR(DecodeExtent(in.stride(), path + ".stride", out.stride));
   SPIKESERVE_RETURN_IF_ERROR(DecodeExtent(in.padding(), path + ".padding", out.padding));
   SPIKESERVE_RETURN_IF_ERROR(DecodeExtent(in.dilation(), path + ".dilation", out.dilation));
@@ -105,7 +105,7 @@ void EncodeKind(const Conv2d& spec, v1::Layer* layer) {
   out->set_groups(WireLength(spec.groups));
 }
 
-absl::StatusOr<AvgPool2d> DecodeKind(const v1::AvgPool2d& in, const std::string& path, int64_t) {
+absl::StatusOr<AvgPool2d> DecodeKind(const v1::AvgPool2d& in, const std::string& path, Room) {
   AvgPool2d out;
   SPIKESERVE_RETURN_IF_ERROR(DecodePool(in, path, out));
   if (in.has_count_include_pad()) out.count_include_pad = in.count_include_pad();
@@ -117,7 +117,7 @@ void EncodeKind(const AvgPool2d& spec, v1::Layer* layer) {
   layer->mutable_avg_pool2d()->set_count_include_pad(spec.count_include_pad);
 }
 
-absl::StatusOr<MaxPool2d> DecodeKind(const v1::MaxPool2d& in, const std::string& path, int64_t) {
+absl::StatusOr<MaxPool2d> DecodeKind(const v1::MaxPool2d& in, const std::string& path, Room) {
   MaxPool2d out;
   SPIKESERVE_RETURN_IF_ERROR(DecodePool(in, path, out));
   return out;
@@ -125,7 +125,7 @@ absl::StatusOr<MaxPool2d> DecodeKind(const v1::MaxPool2d& in, const std::string&
 
 void EncodeKind(const MaxPool2d& spec, v1::Layer* layer) { EncodePool(spec, layer->mutable_max_pool2d()); }
 
-absl::StatusOr<Flatten> DecodeKind(const v1::Flatten& in, const std::string&, int64_t) {
+absl::StatusOr<Flatten> DecodeKind(const v1::Flatten& in, const std::string&, Room) {
   Flatten out;
   if (in.has_start_dim()) out.start_dim = in.start_dim();
   if (in.has_end_dim()) out.end_dim = in.end_dim();
@@ -137,7 +137,7 @@ void EncodeKind(const Flatten& spec, v1::Layer* layer) {
   layer->mutable_flatten()->set_end_dim(WireLength(spec.end_dim));
 }
 
-absl::StatusOr<BatchNorm2d> DecodeKind(const v1::BatchNorm2d& in, const std::string& path, int64_t max_bytes) {
+absl::StatusOr<BatchNorm2d> DecodeKind(const v1::BatchNorm2d& in, const std::string& path, Room room) {
   BatchNorm2d out;
   if (in.has_num_features()) {
     if (in.num_features() == 0) return InvalidField(path + ".num_features", "0", "a number from 1 to 65536, or absent");
@@ -147,7 +147,7 @@ absl::StatusOr<BatchNorm2d> DecodeKind(const v1::BatchNorm2d& in, const std::str
   if (in.has_momentum()) out.momentum = in.momentum();
   if (in.has_affine()) out.affine = in.affine();
   const auto decode = [&](bool has, const v1::Tensor& tensor, const char* part, std::vector<float>& values) {
-    return DecodeVector(has, tensor, path + part, "[channels]", max_bytes, values);
+    return DecodeVector(has, tensor, path + part, "[channels]", room, values);
   };
   SPIKESERVE_RETURN_IF_ERROR(decode(in.has_weight(), in.weight(), ".weight", out.weight));
   SPIKESERVE_RETURN_IF_ERROR(decode(in.has_bias(), in.bias(), ".bias", out.bias));

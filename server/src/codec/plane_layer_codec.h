@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "codec/room.h"
 #include "spikeserve/compute/layer_spec.h"
 #include "spikeserve/v1/networks.pb.h"
 
@@ -14,11 +15,11 @@ namespace spikeserve::codec {
 
 // `path` is the layer's in the request, such as "layers[2].conv2d". Errors: INVALID_ARGUMENT for extents that are
 // absent or not of one or two lengths, and those of Decode for the tensors.
-absl::StatusOr<Conv2d> DecodeKind(const v1::Conv2d& in, const std::string& path, int64_t max_bytes);
-absl::StatusOr<AvgPool2d> DecodeKind(const v1::AvgPool2d& in, const std::string& path, int64_t max_bytes);
-absl::StatusOr<MaxPool2d> DecodeKind(const v1::MaxPool2d& in, const std::string& path, int64_t max_bytes);
-absl::StatusOr<Flatten> DecodeKind(const v1::Flatten& in, const std::string& path, int64_t max_bytes);
-absl::StatusOr<BatchNorm2d> DecodeKind(const v1::BatchNorm2d& in, const std::string& path, int64_t max_bytes);
+absl::StatusOr<Conv2d> DecodeKind(const v1::Conv2d& in, const std::string& path, Room room);
+absl::StatusOr<AvgPool2d> DecodeKind(const v1::AvgPool2d& in, const std::string& path, Room room);
+absl::StatusOr<MaxPool2d> DecodeKind(const v1::MaxPool2d& in, const std::string& path, Room room);
+absl::StatusOr<Flatten> DecodeKind(const v1::Flatten& in, const std::string& path, Room room);
+absl::StatusOr<BatchNorm2d> DecodeKind(const v1::BatchNorm2d& in, const std::string& path, Room room);
 
 void EncodeKind(const Conv2d& spec, v1::Layer* layer);
 void EncodeKind(const AvgPool2d& spec, v1::Layer* layer);

@@ -279,14 +279,19 @@ auto WithSource(DataType dtype, Fn&& fn) {
 }  // namespace
 
 template <typename T>
-absl::StatusOr<Array<T>> Decode(const WireTensor& wire, std::string_view field, Accept accept, int64_t max_bytes) {
+absl::StatusOr<Array<T>> Decode(const WireTensor& wire, std::string_view field, Accept accept, Room room) {
   const v1::Tensor& tensor = wire.header;
-  SPIKESERVE_ASSIGN_OR_RETURN(Header header,
-                              CheckHeader(wire, field, accept, max_bytes / static_cast<int64_t>(sizeof(T)), max_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(
+      Header header,
+      CheckHeader(wire, field, accept, room.max_bytes() / static_cast<int64_t>(sizeof(T)), room.max_bytes()));
   const size_t count = static_cast<size_t>(header.count);
+  const auto elements = [&]() -> absl::StatusOr<std::vector<T>> {
+    SPIKESERVE_RETURN_IF_ERROR(room.Take(header.count, sizeof(T)));
+    return std::vector<T>(count);
+  };
 
   if (tensor.values_size() > 0) {
-    std::vector<T> out(count);
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements());
     for (int i = 0; i < tensor.values_size(); ++i) {
       double value = tensor.values(i);
       if (!Holds(header.dtype, value) || (accept == Accept::kBinary && value != 0 && value != 1)) {
@@ -302,7 +307,7 @@ absl::StatusOr<Array<T>> Decode(const WireTensor& wire, std::string_view field, 
 
   const bool mask = header.dtype == DataType::kBool || header.dtype == DataType::kBit;
   if (tensor.event_deltas_size() > 0 || (mask && wire.data.empty())) {
-    std::vector<T> out(count);
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements());
     SPIKESERVE_RETURN_IF_ERROR(
         ForEachEvent(tensor, field, header.count, [&](uint64_t position) { out[position] = T{1}; }));
     return Array<T>(std::move(header.shape), std::move(out));
@@ -310,7 +315,7 @@ absl::StatusOr<Array<T>> Decode(const WireTensor& wire, std::string_view field, 
 
   const char* bytes = wire.data.data();
   if (header.dtype == DataType::kBit) {
-    std::vector<T> out(count);
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements());
     ConvertBits(bytes, header.shape, out);
     return Array<T>(std::move(header.shape), std::move(out));
   }
@@ -323,16 +328,16 @@ absl::StatusOr<Array<T>> Decode(const WireTensor& wire, std::string_view field, 
         return Array<T>(std::move(header.shape), absl::MakeConstSpan(reinterpret_cast<const T*>(bytes), count));
       }
     }
-    std::vector<T> out(count);
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements());
     Convert<Source>(bytes, out);
     return Array<T>(std::move(header.shape), std::move(out));
   });
 }
 
-template absl::StatusOr<Array<uint8_t>> Decode(const WireTensor&, std::string_view, Accept, int64_t);
-template absl::StatusOr<Array<int64_t>> Decode(const WireTensor&, std::string_view, Accept, int64_t);
-template absl::StatusOr<Array<float>> Decode(const WireTensor&, std::string_view, Accept, int64_t);
-template absl::StatusOr<Array<double>> Decode(const WireTensor&, std::string_view, Accept, int64_t);
+template absl::StatusOr<Array<uint8_t>> Decode(const WireTensor&, std::string_view, Accept, Room);
+template absl::StatusOr<Array<int64_t>> Decode(const WireTensor&, std::string_view, Accept, Room);
+template absl::StatusOr<Array<float>> Decode(const WireTensor&, std::string_view, Accept, Room);
+template absl::StatusOr<Array<double>> Decode(const WireTensor&, std::string_view, Accept, Room);
 
 absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed) {
   if (shape.size() == rank) return absl::OkStatus();
@@ -344,8 +349,9 @@ bool IsBinary(const v1::Tensor& tensor) {
 }
 
 absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view field, size_t row_dimensions,
-                                    std::string_view needed, int64_t max_bytes) {
+                                    std::string_view needed, Room room) {
   const v1::Tensor& tensor = wire.header;
+  const int64_t max_bytes = room.max_bytes();
   SPIKESERVE_ASSIGN_OR_RETURN(Header header,
                               CheckHeader(wire, field, Accept::kBinary, BitElements(max_bytes), max_bytes));
   if (header.shape.size() < row_dimensions) return CheckRank(header.shape, row_dimensions, field, needed);
@@ -353,14 +359,17 @@ absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view fie
   const int64_t rows = ElementCount(shape.first(row_dimensions)).value_or(0);
   const int64_t cols = ElementCount(shape.subspan(row_dimensions)).value_or(0);
   // Rows are padded: many short ones take more than their elements.
-  if (rows > 0 && ByteCount(DataType::kBit, {cols}).value_or(0) + BitMatrix::kAlignment > max_bytes / rows) {
+  const int64_t row_bytes = ByteCount(DataType::kBit, {cols}).value_or(0) + BitMatrix::kAlignment;
+  if (rows > 0 && row_bytes > max_bytes / rows) {
     return FieldError(absl::StatusCode::kResourceExhausted, absl::StrCat(std::string(field), ".shape"),
                       absl::StrCat(ShapeString(header.shape), " takes more than ", max_bytes, " bytes as bits"),
                       absl::StrCat("at most ", max_bytes, " bytes (the server's --max-decoded-bytes)"));
   }
 
+  const auto take_bits = [&] { return room.Take(rows, row_bytes); };
   const bool mask = header.dtype == DataType::kBool || header.dtype == DataType::kBit;
   if (tensor.event_deltas_size() > 0 || (mask && tensor.values_size() == 0 && wire.data.empty())) {
+    SPIKESERVE_RETURN_IF_ERROR(take_bits());
     BitMatrix bits(rows, cols);
     SPIKESERVE_RETURN_IF_ERROR(ForEachEvent(tensor, field, header.count, [&](uint64_t position) {
       bits.Set(static_cast<int64_t>(position) / cols, static_cast<int64_t>(position) % cols);
@@ -375,7 +384,8 @@ absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view fie
   const auto pack = [&]<typename T>() -> absl::StatusOr<BitArray> {
     // Values are checked one by one as they are read, bytes as they are packed.
     const Accept accept = tensor.values_size() > 0 ? Accept::kBinary : Accept::kNumber;
-    SPIKESERVE_ASSIGN_OR_RETURN(Array<T> array, Decode<T>(wire, field, accept, max_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(Array<T> array, Decode<T>(wire, field, accept, room));
+    SPIKESERVE_RETURN_IF_ERROR(take_bits());
     std::optional<BitMatrix> bits = BitMatrix::Pack<T>(array.Matrix(rows, cols));
     if (bits) return BitArray(array.shape(), *std::move(bits));
     const auto values = array.values();

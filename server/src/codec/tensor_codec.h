@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "codec/envelope.h"
+#include "codec/room.h"
 #include "codec/tensor_encoder.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/data_type.h"
@@ -73,9 +74,10 @@ class Array {
 // Sizes are checked, without overflow, before anything is allocated. Errors: INVALID_ARGUMENT for an absent tensor, a
 // dtype that `accept` does not name, a bad shape, elements in no or several forms, of the wrong number or out of range;
 // FAILED_PRECONDITION for the `shared` form; RESOURCE_EXHAUSTED where the elements as T would take more than
-// `max_bytes` (a length of 0 counts as 1, so that no shape makes work out of nothing).
+// room.max_bytes() (a length of 0 counts as 1, so that no shape makes work out of nothing), or `room` has not got what
+// they take.
 template <typename T>
-absl::StatusOr<Array<T>> Decode(const WireTensor& tensor, std::string_view field, Accept accept, int64_t max_bytes);
+absl::StatusOr<Array<T>> Decode(const WireTensor& tensor, std::string_view field, Accept accept, Room room);
 
 // A decoded tensor of 0/1: a matrix of bits, borrowed from the message where the wire has them so.
 class BitArray {
@@ -100,9 +102,9 @@ bool IsBinary(const v1::Tensor& tensor);
 // Decodes a tensor of 0/1, of any dtype and form, to bits: a row for each index of the first `row_dimensions`
 // dimensions, the others flattened. A tensor with fewer is refused by CheckRank.
 //
-// Errors as Decode with kBinary; RESOURCE_EXHAUSTED where the bits would take more than `max_bytes`.
+// Errors as Decode with kBinary; RESOURCE_EXHAUSTED where the bits would take more than room.max_bytes().
 absl::StatusOr<BitArray> DecodeBits(const WireTensor& tensor, std::string_view field, size_t row_dimensions,
-                                    std::string_view needed, int64_t max_bytes);
+                                    std::string_view needed, Room room);
 
 // INVALID_ARGUMENT where the tensor has another number of dimensions; `needed` describes them, such as "[T, N]".
 absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed);

@@ -30,15 +30,15 @@ absl::Status FindFirstSpikes(const codec::WireTensor& spikes, const v1::FirstSpi
   const bool bytes = spikes.header.dtype() == v1::DATA_TYPE_BOOL || spikes.header.dtype() == v1::DATA_TYPE_UINT8;
   if (bytes && spikes.header.event_deltas_size() == 0) {
     // Searched as they are, without packing.
-    SPIKESERVE_ASSIGN_OR_RETURN(const auto array, codec::Decode<uint8_t>(spikes, "spikes", codec::Accept::kBinary,
-                                                                         context.limits.max_decoded_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(const auto array,
+                                codec::Decode<uint8_t>(spikes, "spikes", codec::Accept::kBinary, context.room));
     shape = array.shape();
     if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
     const int64_t rows = ElementCount(absl::MakeConstSpan(shape).first(row_dimensions)).value_or(0);
     SPIKESERVE_ASSIGN_OR_RETURN(index, spikeserve::FirstSpikeIndex(array.Matrix(rows, shape.back()), context.executor));
   } else {
-    SPIKESERVE_ASSIGN_OR_RETURN(const auto array, codec::DecodeBits(spikes, "spikes", row_dimensions, "[*, T]",
-                                                                    context.limits.max_decoded_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(const auto array,
+                                codec::DecodeBits(spikes, "spikes", row_dimensions, "[*, T]", context.room));
     shape = array.shape();
     if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
     SPIKESERVE_ASSIGN_OR_RETURN(index, spikeserve::FirstSpikeIndex(array.bits(), context.executor));

@@ -26,10 +26,9 @@ absl::Span<const float> ValuesOf(const Gradient& gradient) {
 // Nothing where the field is absent. Network checks how many elements there are, but not in which shape they come:
 // `traced`, which is known unless the network refuses the gradient for another reason.
 absl::StatusOr<Gradient> DecodeGradient(bool has, const codec::WireTensor& tensor, const std::string& field,
-                                        const std::optional<Shape>& traced, const Limits& limits) {
+                                        const std::optional<Shape>& traced, codec::Room room) {
   if (!has) return Gradient();
-  SPIKESERVE_ASSIGN_OR_RETURN(auto array,
-                              codec::Decode<float>(tensor, field, codec::Accept::kNumber, limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<float>(tensor, field, codec::Accept::kNumber, room));
   if (traced.has_value() && array.shape() != *traced) {
     return InvalidField(field, absl::StrCat("shape ", ShapeString(array.shape())),
                         absl::StrCat(ShapeString(*traced), ", the trace's steps of what the gradient is of"));
@@ -49,7 +48,7 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
   SPIKESERVE_ASSIGN_OR_RETURN(const Gradient grad_output,
                               DecodeGradient(request.has_tensor(v1::BackwardRequest::kGradOutputFieldNumber),
                                              request.tensor(v1::BackwardRequest::kGradOutputFieldNumber), "grad_output",
-                                             held.network.TracedShape(), limits));
+                                             held.network.TracedShape(), context.room));
   options.grad_output = ValuesOf(grad_output);
   std::vector<Gradient> decoded;
   decoded.reserve(3 * request->layer_gradients_size());
@@ -61,7 +60,7 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
     const std::optional<Shape> traced = in.layer().empty() ? std::nullopt : held.network.TracedShape(in.layer());
     const auto decode = [&](bool has, const v1::Tensor& tensor, const char* name,
                             absl::Span<const float>& values) -> absl::Status {
-      SPIKESERVE_ASSIGN_OR_RETURN(Gradient gradient, DecodeGradient(has, tensor, field + name, traced, limits));
+      SPIKESERVE_ASSIGN_OR_RETURN(Gradient gradient, DecodeGradient(has, tensor, field + name, traced, context.room));
       values = ValuesOf(decoded.emplace_back(std::move(gradient)));
       return absl::OkStatus();
     };

@@ -21,7 +21,7 @@ absl::StatusOr<Outgoing<v1::SetThresholdMarginResponse>> SetThresholdMargin(
     Incoming<v1::SetThresholdMarginRequest> request, HeldNetwork& held, Context& context) {
   SPIKESERVE_ASSIGN_OR_RETURN(
       auto labels, codec::Decode<double>(request.tensor(v1::SetThresholdMarginRequest::kLabelOneHotFieldNumber),
-                                         "label_one_hot", codec::Accept::kNumber, context.limits.max_decoded_bytes));
+                                         "label_one_hot", codec::Accept::kNumber, context.room));
   const auto bytes = static_cast<int64_t>(labels.values().size() * sizeof(float));
   if (bytes > context.limits.max_message_bytes) {
     return OverLimit("label_one_hot", bytes, "bytes of thresholds", context.limits.max_message_bytes,

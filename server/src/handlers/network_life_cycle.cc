@@ -20,7 +20,7 @@ absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::C
   if (const int64_t bytes = codec::NestedFloatBytes(*request); bytes > limits.max_network_bytes) {
     return OverLimit("layers", bytes, "bytes of tensors", limits.max_network_bytes, "--max-network-bytes");
   }
-  SPIKESERVE_ASSIGN_OR_RETURN(Network network, codec::DecodeNetwork(*request, limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(Network network, codec::DecodeNetwork(*request, context.room));
   SPIKESERVE_ASSIGN_OR_RETURN(const std::shared_ptr<HeldNetwork> held,
                               context.networks.Add(std::move(network), context.caller.identity));
   Outgoing<v1::CreateNetworkResponse> response(context.buffers);
@@ -42,6 +42,13 @@ absl::StatusOr<Outgoing<v1::ListNetworksResponse>> ListNetworks(Incoming<v1::Lis
 
 absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetworkRequest> request, HeldNetwork& held,
                                                             Context& context) {
+  const auto check_size = [&](int64_t bytes) {
+    const int64_t limit = context.limits.max_message_bytes;
+    if (bytes <= limit) return absl::OkStatus();
+    return OverLimit("network", bytes, "bytes of layers and what goes with them", limit, "--max-message-bytes");
+  };
+  // Not to be copied for nothing.
+  SPIKESERVE_RETURN_IF_ERROR(check_size(held.network.ParameterByteSize()));
   Outgoing<v1::GetNetworkResponse> response(context.buffers);
   for (const LayerSpec& spec : held.network.Spec()) codec::EncodeLayer(spec, response->add_layers());
   response->set_training(held.network.training());
@@ -61,10 +68,7 @@ absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetw
     codec::EncodeParameters(held.network.Gradients(), response->mutable_gradients());
   }
   response->set_format_version(codec::kNetworkFormatVersion);
-  if (const int64_t bytes = static_cast<int64_t>(response->ByteSizeLong()); bytes > context.limits.max_message_bytes) {
-    return OverLimit("network", bytes, "bytes of layers and what goes with them", context.limits.max_message_bytes,
-                     "--max-message-bytes");
-  }
+  SPIKESERVE_RETURN_IF_ERROR(check_size(static_cast<int64_t>(response->ByteSizeLong())));
   return response;
 }
 

@@ -20,8 +20,8 @@ int64_t Rows(const codec::WireTensor& tensor) {
 
 absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor, std::string_view field,
                                                 std::string_view needed, const Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(codec::BitArray array, codec::DecodeBits(tensor, field, /*row_dimensions=*/1, needed,
-                                                                       context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(codec::BitArray array,
+                              codec::DecodeBits(tensor, field, /*row_dimensions=*/1, needed, context.room));
   SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 2, field, needed));
   return array;
 }

@@ -30,7 +30,7 @@ auto WithScalar(Fn&& fn, const Tensors&... tensors) {
 template <typename T>
 absl::StatusOr<codec::Array<T>> DecodeMatrix(const codec::WireTensor& tensor, std::string_view field,
                                              codec::Accept accept, std::string_view needed, const Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<T>(tensor, field, accept, context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<T>(tensor, field, accept, context.room));
   SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 2, field, needed));
   return array;
 }
@@ -48,7 +48,7 @@ absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor,
 template <typename T>
 absl::StatusOr<codec::Array<T>> DecodePerNeuron(const codec::WireTensor& tensor, std::string_view field,
                                                 codec::Accept accept, const Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<T>(tensor, field, accept, context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto array, codec::Decode<T>(tensor, field, accept, context.room));
   if (array.shape().size() > 1) {
     SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(array.shape(), 1, field, "one element or [N]"));
   }

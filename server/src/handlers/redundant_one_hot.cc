@@ -23,9 +23,8 @@ absl::StatusOr<Outgoing<Response>> RedundantOneHot(Incoming<Request> request, Co
   SPIKESERVE_ASSIGN_OR_RETURN(const DataType dtype,
                               codec::DecodeMaskType(request->mask_dtype(), DataType::kFloat32,
                                                     {DataType::kFloat32, DataType::kBool, DataType::kBit}));
-  SPIKESERVE_ASSIGN_OR_RETURN(auto labels,
-                              codec::Decode<int64_t>(request.tensor(Request::kLabelsFieldNumber), "labels",
-                                                     codec::Accept::kInteger, context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto labels, codec::Decode<int64_t>(request.tensor(Request::kLabelsFieldNumber), "labels",
+                                                                  codec::Accept::kInteger, context.room));
   SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(labels.shape(), 1, "labels", "[B]"));
   SPIKESERVE_ASSIGN_OR_RETURN(const int64_t width, RedundantOneHotWidth(request->num_classes(), request->n()));
 

@@ -62,9 +62,8 @@ absl::Status RowStore::Append(const codec::WireTensor& piece, std::string_view f
 }
 
 absl::Status RowStore::AppendBits(const codec::WireTensor& piece, std::string_view field, Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(
-      const codec::BitArray array,
-      codec::DecodeBits(piece, field, /*row_dimensions=*/1, "[rows, M]", context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(const codec::BitArray array,
+                              codec::DecodeBits(piece, field, /*row_dimensions=*/1, "[rows, M]", context.room));
   // Padded as products want them.
   const BitMatrix bits(array.bits());
   SPIKESERVE_RETURN_IF_ERROR(CheckRoom(bits.rows(), bits.row_bytes(), field, context));
@@ -75,8 +74,8 @@ absl::Status RowStore::AppendBits(const codec::WireTensor& piece, std::string_vi
 
 template <typename Scalar>
 absl::Status RowStore::AppendScalars(const codec::WireTensor& piece, std::string_view field, Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(
-      const auto array, codec::Decode<Scalar>(piece, field, codec::Accept::kNumber, context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(const auto array,
+                              codec::Decode<Scalar>(piece, field, codec::Accept::kNumber, context.room));
   SPIKESERVE_RETURN_IF_ERROR(
       CheckRoom(array.shape()[0], array.shape()[1] * static_cast<int64_t>(sizeof(Scalar)), field, context));
   scalars<Scalar>().insert(scalars<Scalar>().end(), array.values().begin(), array.values().end());

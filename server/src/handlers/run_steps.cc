@@ -27,8 +27,8 @@ template absl::StatusOr<StepOptions> DecodeStepOptions(const v1::RunRequest::Ope
 template <typename Response>
 absl::StatusOr<codec::Outgoing<Response>> RunSteps(const codec::WireTensor& wire_input, const StepOptions& options,
                                                    HeldNetwork& held, Context& context) {
-  SPIKESERVE_ASSIGN_OR_RETURN(
-      auto input, codec::Decode<float>(wire_input, "input", codec::Accept::kNumber, context.limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto input,
+                              codec::Decode<float>(wire_input, "input", codec::Accept::kNumber, context.room));
   Shape shape = input.shape();
   if (options.single_step) shape.insert(shape.begin(), 1);
   SPIKESERVE_ASSIGN_OR_RETURN(const int64_t more, held.network.ForwardByteSize(shape, options.records));

@@ -47,12 +47,11 @@ absl::StatusOr<Outgoing<Response>> SpikeSimilarLoss(Incoming<Request> request, C
   const auto compute = [&]<typename Scalar>() -> absl::Status {
     if (codec::IsBinary(spikes_tensor.header)) {
       SPIKESERVE_ASSIGN_OR_RETURN(const auto spikes, codec::DecodeBits(spikes_tensor, "spikes", /*row_dimensions=*/1,
-                                                                       "[N, ...]", context.limits.max_decoded_bytes));
+                                                                       "[N, ...]", context.room));
       return evaluate.template operator()<Scalar>(spikes.bits(), spikes.shape());
     }
-    SPIKESERVE_ASSIGN_OR_RETURN(
-        const auto spikes,
-        codec::Decode<Scalar>(spikes_tensor, "spikes", codec::Accept::kNumber, context.limits.max_decoded_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(const auto spikes,
+                                codec::Decode<Scalar>(spikes_tensor, "spikes", codec::Accept::kNumber, context.room));
     if (spikes.shape().empty()) return codec::CheckRank(spikes.shape(), 1, "spikes", "[N, ...]");
     const int64_t features = ElementCount(absl::MakeConstSpan(spikes.shape()).subspan(1)).value_or(0);
     return evaluate.template operator()<Scalar>(MatrixView<Scalar>(spikes.Matrix(spikes.shape()[0], features)),

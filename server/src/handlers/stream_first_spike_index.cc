@@ -22,6 +22,7 @@ class StreamFirstSpikeIndex : public OpenedStream<Request> {
  protected:
   absl::Status Open(Incoming<Request> request, Context&) override {
     options_ = request->open();
+    options_.clear_spikes();
     return absl::OkStatus();
   }
 

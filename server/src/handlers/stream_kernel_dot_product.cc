@@ -39,7 +39,11 @@ class StreamKernelDotProduct : public OpenedStream<Request> {
     return std::exchange(response_, std::nullopt);
   }
 
-  int64_t KeptBytes() const override { return y_.ByteSize(); }
+  int64_t KeptBytes() const override {
+    // What products want of y takes about as much again.
+    const auto& [floats, doubles] = operands_;
+    return y_.ByteSize() * (1 + bit_operand_.has_value() + floats.has_value() + doubles.has_value());
+  }
 
  protected:
   absl::Status Open(Incoming<Request> request, Context&) override {

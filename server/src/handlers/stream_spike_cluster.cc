@@ -1,5 +1,6 @@
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -17,10 +18,12 @@ using Response = v1::StreamSpikeClusterResponse;
 class StreamSpikeCluster : public OpenedStream<Request> {
  protected:
   absl::Status Open(Incoming<Request> request, Context&) override {
-    open_ = request->open();
-    options_.t_in = open_.t_in();
-    SPIKESERVE_ASSIGN_OR_RETURN(options_.rule, codec::DecodeClusterRule(open_.rule()));
-    if (open_.has_v_min()) options_.v_min = open_.v_min();
+    const v1::SpikeClusterRequest& open = request->open();
+    options_.t_in = open.t_in();
+    SPIKESERVE_ASSIGN_OR_RETURN(options_.rule, codec::DecodeClusterRule(open.rule()));
+    if (open.has_v_min()) options_.v_min = open.v_min();
+    // Until the first piece tells in which type to compute.
+    if (open.has_v_threshold()) v_threshold_ = std::make_unique<v1::Tensor>(open.v_threshold());
     return absl::OkStatus();
   }
 
@@ -43,6 +46,17 @@ class StreamSpikeCluster : public OpenedStream<Request> {
     return std::visit(finish, scan_);
   }
 
+  int64_t KeptBytes() const override {
+    const auto bytes = [](const auto& scan) -> int64_t {
+      if constexpr (std::is_same_v<std::decay_t<decltype(scan)>, std::monostate>) {
+        return 0;
+      } else {
+        return scan.ByteSize();
+      }
+    };
+    return std::visit(bytes, scan_) + (v_threshold_ ? static_cast<int64_t>(v_threshold_->SpaceUsedLong()) : 0);
+  }
+
   absl::StatusOr<std::optional<codec::Envelope>> Next(Context& context) override {
     if (!clusters_) return std::nullopt;
     Outgoing<Response> response(context.buffers);
@@ -58,10 +72,12 @@ class StreamSpikeCluster : public OpenedStream<Request> {
   absl::Status Add(const codec::WireTensor& v, Context& context) {
     SPIKESERVE_ASSIGN_OR_RETURN(auto rows, DecodeMatrix<Scalar>(v, "v", codec::Accept::kFloat, "[t, N]", context));
     if (std::holds_alternative<std::monostate>(scan_)) {
-      SPIKESERVE_ASSIGN_OR_RETURN(auto v_threshold, DecodePerNeuron<Scalar>(open_.v_threshold(), "open.v_threshold",
-                                                                            codec::Accept::kNumber, context));
+      const v1::Tensor& wire = v_threshold_ != nullptr ? *v_threshold_ : v1::Tensor::default_instance();
+      SPIKESERVE_ASSIGN_OR_RETURN(auto v_threshold,
+                                  DecodePerNeuron<Scalar>(wire, "open.v_threshold", codec::Accept::kNumber, context));
       SPIKESERVE_ASSIGN_OR_RETURN(scan_,
                                   SpikeClusterScan<Scalar>::Create(rows.shape()[1], v_threshold.values(), options_));
+      v_threshold_.reset();
     }
     auto* scan = std::get_if<SpikeClusterScan<Scalar>>(&scan_);
     if (scan == nullptr) {
@@ -75,7 +91,7 @@ class StreamSpikeCluster : public OpenedStream<Request> {
     return scan->Add(AsMatrix(rows), context.executor);
   }
 
-  v1::SpikeClusterRequest open_;
+  std::unique_ptr<const v1::Tensor> v_threshold_;
   SpikeClusterOptions options_;
   std::variant<std::monostate, SpikeClusterScan<float>, SpikeClusterScan<double>> scan_;
   std::optional<SpikeClusters> clusters_;

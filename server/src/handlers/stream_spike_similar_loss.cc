@@ -23,7 +23,9 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
     return std::exchange(gradient_response_, std::nullopt);
   }
 
-  int64_t KeptBytes() const override { return scan_ ? SpikeSimilarLossScan::ByteSize(scan_->samples()) : 0; }
+  int64_t KeptBytes() const override {
+    return scan_ ? SpikeSimilarLossScan::ByteSize(scan_->samples(), scan_->classes()) : 0;
+  }
 
  protected:
   absl::Status Open(Incoming<Request> request, Context& context) override {
@@ -34,7 +36,8 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
         auto labels, DecodeMatrix<uint8_t>(open.labels(), "open.labels", codec::Accept::kBinary, "[N, C]", context));
     const int64_t samples = labels.shape()[0];
     SPIKESERVE_RETURN_IF_ERROR(CheckPairs(samples, "open.labels", context));
-    if (const int64_t bytes = SpikeSimilarLossScan::ByteSize(samples); bytes > context.limits.max_decoded_bytes) {
+    if (const int64_t bytes = SpikeSimilarLossScan::ByteSize(samples, labels.shape()[1]);
+        bytes > context.limits.max_decoded_bytes) {
       return OverLimit("open.labels", bytes, "bytes for the pairs of samples", context.limits.max_decoded_bytes,
                        "--max-decoded-bytes");
     }
@@ -57,9 +60,8 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
     }
     if (loss_given_) return InvalidField("again", "false after it was true", "true in all further messages");
     if (codec::IsBinary(spikes.header)) {
-      SPIKESERVE_ASSIGN_OR_RETURN(
-          const codec::BitArray bits,
-          codec::DecodeBits(spikes, "spikes", /*row_dimensions=*/1, "[N, m]", context.limits.max_decoded_bytes));
+      SPIKESERVE_ASSIGN_OR_RETURN(const codec::BitArray bits,
+                                  codec::DecodeBits(spikes, "spikes", /*row_dimensions=*/1, "[N, m]", context.room));
       return scan_->Add(bits.bits(), context.executor);
     }
     SPIKESERVE_ASSIGN_OR_RETURN(const auto features, DecodeFeatures(spikes, context));
@@ -68,8 +70,8 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
 
  private:
   static absl::StatusOr<codec::Array<double>> DecodeFeatures(const codec::WireTensor& spikes, Context& context) {
-    SPIKESERVE_ASSIGN_OR_RETURN(
-        auto array, codec::Decode<double>(spikes, "spikes", codec::Accept::kNumber, context.limits.max_decoded_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(auto array,
+                                codec::Decode<double>(spikes, "spikes", codec::Accept::kNumber, context.room));
     if (array.shape().empty()) return codec::CheckRank(array.shape(), 2, "spikes", "[N, m]");
     return array;
   }

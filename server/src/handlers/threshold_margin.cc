@@ -21,7 +21,7 @@ absl::StatusOr<Outgoing<Response>> ThresholdMargin(Incoming<Request> request, Co
   SPIKESERVE_RETURN_IF_ERROR(CheckThresholdMargin(options));
   SPIKESERVE_ASSIGN_OR_RETURN(auto labels,
                               codec::Decode<double>(request.tensor(Request::kLabelOneHotFieldNumber), "label_one_hot",
-                                                    codec::Accept::kNumber, context.limits.max_decoded_bytes));
+                                                    codec::Accept::kNumber, context.room));
   Outgoing<Response> response(context.buffers);
   if (!request->training()) {
     codec::EncodeTensor(static_cast<float>(options.eval_threshold), response.tensor(Response::kVThresholdFieldNumber));

@@ -38,15 +38,14 @@ absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStep
                                                           Context& context) {
   const Limits& limits = context.limits;
   SPIKESERVE_ASSIGN_OR_RETURN(const TrainStepOptions options, codec::DecodeTrainStepOptions(*request));
-  SPIKESERVE_ASSIGN_OR_RETURN(auto input,
-                              codec::Decode<float>(request.tensor(v1::TrainStepRequest::kInputFieldNumber), "input",
-                                                   codec::Accept::kNumber, limits.max_decoded_bytes));
+  SPIKESERVE_ASSIGN_OR_RETURN(auto input, codec::Decode<float>(request.tensor(v1::TrainStepRequest::kInputFieldNumber),
+                                                               "input", codec::Accept::kNumber, context.room));
   if (request->has_repeat_input()) {
     SPIKESERVE_ASSIGN_OR_RETURN(input, Repeat(input, request->repeat_input(), limits.max_decoded_bytes));
   }
   SPIKESERVE_ASSIGN_OR_RETURN(auto labels,
                               codec::Decode<int64_t>(request.tensor(v1::TrainStepRequest::kLabelsFieldNumber), "labels",
-                                                     codec::Accept::kInteger, limits.max_decoded_bytes));
+                                                     codec::Accept::kInteger, context.room));
   SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(labels.shape(), 1, "labels", "[B]"));
 
   for (const LossTerm& term : options.losses) {

@@ -26,7 +26,8 @@ grpc::Slice ToSlice(codec::Bytes bytes) {
 }  // namespace
 
 absl::StatusOr<codec::Envelope> FromByteBuffer(const grpc::ByteBuffer& bytes,
-                                               const google::protobuf::Message& prototype, BufferPool& buffers) {
+                                               const google::protobuf::Message& prototype, BufferPool& buffers,
+                                               int64_t max_bytes) {
   // gRPC hands over a call as well whose client has gone, or has ended it, before there was a message.
   if (!bytes.Valid()) return absl::InvalidArgumentError("no message came with the call");
   std::vector<grpc::Slice> slices;
@@ -36,7 +37,7 @@ absl::StatusOr<codec::Envelope> FromByteBuffer(const grpc::ByteBuffer& bytes,
   for (const grpc::Slice& slice : slices) {
     pieces.emplace_back(reinterpret_cast<const char*>(slice.begin()), slice.size());
   }
-  return codec::ParseEnvelope(pieces, prototype, buffers);
+  return codec::ParseEnvelope(pieces, prototype, buffers, max_bytes);
 }
 
 grpc::ByteBuffer ToByteBuffer(const codec::Envelope& envelope) {

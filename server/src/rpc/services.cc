@@ -83,7 +83,8 @@ class UnaryCall final : public ServerUnaryReactor {
         answer_(host) {}
 
   absl::StatusOr<const codec::Envelope*> Parse(const Message& prototype, BufferPool& buffers) {
-    absl::StatusOr<codec::Envelope> request = FromByteBuffer(*request_bytes_, prototype, buffers);
+    absl::StatusOr<codec::Envelope> request =
+        FromByteBuffer(*request_bytes_, prototype, buffers, host_.engine.limits().max_decoded_bytes);
     if (!request.ok()) return std::move(request).status();
     request_ = *std::move(request);
     // Nothing points into it. gRPC would keep it until the client has the answer.

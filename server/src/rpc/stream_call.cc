@@ -69,11 +69,11 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     auto bytes = std::make_shared<ByteBuffer>();
     bytes->Swap(&incoming_);
     const size_t size = bytes->Length();
-    stream->OnRead(Stream::Message{
-        [bytes = std::move(bytes), &buffers = engine_.buffers()](const google::protobuf::Message& prototype) {
-          return FromByteBuffer(*bytes, prototype, buffers);
-        },
-        /*may_compute_at_once=*/size <= server::kSmallRequest, static_cast<int64_t>(size)});
+    stream->OnRead(
+        Stream::Message{[bytes = std::move(bytes), &engine = engine_](const google::protobuf::Message& prototype) {
+                          return FromByteBuffer(*bytes, prototype, engine.buffers(), engine.limits().max_decoded_bytes);
+                        },
+                        /*may_compute_at_once=*/size <= server::kSmallRequest, static_cast<int64_t>(size)});
   }
   void OnWriteDone(bool ok) override {
     server::HappensAfter(&outgoing_);

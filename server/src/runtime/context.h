@@ -4,6 +4,7 @@
 #define SPIKESERVE_SERVER_RUNTIME_CONTEXT_H_
 
 #include "absl/functional/function_ref.h"
+#include "codec/room.h"
 #include "memory/buffer_pool.h"
 #include "runtime/caller.h"
 #include "runtime/limits.h"
@@ -28,6 +29,8 @@ struct Context {
   const Caller& caller;
   // For what takes long on a network, and can be undone.
   const Wanted& wanted;
+  // For what is decoded of requests.
+  codec::Room room;
 };
 
 }  // namespace spikeserve::server

@@ -48,7 +48,24 @@ class CallExecutor : public Executor {
   std::atomic<bool> stopped_{false};
 };
 
-// The same, with the number of threads there are to be in place of 0.
+// What is decoded for a call counts among the bytes in flight while it computes.
+class DecodedBytes final : public codec::Memory {
+ public:
+  explicit DecodedBytes(Admission& admission) : admission_(admission) {}
+  ~DecodedBytes() override { admission_.Release(taken_); }
+
+  absl::Status Take(int64_t bytes) override {
+    SPIKESERVE_RETURN_IF_ERROR(admission_.Hold(bytes));
+    taken_ += bytes;
+    return absl::OkStatus();
+  }
+
+ private:
+  Admission& admission_;
+  int64_t taken_ = 0;
+};
+
+// The options, with the number of threads there are to be in place of 0.
 EngineOptions WithThreads(EngineOptions options) {
   if (options.threads <= 0) options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   return options;
@@ -112,8 +129,9 @@ void Engine::Submit(Call call) {
   if (job.call.may_compute_at_once && method->second.work != nullptr && job.call.request_bytes <= kSmallRequest) {
     Request request = Parse(method->second, job);
     if (!request.ok()) return End(job, request.status());
-    // Shared memory is not among the request's bytes.
-    if (method->second.work(**request) <= kSmallWork && (*request)->ElementBytes() <= kSmallRequest) {
+    // Neither shared memory nor what events stand for is among the request's bytes, and not all of it is work.
+    if (method->second.work(**request) <= kSmallWork && (*request)->ElementBytes() <= kSmallRequest &&
+        (*request)->Elements() <= kSmallWork) {
       ++counters_.calls_accepted;
       return Compute(method->second, **request, nullptr, InlineExecutor(), std::move(job));
     }
@@ -136,6 +154,7 @@ void Engine::Queue(const Method& method, const codec::Envelope* request, Job job
   pool_.Submit([this, &method, request, job = std::move(job)]() mutable {
     admission_.Leave(job.cost);
     job.times.queue += job.watch.Lap();
+    if (absl::Status wanted = job.wanted(); !wanted.ok()) return End(job, std::move(wanted));
     Request read = request != nullptr ? Request(request) : Parse(method, job);
     Proceed(method, std::move(read), std::move(job));
   });
@@ -308,8 +327,11 @@ void Engine::Proceed(const Method& method, Request request, Job job) {
   if (!request.ok()) return End(job, request.status());
   // What is in the pool's buffers counts there by now, and the bytes that it was read from are gone.
   const int64_t pooled = std::min(job.held_bytes, static_cast<int64_t>((*request)->PooledBytes()));
-  admission_.Release(pooled);
-  job.held_bytes -= pooled;
+  // What was parsed may take much more than its bytes did. (To ask small ones would take longer than it is worth.)
+  const int64_t parsed = job.call.request_bytes > kSmallRequest ? (*request)->BytesBesideElements() : 0;
+  const int64_t bytes = std::max(job.held_bytes - pooled, parsed);
+  admission_.Count(bytes - job.held_bytes);
+  job.held_bytes = bytes;
   if (method.network_of == nullptr) return Compute(method, **request, nullptr, pool_, std::move(job));
 
   absl::StatusOr<std::shared_ptr<HeldNetwork>> held =
@@ -358,7 +380,9 @@ auto Engine::WithContext(const Caller& caller, const Wanted& wanted, const HeldN
   CallExecutor stopping(threads, wanted);
   Executor& executor = held == nullptr ? stopping : threads;
   const auto read_statistics = [this] { return statistics(); };
-  Context context{options_.limits, executor, networks_, buffers_, read_statistics, caller, wanted};
+  DecodedBytes decoded(admission_);
+  Context context{options_.limits, executor, networks_, buffers_,
+                  read_statistics, caller,   wanted,    {options_.limits.max_decoded_bytes, decoded}};
   return Guarded([&] { return fn(context); });
 }
 

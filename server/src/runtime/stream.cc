@@ -90,7 +90,7 @@ bool Stream::Pump() {
     // Nothing may be under way when it ends, and responses that were made are written.
     if (!working_ && !writing_ && outbox_.empty()) {
       finished_ = true;
-      host_->Release(kept_bytes_);
+      host_->Release(kept_bytes_ + message_bytes_);
       host_->OnEnd(*result_, in_order_);
       transport_.Finish(*result_);
       return false;
@@ -132,6 +132,10 @@ void Stream::Work(bool at_once) {
   if (!next) return Take(/*held=*/nullptr, at_once);
   const absl::Status parsed = host_->Compute(/*held=*/nullptr, at_once, [&](Context&) -> absl::Status {
     SPIKESERVE_ASSIGN_OR_RETURN(message_, next->message.parse(*method_.request_prototype));
+    // It may wait for a network, and take much more than its bytes did.
+    const int64_t parsed = next->message.bytes > int64_t{kSmallRequest} ? message_->BytesBesideElements() : 0;
+    SPIKESERVE_RETURN_IF_ERROR(host_->Keep(parsed));
+    message_bytes_ = parsed;
     return absl::OkStatus();
   });
   next.reset();  // The bytes that it was read from go first.
@@ -163,6 +167,7 @@ void Stream::Take(HeldNetwork* held, bool at_once) {
     return message_ ? handler_->Take(*message_, held, context) : handler_->Close(context);
   });
   message_.reset();
+  host_->Release(std::exchange(message_bytes_, 0));
   if (status.ok()) status = CountKept();
   if (status.ok()) status = Respond(at_once);
   EndWork(status);

@@ -123,7 +123,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   const std::unique_ptr<StreamHandler> handler_;
   // The message that is to be taken.
   std::optional<codec::Envelope> message_;
-  // What it keeps, as far as it is counted.
+  // What this takes, and what the handler keeps, as far as they are counted.
+  int64_t message_bytes_ = 0;
   int64_t kept_bytes_ = 0;
 
   std::mutex mutex_;

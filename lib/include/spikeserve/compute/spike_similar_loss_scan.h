@@ -44,9 +44,11 @@ class SpikeSimilarLossScan {
                         Executor& executor = InlineExecutor()) const;
 
   int64_t samples() const { return samples_; }
+  int64_t classes() const { return labels_.cols(); }
 
-  // The bytes that a scan of so many samples takes at most; 2^63 - 1 where they are more than fit into 64 bits.
-  static int64_t ByteSize(int64_t samples);
+  // About the bytes that a scan of so many samples and classes takes at most; 2^63 - 1 where they are more than fit
+  // into 64 bits.
+  static int64_t ByteSize(int64_t samples, int64_t classes);
 
  private:
   SpikeSimilarLossScan(BitMatrix labels, const Kernel& kernel, LossType loss_type);

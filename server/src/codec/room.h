@@ -1,0 +1,46 @@
+// The memory that decoding may take.
+
+#ifndef SPIKESERVE_SERVER_CODEC_ROOM_H_
+#define SPIKESERVE_SERVER_CODEC_ROOM_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+namespace spikeserve::codec {
+
+// Counts what is decoded.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  // Takes so many bytes, until all that it counts go together; RESOURCE_EXHAUSTED where there are no more.
+  virtual absl::Status Take(int64_t bytes) = 0;
+};
+
+// How much decoding may take for one tensor, and who counts it. A few words, which are copied.
+class Room {
+ public:
+  // Nobody counts it.
+  Room(int64_t max_bytes) : max_bytes_(max_bytes) {}  // NOLINT(google-explicit-constructor)
+  // `memory` must outlive this.
+  Room(int64_t max_bytes, Memory& memory) : max_bytes_(max_bytes), memory_(&memory) {}
+
+  // The most that one tensor may take.
+  int64_t max_bytes() const { return max_bytes_; }
+
+  // Asked before each tensor is decoded to `count` elements of so many bytes, which max_bytes() allows. What is small
+  // is not counted.
+  absl::Status Take(int64_t count, int64_t element_bytes) const {
+    constexpr int64_t kSmall = 16 << 10;
+    const int64_t bytes = count * element_bytes;
+    return memory_ == nullptr || bytes <= kSmall ? absl::OkStatus() : memory_->Take(bytes);
+  }
+
+ private:
+  int64_t max_bytes_;
+  Memory* memory_ = nullptr;
+};
+
+}  // namespace spikeserve::codec
+
+#endif  // SPIKESERVE_SERVER_CODEC_ROOM_H_
