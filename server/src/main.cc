@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "config/flags.h"
 #include "google/protobuf/stubs/logging.h"
+#include "process/descriptors.h"
 #include "process/end_signals.h"
 #include "rpc/grpc_lifetime.h"
 #include "rpc/server.h"
@@ -174,6 +175,7 @@ int ServeUntilSignal(const ServerConfig& config, spikeserve::process::EndSignals
 
 int Serve(ServerConfig config) {
   KeepFreedMemory(config.server.engine.limits.max_idle_buffer_bytes, config.server.engine.threads);
+  spikeserve::process::AllowAllDescriptors();
   // Who reads the log may go; the server stays.
   std::signal(SIGPIPE, SIG_IGN);
   spikeserve::process::EndSignals signals([options = config.telemetry.log, keeps = !config.state_dir.empty()] {

@@ -112,6 +112,7 @@ TEST_F(FlagsTest, AMistakeIsToldWithItsPlace) {
   EXPECT_THAT(Error({FlagFile("\n--max-calls=x")}), AllOf(HasSubstr("got x"), HasSubstr(path_ + ":2")));
   EXPECT_THAT(Error({"--flagfile=/no/such/file"}), AllOf(HasSubstr("/no/such/file"), HasSubstr("No such file")));
   EXPECT_THAT(Error({"--flagfile=" + ::testing::TempDir()}), HasSubstr("cannot read"));
+  EXPECT_THAT(Error({"--flagfile=/dev/zero"}), HasSubstr("not a regular file"));
   Set("SPIKESERVE_MAX_CALLS", "0");
   EXPECT_THAT(Error({}), AllOf(HasSubstr("got 0"), HasSubstr("environment variable SPIKESERVE_MAX_CALLS")));
 }
@@ -156,6 +157,14 @@ TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {
   EXPECT_THAT(Error({"--check-config", "--state-dir=" + FlagFile("").substr(11)}),
               AllOf(HasSubstr("--state-dir"), HasSubstr("Not a directory")));
   EXPECT_THAT(Error({"--check-config", "--state-dir=/no/such/folder"}), HasSubstr("No such file"));
+}
+
+// They are not encrypted, and tell the names of callers.
+TEST_F(FlagsTest, MetricsAreOnlyForThisMachineUnlessSaidOtherwise) {
+  EXPECT_TRUE(Parse({"--check-config", "--metrics-listen=127.0.0.1:9464"}).ok());
+  EXPECT_THAT(Error({"--check-config", "--metrics-listen=0.0.0.0:9464"}),
+              AllOf(HasSubstr("--metrics-listen: 0.0.0.0:9464"), HasSubstr("--insecure")));
+  EXPECT_TRUE(Parse({"--check-config", "--metrics-listen=0.0.0.0:9464", "--insecure"}).ok());
 }
 
 TEST_F(FlagsTest, CheckingMakesNothing) {

@@ -3,13 +3,17 @@
 #include "support/server_process.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <future>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -237,6 +241,32 @@ TEST(ServerProcess, ARequestThatIsNoTextLeavesNoLineOnStderr) {
   EXPECT_THAT(server.Log(), ElementsAre("info: started", "info: listening", "info: draining", "info: ended"));
   const std::string all = server.Stderr();
   EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 4) << all;
+}
+
+TEST(ServerProcess, HasAsManyDescriptorsAsItMayHave) {
+  rlimit limit;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit few = limit;
+  few.rlim_cur = 256;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  ServerProcess server({kAnyPort});
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  ASSERT_NE(server.address(), "");
+  rlimit its;
+  ASSERT_EQ(prlimit(server.pid(), RLIMIT_NOFILE, nullptr, &its), 0);
+  EXPECT_EQ(its.rlim_cur, limit.rlim_max);
+}
+
+// Reading a pipe that nobody writes to would take for ever, and its end, too.
+TEST(ServerProcess, APipeInPlaceOfAFileIsRefused) {
+  const std::string pipe = ::testing::TempDir() + "/spikeserve-pipe-" + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const char* flag : {"--flagfile", "--tokens"}) {
+    ServerProcess server({kAnyPort, flag + ("=" + pipe)});
+    EXPECT_EQ(server.WaitForExit(), 2);
+    EXPECT_THAT(server.Stderr(), HasSubstr("not a regular file"));
+  }
+  std::remove(pipe.c_str());
 }
 
 TEST(ServerProcess, ASecondSignalEndsItAtOnce) {

@@ -3,10 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <numeric>
 #include <optional>
 #include <string_view>
@@ -17,6 +15,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "identity/read_file.h"
 #include "status_macros.h"
 
 namespace spikeserve::config {
@@ -136,9 +136,11 @@ std::string Suggestion(const std::string& name, const std::vector<Flag>& flags) 
 }
 
 absl::Status AddFile(const std::string& path, const std::vector<Flag>& flags, Collection& collection) {
-  std::ifstream file(path);
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
+  const absl::StatusOr<std::string> text = identity::ReadFile(path);
+  if (!text.ok()) return absl::InvalidArgumentError(absl::StrCat(kFlagFile, ": ", text.status().message()));
+  int number = 0;
+  for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
+    ++number;
     const std::string argument(absl::StripAsciiWhitespace(line));
     if (argument.empty() || argument[0] == '#') continue;
     const std::string place = absl::StrCat(path, ":", number);
@@ -152,8 +154,7 @@ absl::Status AddFile(const std::string& path, const std::vector<Flag>& flags, Co
     SPIKESERVE_RETURN_IF_ERROR(CheckValue(*flag, argument, nullptr, absl::StrCat(place, ": ", name)));
     if (!collection.Has(name)) SPIKESERVE_RETURN_IF_ERROR(collection.Add(*flag, argument, place));
   }
-  if (file.eof()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(kFlagFile, ": cannot read ", path, ": ", std::strerror(errno)));
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -114,7 +114,8 @@ void AddSecurity(CLI::App& app, Values& values) {
   add_file("--tls-client-ca", values.tls.client_ca,
            "Certificates in PEM of the authorities that vouch for clients, who must then show one of theirs");
   app.add_flag("--insecure", values.config.server.insecure,
-               "Without --tls-cert, listen also on addresses that other machines reach");
+               "Listen without encryption also where other machines reach it: with --listen, where there is no "
+               "--tls-cert, and with --metrics-listen, which has none");
   add_file(
       "--tokens", values.config.server.tokens,
       "Every call needs a token of this file: NAME:SHA256HEX on each line (see spikectl token). Read again when it "
@@ -143,7 +144,8 @@ void AddLimits(CLI::App& app, Values& values) {
   server::Limits& limits = values.config.server.engine.limits;
   // gRPC and Protobuf count the bytes of a message in 31 bits.
   AddLimit(app, "--max-message-bytes", limits.max_message_bytes, "Bytes of one request or response", 0x7fffffff);
-  AddLimit(app, "--max-decoded-bytes", limits.max_decoded_bytes, "Bytes of one tensor after decoding");
+  AddLimit(app, "--max-decoded-bytes", limits.max_decoded_bytes,
+           "Bytes of one tensor after decoding, and of a parsed message but for the data of its tensors");
   AddLimit(app, "--max-pairs", limits.max_pairs, "Pairs of samples of one SpikeSimilarLoss or similarity loss");
   limits.max_bytes_in_flight = int64_t{4} << 30;
   AddLimit(app, "--max-bytes-in-flight", limits.max_bytes_in_flight,
@@ -321,6 +323,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   SPIKESERVE_RETURN_IF_ERROR(rpc::Server::Check(values.config.server));
   if (const std::string& address = values.config.telemetry.metrics_listen; !address.empty()) {
     SPIKESERVE_RETURN_IF_ERROR(telemetry::MetricsListener::Check(address));
+    if (!values.config.server.insecure && !rpc::IsLocal(address)) {
+      return InvalidField("--metrics-listen", absl::StrCat(address, ", and metrics are not encrypted"),
+                          "a loopback address, or --insecure if it is meant");
+    }
   }
   SPIKESERVE_RETURN_IF_ERROR(CheckAddressesDiffer(values.config));
   values.config.warnings = Warnings(values.config, arguments);

@@ -1,12 +1,10 @@
 #include "identity/file_watch.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "identity/read_file.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve::identity {
@@ -14,27 +12,17 @@ namespace {
 
 using server::Severity;
 
-constexpr size_t kMaxBytes = size_t{1} << 20;
-
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ReadFiles(const std::vector<FlagFile>& files) {
   std::vector<std::string> contents;
   for (const FlagFile& file : files) {
-    errno = 0;
-    std::ifstream stream(file.path, std::ios::binary);
-    std::string text(kMaxBytes + 1, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    const int error = errno;
-    if (stream.bad() || !stream.is_open() || (stream.gcount() == 0 && error != 0)) {
-      return InvalidField(file.flag, absl::StrCat("cannot read the file ", file.path, ": ", std::strerror(error)),
-                          "a file that can be read");
+    absl::StatusOr<std::string> text = ReadFile(file.path);
+    if (!text.ok()) {
+      return InvalidField(file.flag, std::string(text.status().message()),
+                          "a regular file of at most 1 MiB that can be read");
     }
-    text.resize(static_cast<size_t>(stream.gcount()));
-    if (text.size() > kMaxBytes) {
-      return InvalidField(file.flag, absl::StrCat("the file ", file.path, " is larger than 1 MiB"), "a smaller one");
-    }
-    contents.push_back(std::move(text));
+    contents.push_back(*std::move(text));
   }
   return contents;
 }
