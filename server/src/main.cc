@@ -91,14 +91,17 @@ void WarnOfNetworksOfNobody(Engine& engine, const EventSink& events) {
           {{"networks", of_nobody}}});
 }
 
-absl::Status LoadState(NetworkFiles& files, const ServerConfig& config, Engine& engine, const EventSink& events) {
+absl::Status LoadState(NetworkFiles& files, const ServerConfig& config, Engine& engine, const EventSink& events,
+                       const spikeserve::process::EndSignals& signals) {
   // That may take minutes, and nobody is answered meanwhile.
   events({Severity::kInfo, "loading networks", {{"state_dir", config.state_dir}}});
   const absl::StatusOr<int> loaded =
-      files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, events);
+      files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, events,
+                 [&] { return signals.HaveCome(); });
+  if (absl::IsCancelled(loaded.status())) return loaded.status();
   if (!loaded.ok()) return absl::InvalidArgumentError(absl::StrCat("--state-dir: ", loaded.status().message()));
   if (*loaded > 0) events({Severity::kInfo, "networks loaded", {{"networks", int64_t{*loaded}}}});
-  if (config.CallersDiffer()) WarnOfNetworksOfNobody(engine, events);
+  if (config.EachCallerIsSomebody()) WarnOfNetworksOfNobody(engine, events);
   return absl::OkStatus();
 }
 
@@ -196,9 +199,16 @@ int Serve(ServerConfig config) {
   absl::StatusOr<std::unique_ptr<MetricsListener>> metrics = OpenMetrics(config.telemetry.metrics_listen);
   if (!metrics.ok()) return Fail(metrics.status());
   if (*state != nullptr) {
-    config.server.before_listening = [&](Engine& engine) { return LoadState(**state, config, engine, events); };
+    config.server.before_listening = [&](Engine& engine) {
+      return LoadState(**state, config, engine, events, signals);
+    };
   }
   const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config.server);
+  if (absl::IsCancelled(server.status())) {
+    // Their files are as they were.
+    events({Severity::kInfo, "ended before all networks were loaded", {{"signal", signals.Wait()}}});
+    return 0;
+  }
   if (!server.ok()) return Fail(server.status());
   Engine& engine = (*server)->engine();
   TellOfStart(config, engine.statistics().threads, events);

@@ -259,6 +259,19 @@ TEST(NetworkFiles, ANetworkOverALimitIsLeftAndOneThatIsWrongIsSetAside) {
   EXPECT_THAT(disk->Names(), ElementsAre(kFile + ".corrupt"));
 }
 
+TEST(NetworkFiles, LoadingStopsBetweenTwoFiles) {
+  const auto disk = Disk(/*kept=*/true);
+  NetworkFiles files(disk->Open());
+  const auto take = [](const v1::StoredNetwork&) {
+    ADD_FAILURE() << "taken";
+    return absl::OkStatus();
+  };
+  const auto loaded = files.Load(
+      take, [](const server::Event&) {}, [] { return true; });
+  EXPECT_EQ(loaded.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(disk->Names(), ElementsAre(kFile));
+}
+
 TEST(NetworkFiles, ACorruptFileThatCannotBeRenamedStaysAndIsTold) {
   const auto disk = std::make_shared<FakeDisk>();
   disk->Put(kFile, "");

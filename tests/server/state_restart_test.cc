@@ -180,6 +180,25 @@ TEST_F(StateRestartTest, AServerThatIsKilledWhileItWritesComesUpEachTime) {
   }
 }
 
+TEST_F(StateRestartTest, ASignalWhileNetworksAreLoadedEndsTheServerAndKeepsThem) {
+  constexpr int kNetworks = 20;
+  {
+    ServerProcess server = Start();
+    const Client client = Connect(server);
+    for (int i = 0; i < kNetworks; ++i) {
+      const LinearLayer large{RowMatrix<float>::Ones(1500, 1500), {}};
+      ASSERT_TRUE(client.Call(CreateNetworkArgs{.layers = {{.kind = large}}}).ok());
+    }
+    EXPECT_EQ(server.End(SIGTERM), 0);
+  }
+  ServerProcess server = Start();
+  Await([&] { return ::testing::Value(server.Log(), ::testing::Contains("info: loading networks")); });
+  EXPECT_EQ(server.End(SIGTERM), 0);
+  EXPECT_THAT(server.Log(), ElementsAre("info: loading networks", "info: ended before all networks were loaded"));
+  ServerProcess next = Start();
+  EXPECT_EQ(Connect(next).ListNetworks()->size(), size_t{kNetworks});
+}
+
 TEST_F(StateRestartTest, ADeletedNetworkDoesNotComeBack) {
   std::string name, kept;
   {

@@ -3,10 +3,12 @@
 #ifndef SPIKESERVE_SERVER_CONFIG_SERVER_CONFIG_H_
 #define SPIKESERVE_SERVER_CONFIG_SERVER_CONFIG_H_
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "rpc/address.h"
 #include "rpc/server.h"
 #include "telemetry/telemetry_options.h"
 
@@ -27,6 +29,12 @@ struct ServerConfig {
 
   // Whether callers prove who they are, so that one is told from another.
   bool CallersDiffer() const { return !server.tokens.empty() || (server.tls && !server.tls->client_ca.empty()); }
+
+  // The same, and no caller is without an identity: on a `unix:` socket nobody shows a certificate.
+  bool EachCallerIsSomebody() const {
+    return CallersDiffer() &&
+           !(server.tokens.empty() && std::any_of(server.listen.begin(), server.listen.end(), rpc::IsUnixSocket));
+  }
 };
 
 }  // namespace spikeserve::config

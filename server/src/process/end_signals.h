@@ -3,6 +3,7 @@
 #ifndef SPIKESERVE_SERVER_PROCESS_END_SIGNALS_H_
 #define SPIKESERVE_SERVER_PROCESS_END_SIGNALS_H_
 
+#include <chrono>
 #include <functional>
 #include <future>
 #include <string>
@@ -19,6 +20,9 @@ class EndSignals {
 
   // Waits for the first signal, and returns its name. Called once.
   std::string Wait() { return first_.get(); }
+
+  // Whether there was one. Before Wait.
+  bool HaveCome() const { return first_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
 
  private:
   std::future<std::string> first_;

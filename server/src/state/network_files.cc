@@ -33,11 +33,12 @@ bool MayBeTakenLater(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<int> NetworkFiles::Load(absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take,
-                                       const server::EventSink& events) {
+                                       const server::EventSink& events, absl::FunctionRef<bool()> stop) {
   SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> files, directory_->List());
   std::sort(files.begin(), files.end());
   int taken = 0;
   for (const std::string& file : files) {
+    if (stop()) return absl::CancelledError("not all networks were loaded");
     if (absl::EndsWith(file, kTemporarySuffix)) {
       directory_->Remove(file).IgnoreError();
       continue;

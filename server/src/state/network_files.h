@@ -33,9 +33,11 @@ class NetworkFiles {
   // `take` finds wrong, is set aside: renamed to NAME.network.corrupt. What `take` answers RESOURCE_EXHAUSTED to, what
   // is of another version, and what cannot be read stays as it is, for a server that can take it. Each is an
   // event; none keeps the others from being taken. What is left of writes that did not end is removed; the directory's
-  // other files are left alone. Returns how many `take` took; an error where the directory cannot be listed.
-  absl::StatusOr<int> Load(absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take,
-                           const server::EventSink& events);
+  // other files are left alone. Returns how many `take` took; an error where the directory cannot be listed, and
+  // CANCELLED where `stop`, which is asked before each file, says that the rest is not wanted.
+  absl::StatusOr<int> Load(
+      absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take, const server::EventSink& events,
+      absl::FunctionRef<bool()> stop = [] { return false; });
 
   // Writes the network's file, or replaces it. Errors: those of the directory, and of EncodeStateFile.
   absl::Status Write(const v1::StoredNetwork& network);
