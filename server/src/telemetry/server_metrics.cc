@@ -157,8 +157,7 @@ std::vector<MetricFamily> ServerFamilies(const server::Statistics& statistics, c
           facts.log_lines_dropped);
   gauge("spikeserve_draining", "1 from the signal to end on.", statistics.draining ? 1 : 0);
   counter("spikeserve_answers_given_up_total",
-          "Answers that clients did not take in time, and whose memory others needed.",
-          statistics.answers_given_up);
+          "Answers that clients did not take in time, and whose memory others needed.", statistics.answers_given_up);
   if (facts.certificate_expiry != absl::InfiniteFuture()) {
     gauge("spikeserve_tls_certificate_expiry_timestamp_seconds", "When the certificate that is in use expires.",
           absl::ToUnixSeconds(facts.certificate_expiry));
