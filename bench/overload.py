@@ -85,6 +85,8 @@ def main():
               if code != "RESOURCE_EXHAUSTED"}
     if others:
         sys.exit(f"overload.py: errors that are no refusals: {others}")
+    if goodput < 0.9 or slower >= 3:
+        sys.exit("overload.py: not as promised")
 
 
 if __name__ == "__main__":

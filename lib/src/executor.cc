@@ -1,5 +1,9 @@
 #include "spikeserve/compute/executor.h"
 
+#include <algorithm>
+
+#include "spikeserve/compute/stopping_executor.h"
+
 namespace spikeserve {
 namespace {
 
@@ -12,6 +16,23 @@ class CallingThread : public Executor {
 };
 
 }  // namespace
+
+void StoppingExecutor::ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) {
+  if (Stopped()) return;
+  threads_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; b += grain) {
+      if (Stopped()) return;
+      body(b, std::min(b + grain, end));
+    }
+  });
+}
+
+bool StoppingExecutor::Stopped() {
+  if (stopped_.load(std::memory_order_relaxed)) return true;
+  if (wanted_().ok()) return false;
+  stopped_.store(true, std::memory_order_relaxed);
+  return true;
+}
 
 Executor& InlineExecutor() {
   static CallingThread executor;

@@ -1,4 +1,5 @@
-// A client that makes calls of all kinds until it is killed: fault_victim ADDRESS. It says when each kind has begun.
+// A client that makes calls of all kinds until it is killed: fault_victim ADDRESS [TOKEN]. It says when each kind has
+// begun.
 
 #include <cstdint>
 #include <iostream>
@@ -37,8 +38,7 @@ void CallForEver(const Client& client) {
 }
 
 // Of which each goes in pieces.
-void StreamForEver(const std::string& address) {
-  const Client client = *Client::Connect(address, {.stream_above_bytes = 1 << 20});
+void StreamForEver(const Client& client) {
   const spikeserve::RowMatrix<float> v = spikeserve::RowMatrix<float>::Constant(100, 20'000, 0.5f);
   for (bool first = true;; first = false) {
     Need(client.SpikeCluster({.v = v, .v_threshold = 0.4f}));
@@ -64,11 +64,13 @@ void RunForEver(const Client& client) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
-  const Client client = *Client::Connect(argv[1]);
+  if (argc != 2 && argc != 3) return 2;
+  const std::string token = argc == 3 ? argv[2] : "";
+  const Client client = *Client::Connect(argv[1], {.token = token});
+  const Client in_pieces = *Client::Connect(argv[1], {.token = token, .stream_above_bytes = 1 << 20});
   std::vector<std::thread> threads;
   threads.emplace_back([&] { CallForEver(client); });
-  threads.emplace_back([&] { StreamForEver(argv[1]); });
+  threads.emplace_back([&] { StreamForEver(in_pieces); });
   threads.emplace_back([&] { RunForEver(client); });
   for (std::thread& thread : threads) thread.join();
 }

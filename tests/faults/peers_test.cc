@@ -11,8 +11,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/client/client.h"
-#include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
+#include "support/large_answers.h"
 #include "support/raw_http2.h"
 #include "support/server_process.h"
 
@@ -22,10 +22,11 @@ namespace {
 using ::testing::Contains;
 using testing::FrameReader;
 using ::testing::HasSubstr;
+using testing::kRedundantOneHot;
+using testing::OneHotRequest;
 using testing::RawConnection;
 using testing::ServerProcess;
 
-constexpr char kRedundantOneHot[] = "/spikeserve.v1.SpikeFunctionService/RedundantOneHot";
 constexpr char kSpikeCluster[] = "/spikeserve.v1.SpikeFunctionService/SpikeCluster";
 
 // gRPC receives in small blocks, beside each of which a sanitizer's allocator keeps memory of its own.
@@ -178,17 +179,6 @@ TEST_F(PeersTest, NoMoreCallsOfAConnectionThanTheLimitAreOpen) {
     EXPECT_THAT(frame->payload, ::testing::HasSubstr(std::string("\0\3\0\0\0\3", 6)));
     break;
   }
-}
-
-// Labels that make a result of so many times 40 KB.
-std::string OneHotRequest(int labels) {
-  v1::RedundantOneHotRequest request;
-  request.mutable_labels()->set_dtype(v1::DATA_TYPE_UINT8);
-  request.mutable_labels()->add_shape(labels);
-  request.mutable_labels()->set_data(std::string(labels, '\1'));
-  request.set_num_classes(10);
-  request.set_n(1000);
-  return request.SerializeAsString();
 }
 
 // A kilobyte that makes a result of 40 MB.

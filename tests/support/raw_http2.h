@@ -11,7 +11,7 @@
 
 namespace spikeserve::testing {
 
-// A connection to "127.0.0.1:PORT".
+// A connection to "127.0.0.1:PORT" or "unix:PATH".
 class RawConnection {
  public:
   explicit RawConnection(const std::string& address);

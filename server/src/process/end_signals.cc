@@ -12,8 +12,8 @@ namespace spikeserve::process {
 
 namespace {
 
-// Whoever passes on a signal may do so to the process and to its group.
-constexpr auto kSameIntent = std::chrono::seconds(1);
+// Whoever passes on a signal may do so to the process and to its group, at once.
+constexpr auto kSameIntent = std::chrono::milliseconds(100);
 
 }  // namespace
 

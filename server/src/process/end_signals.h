@@ -14,8 +14,8 @@ namespace spikeserve::process {
 // own until the process ends. SIGHUP, SIGUSR1 and SIGUSR2 are ignored. Make one, first of all.
 class EndSignals {
  public:
-  // `on_second` is called, in that thread, when a second signal comes, and not within a second of the first: whoever
-  // sends it does not want to wait.
+  // `on_second` is called, in that thread, when a second signal comes, later than a tenth of a second after the
+  // first: whoever sends it does not want to wait.
   explicit EndSignals(std::function<void()> on_second);
 
   // Waits for the first signal, and returns its name. Called once.

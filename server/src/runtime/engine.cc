@@ -13,40 +13,11 @@
 #include "runtime/guarded.h"
 #include "runtime/stopwatch.h"
 #include "spikeserve/compute/field_error.h"
+#include "spikeserve/compute/stopping_executor.h"
 #include "status_macros.h"
 
 namespace spikeserve::server {
 namespace {
-
-// Gives a call threads until it is no longer wanted, and from then on does nothing: a computation of many loops is soon
-// through with them. Not one that changes a network: half of a change is worse than one that nobody waits for.
-class CallExecutor : public Executor {
- public:
-  CallExecutor(Executor& threads, const Wanted& wanted) : threads_(threads), wanted_(wanted) {}
-
-  void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) override {
-    if (Stopped()) return;
-    threads_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; b += grain) {
-        if (Stopped()) return;
-        body(b, std::min(b + grain, end));
-      }
-    });
-  }
-
- private:
-  // To ask costs more than to remember.
-  bool Stopped() {
-    if (stopped_.load(std::memory_order_relaxed)) return true;
-    if (wanted_().ok()) return false;
-    stopped_.store(true, std::memory_order_relaxed);
-    return true;
-  }
-
-  Executor& threads_;
-  const Wanted& wanted_;
-  std::atomic<bool> stopped_{false};
-};
 
 // What is decoded for a call counts among the bytes in flight while it computes.
 class DecodedBytes final : public codec::Memory {
@@ -377,7 +348,8 @@ void Engine::Compute(const Method& method, const codec::Envelope& request, HeldN
 template <typename Fn>
 auto Engine::WithContext(const Caller& caller, const Wanted& wanted, const HeldNetwork* held, Executor& threads, Fn fn)
     -> decltype(fn(std::declval<Context&>())) {
-  CallExecutor stopping(threads, wanted);
+  // Not for what changes a network: half of a change is worse than one that nobody waits for.
+  StoppingExecutor stopping(threads, wanted);
   Executor& executor = held == nullptr ? stopping : threads;
   const auto read_statistics = [this] { return statistics(); };
   DecodedBytes decoded(admission_);

@@ -25,19 +25,25 @@ std::string_view View(absl::string_view text) { return {text.data(), text.size()
 void CallLog::OnEnd(const CallReport& report) {
   const absl::StatusCode code = report.status.code();
   if (IsServersFault(code)) return Write(LogLevel::kWarning, "call failed", report, 0);
-  if (report.refused && code == absl::StatusCode::kUnavailable) return WriteOne(draining_, "call refused", report);
-  if (report.refused) return WriteOne(refused_, "call refused", report);
+  if (report.refused && code == absl::StatusCode::kUnavailable)
+    return WriteOne(draining_, LogLevel::kWarning, "call refused", report);
+  if (report.refused) return WriteOne(refused_, LogLevel::kWarning, "call refused", report);
   if (code == absl::StatusCode::kUnavailable && !report.in_order) {
     return Write(LogLevel::kWarning, "call cut off", report, 0);
   }
-  if (code == absl::StatusCode::kUnauthenticated) return WriteOne(unauthenticated_, "call of nobody known", report);
+  if (code == absl::StatusCode::kUnauthenticated) {
+    return WriteOne(unauthenticated_, LogLevel::kWarning, "call of nobody known", report);
+  }
   if (Busy(report.times) >= slow_) return Write(LogLevel::kInfo, "slow call", report, 0);
+  if (code != absl::StatusCode::kOk) {
+    return WriteOne(failed_[static_cast<size_t>(code)], LogLevel::kInfo, "call failed", report);
+  }
   Write(LogLevel::kDebug, "call", report, 0);
 }
 
-void CallLog::WriteOne(Throttle& throttle, std::string_view message, const CallReport& report) {
+void CallLog::WriteOne(Throttle& throttle, LogLevel level, std::string_view message, const CallReport& report) {
   if (const std::optional<int64_t> suppressed = throttle.Admit(server::SteadyNow())) {
-    return Write(LogLevel::kWarning, message, report, *suppressed);
+    return Write(level, message, report, *suppressed);
   }
   Write(LogLevel::kDebug, "call", report, 0);
 }

@@ -3,8 +3,11 @@
 #ifndef SPIKESERVE_SERVER_TELEMETRY_CALL_LOG_H_
 #define SPIKESERVE_SERVER_TELEMETRY_CALL_LOG_H_
 
+#include <array>
+
 #include "absl/time/time.h"
 #include "runtime/call_observer.h"
+#include "runtime/call_statistics.h"
 #include "telemetry/log.h"
 #include "telemetry/throttle.h"
 
@@ -15,8 +18,9 @@ namespace spikeserve::telemetry {
 //            (UNAVAILABLE). Or it was refused, because the server had too much to do, or was about to end; or its
 //            caller proved not to be anybody (UNAUTHENTICATED): of each of these, one line a second tells how many
 //            there were
-//   info     it took the server `slow` or longer, without the time that a stream waited for its client
-//   debug    all others, also those that failed by their callers' fault
+//   info     it took the server `slow` or longer, without the time that a stream waited for its client. Or it failed
+//            otherwise, by its caller's mistake or wish: of each code, one line a second tells how many there were
+//   debug    all others
 // Thread-safe.
 class CallLog final : public server::CallObserver {
  public:
@@ -26,15 +30,15 @@ class CallLog final : public server::CallObserver {
   void OnEnd(const server::CallReport& report) override;
 
  private:
-  // A warning, and of many one.
-  void WriteOne(Throttle& throttle, std::string_view message, const server::CallReport& report);
+  // Of many one; the others at debug.
+  void WriteOne(Throttle& throttle, LogLevel level, std::string_view message, const server::CallReport& report);
   void Write(LogLevel level, std::string_view message, const server::CallReport& report, int64_t more);
 
   Log& log_;
   const absl::Duration slow_;
-  Throttle refused_{absl::Seconds(1)};
-  Throttle draining_{absl::Seconds(1)};
-  Throttle unauthenticated_{absl::Seconds(1)};
+  Throttle refused_, draining_, unauthenticated_;
+  // Of each other code.
+  std::array<Throttle, server::kStatusCodes> failed_;
 };
 
 }  // namespace spikeserve::telemetry

@@ -35,9 +35,10 @@ absl::StatusOr<std::unique_ptr<MetricsListener>> MetricsListener::Start(const st
   std::unique_ptr<prometheus::Exposer> exposer;
   int port = 0;
   try {
-    // A client that is slow to send keeps a thread no longer than Prometheus waits for a page.
+    // A client that is slow to send keeps a thread no longer than Prometheus waits for a page, and more than a few of
+    // them have to come to keep it waiting.
     exposer = std::make_unique<prometheus::Exposer>(
-        std::vector<std::string>{"listening_ports", address, "num_threads", "2", "request_timeout_ms", "10000"});
+        std::vector<std::string>{"listening_ports", address, "num_threads", "8", "request_timeout_ms", "10000"});
     port = exposer->GetListeningPorts().at(0);
   } catch (const std::exception&) {
     return FieldError(absl::StatusCode::kUnavailable, kFlag, absl::StrCat("cannot listen on ", address),

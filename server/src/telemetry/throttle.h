@@ -15,7 +15,7 @@ namespace spikeserve::telemetry {
 // Thread-safe, without locks.
 class Throttle {
  public:
-  explicit Throttle(absl::Duration period) : period_(absl::ToInt64Nanoseconds(period)) {}
+  explicit Throttle(absl::Duration period = absl::Seconds(1)) : period_(absl::ToInt64Nanoseconds(period)) {}
 
   // The first one in each period gets the number of those that came since the last one that got one; others get
   // nullopt.

@@ -64,7 +64,7 @@ TEST(CallLog, TellsOfACallWhatThereIsToTell) {
   json line = lines[0];
   EXPECT_TRUE(line.contains("time"));
   line.erase("time");
-  EXPECT_EQ(line, json::parse(R"({"level": "debug", "message": "call", "method": "SpikeCluster",
+  EXPECT_EQ(line, json::parse(R"({"level": "info", "message": "call failed", "method": "SpikeCluster",
       "code": "INVALID_ARGUMENT", "status": "v: absent; need a tensor", "identity": "alice", "peer": "ipv4:192.0.2.1:51234",
       "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
       "queue_ms": 0.01, "decode_ms": 0.02, "compute_ms": 3.0, "encode_ms": 0.04, "total_ms": 12.5,
@@ -104,8 +104,8 @@ TEST(CallLog, WarnsOfCallsThatItHasNoRoomForAndOfNobodyKnown) {
 }
 
 // A call that is too large for its server, or that computed for too long, tells nothing of how much there is to do.
-TEST(CallLog, ACallersOwnExcessIsACallLikeOthers) {
-  EXPECT_EQ(LevelOf({.status = absl::ResourceExhaustedError("x")}), "debug");
+TEST(CallLog, ACallersOwnExcessIsAMistakeLikeOthers) {
+  EXPECT_EQ(LevelOf({.status = absl::ResourceExhaustedError("x")}), "info");
   EXPECT_EQ(LevelOf({.status = absl::ResourceExhaustedError("x"), .times = {.compute = absl::Seconds(2)}}), "info");
 }
 
@@ -116,13 +116,22 @@ TEST(CallLog, WarningsOfOneKindDoNotHideThoseOfAnother) {
   EXPECT_GE(Lines({full, draining, nobody, full, draining, nobody}, LogLevel::kWarning).size(), 3u);
 }
 
-TEST(CallLog, MistakesOfCallersAreForWhoLooksForThem) {
+TEST(CallLog, MistakesOfCallersAreToldAndDoNotWarn) {
   for (const absl::Status& status :
-       {absl::OkStatus(), absl::InvalidArgumentError("x"), absl::NotFoundError("x"), absl::UnimplementedError("x"),
+       {absl::InvalidArgumentError("x"), absl::NotFoundError("x"), absl::UnimplementedError("x"),
         absl::CancelledError("x"), absl::DeadlineExceededError("x"), absl::PermissionDeniedError("x"),
         absl::FailedPreconditionError("x"), absl::AbortedError("x")}) {
-    EXPECT_EQ(LevelOf({.status = status}), "debug") << status;
+    EXPECT_EQ(LevelOf({.status = status}), "info") << status;
   }
+}
+
+TEST(CallLog, ManyMistakesOfOneKindAreOneLineAndHideNoOthers) {
+  std::vector<Ended> calls(1000, {.status = absl::NotFoundError("x")});
+  calls.push_back({.status = absl::InvalidArgumentError("y")});
+  const std::vector<json> lines = Lines(calls, LogLevel::kInfo);
+  EXPECT_LT(lines.size(), 100u);
+  EXPECT_EQ(lines.front().at("code"), "NOT_FOUND");
+  EXPECT_EQ(lines.back().at("code"), "INVALID_ARGUMENT");
 }
 
 TEST(CallLog, ACallIsSlowThatKeepsTheServerForLong) {
@@ -133,9 +142,7 @@ TEST(CallLog, ACallIsSlowThatKeepsTheServerForLong) {
   EXPECT_EQ(Lines({{}}, LogLevel::kInfo, absl::ZeroDuration()).size(), 1u);  // From 0 on: all calls.
 }
 
-TEST(CallLog, WritesNothingOfQuietCallsByDefault) {
-  EXPECT_TRUE(Lines({{}, {.status = absl::NotFoundError("x")}}, LogLevel::kInfo).empty());
-}
+TEST(CallLog, WritesNothingOfQuietCallsByDefault) { EXPECT_TRUE(Lines({{}, {}}, LogLevel::kInfo).empty()); }
 
 TEST(CallLog, OverloadDoesNotDrownTheLog) {
   std::vector<Ended> calls(1000, {.status = absl::ResourceExhaustedError("calls: too many"), .refused = true});
