@@ -49,6 +49,16 @@ quietly cmake --install "$build" --prefix "$whole"
   echo "test.sh: internal or generated headers are installed" >&2
   exit 1
 }
+# The parts that the README names are there by themselves.
+for part in server:bin/spikeserve cli:bin/spikectl client:include/spikeserve/client/client.h \
+  compute:include/spikeserve/compute/tensor.h; do
+  quietly cmake --install "$build" --prefix "$scratch/part" --component "${part%%:*}"
+  [[ -e $scratch/part/${part#*:} ]] || {
+    echo "test.sh: the component ${part%%:*} has no ${part#*:}" >&2
+    exit 1
+  }
+  rm -r "$scratch/part"
+done
 consume "$source/examples/quickstart" quickstart "$whole"
 expect "2 1 " "$scratch/quickstart/quickstart"
 

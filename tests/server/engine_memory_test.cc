@@ -1,11 +1,13 @@
 // What calls may take of the server's memory.
 
+#include <algorithm>
 #include <future>
 #include <string>
 #include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "runtime/retry_after.h"
 #include "server/engine_testing.h"
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
@@ -54,6 +56,55 @@ TEST(EngineMemory, WhatIsDecodedIsInFlight) {
     EXPECT_THAT(std::string(refused.message()), HasSubstr("--max-bytes-in-flight"));
   }
   EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
+}
+
+TEST(EngineMemory, WhatARequestBecomesIsInFlight) {
+  Engine engine({});
+  auto message = OneHot(1 << 20, 2);
+  for (int i = 1; i < 100'000; ++i) message.mutable_labels()->add_event_deltas(1);
+  const auto request = Enveloped(message);
+  int64_t most = 0;
+  Call call = CallOf(kOneHot, request);
+  call.request_bytes = 20'000;
+  call.cancelled = [&] {
+    most = std::max(most, engine.statistics().bytes_in_flight);
+    return false;
+  };
+  EXPECT_TRUE(Perform(engine, std::move(call)).ok());
+  // Its events, and the labels that are decoded.
+  EXPECT_GE(most, 100'000 * 8 + (8 << 20));
+  EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
+}
+
+// Where it would not fit into a server that does nothing else, it is no use to try again.
+TEST(EngineMemory, WhatNeverFitsIsNotToBeTriedAgain) {
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 10 << 20;
+  Engine engine(options);
+  const auto request = Enveloped(OneHot(1 << 20, 2));
+  Call call = CallOf(kOneHot, request);
+  call.request_bytes = 3 << 20;
+  const absl::Status alone = Perform(engine, std::move(call)).status();
+  EXPECT_EQ(alone.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(RetryAfterOf(alone), std::nullopt) << alone;
+
+  class Keeps final : public CallObserver {
+   public:
+    explicit Keeps(bool& refused) : refused_(refused) {}
+    void OnEnd(const CallReport& report) override { refused_ = report.refused; }
+
+   private:
+    bool& refused_;
+  };
+  bool refused = false;
+  Keeps observer(refused);
+  options.observer = &observer;
+  Engine other(options);
+  other.CountAnswer(3 << 20);
+  const absl::Status with_others = Perform(other, CallOf(kOneHot, request)).status();
+  EXPECT_NE(RetryAfterOf(with_others), std::nullopt) << with_others;
+  EXPECT_TRUE(refused);
+  other.ReleaseAnswer(3 << 20);
 }
 
 TEST(EngineMemory, TheBitsThatEventsStandForAreInFlight) {

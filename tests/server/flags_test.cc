@@ -163,8 +163,11 @@ TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {
 TEST_F(FlagsTest, MetricsAreOnlyForThisMachineUnlessSaidOtherwise) {
   EXPECT_TRUE(Parse({"--check-config", "--metrics-listen=127.0.0.1:9464"}).ok());
   EXPECT_THAT(Error({"--check-config", "--metrics-listen=0.0.0.0:9464"}),
-              AllOf(HasSubstr("--metrics-listen: 0.0.0.0:9464"), HasSubstr("--insecure")));
-  EXPECT_TRUE(Parse({"--check-config", "--metrics-listen=0.0.0.0:9464", "--insecure"}).ok());
+              AllOf(HasSubstr("--metrics-listen: 0.0.0.0:9464"), HasSubstr("--insecure-metrics")));
+  EXPECT_TRUE(Parse({"--check-config", "--metrics-listen=0.0.0.0:9464", "--insecure-metrics"}).ok());
+  // To let metrics be read is not to let calls be.
+  EXPECT_FALSE(Parse({"--check-config", "--listen=0.0.0.0:5", "--insecure-metrics"}).ok());
+  EXPECT_FALSE(Parse({"--check-config", "--metrics-listen=0.0.0.0:9464", "--insecure"}).ok());
 }
 
 TEST_F(FlagsTest, CheckingMakesNothing) {

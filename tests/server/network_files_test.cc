@@ -261,15 +261,19 @@ TEST(NetworkFiles, ANetworkOverALimitIsLeftAndOneThatIsWrongIsSetAside) {
 
 TEST(NetworkFiles, LoadingStopsBetweenTwoFiles) {
   const auto disk = Disk(/*kept=*/true);
+  const std::string second = std::string("z") + kFile;
+  disk->Put(second, "not a network");
   NetworkFiles files(disk->Open());
-  const auto take = [](const v1::StoredNetwork&) {
-    ADD_FAILURE() << "taken";
+  int taken = 0;
+  const auto take = [&](const v1::StoredNetwork&) {
+    ++taken;
     return absl::OkStatus();
   };
   const auto loaded = files.Load(
-      take, [](const server::Event&) {}, [] { return true; });
+      take, [](const server::Event&) {}, [&] { return taken == 1; });
   EXPECT_EQ(loaded.status().code(), absl::StatusCode::kCancelled);
-  EXPECT_THAT(disk->Names(), ElementsAre(kFile));
+  EXPECT_EQ(taken, 1);
+  EXPECT_THAT(disk->Names(), ElementsAre(kFile, second)) << "the second was looked at";
 }
 
 TEST(NetworkFiles, ACorruptFileThatCannotBeRenamedStaysAndIsTold) {

@@ -40,8 +40,6 @@ std::string EmptyLayers(int count) {
 TEST(ParsedSize, IsThatOfTheMessage) {
   v1::CreateNetworkRequest network;
   ExpectClose(network);
-  network.add_layers()->mutable_linear()->mutable_weight()->set_data(std::string(100'000, '\1'));
-  ExpectClose(network);
   for (int i = 0; i < 1000; ++i) network.add_layers();
   ExpectClose(network);
   v1::Tensor events, values, shape;
@@ -59,6 +57,38 @@ TEST(ParsedSize, CountsFieldsThatTheMessageDoesNotHave) {
   const std::optional<int64_t> size = Size(unknown, tensor);
   ASSERT_TRUE(size.has_value());
   EXPECT_GE(*size, static_cast<int64_t>(tensor.SpaceUsedLong()));
+}
+
+// The number of a field does not make it one: Protobuf keeps what comes as another type as it keeps unknown fields.
+TEST(ParsedSize, CountsFieldsThatComeAsAnotherType) {
+  // `training`, a bool, as a group and as 4 bytes; `layers`, messages, as groups.
+  for (const std::string& field : {std::string("\x13\x14"), std::string("\x15\0\0\0\0", 5), std::string("\x0b\x0c")}) {
+    std::string bytes;
+    for (int i = 0; i < 10'000; ++i) bytes += field;
+    v1::CreateNetworkRequest network;
+    ASSERT_TRUE(network.ParseFromString(bytes));
+    ASSERT_EQ(network.GetReflection()->GetUnknownFields(network).field_count(), 10'000);
+    const std::optional<int64_t> size = Size(bytes, network);
+    ASSERT_TRUE(size.has_value());
+    EXPECT_GE(*size, static_cast<int64_t>(network.SpaceUsedLong()));
+  }
+}
+
+TEST(ParsedSize, LeavesOutTheElementsOfTensors) {
+  v1::CreateNetworkRequest network;
+  network.add_layers()->mutable_linear()->mutable_weight()->set_data(std::string(100'000, '\1'));
+  const std::optional<int64_t> size = Size(network.SerializeAsString(), network);
+  ASSERT_TRUE(size.has_value());
+  EXPECT_GE(*size, static_cast<int64_t>(network.SpaceUsedLong()) - 100'100);
+  EXPECT_LT(*size, 10'000);
+}
+
+TEST(ParsedSize, AsDeepAsProtobufAllows) {
+  for (const int depth : {99, 100, 101, 102}) {
+    const std::string groups = std::string(depth, '\x7b') + std::string(depth, '\x7c');
+    EXPECT_EQ(Size(groups, v1::CreateNetworkRequest()).has_value(), v1::CreateNetworkRequest().ParseFromString(groups))
+        << depth;
+  }
 }
 
 TEST(ParsedSize, IsNotKnownOfWhatCannotBeRead) {
@@ -88,6 +118,28 @@ TEST(ParseEnvelope, RefusesTooManyEventsOfATensorBeforeTheyAreParsed) {
   const std::string bytes = request.SerializeAsString();
   EXPECT_TRUE(Parse(bytes, request, kMany).ok());
   EXPECT_EQ(Parse(bytes, request, 1 << 20).code(), absl::StatusCode::kResourceExhausted);
+}
+
+// Of which none is large.
+TEST(ParseEnvelope, RefusesTooManyEventsInManyOccurrencesOfATensor) {
+  v1::FirstSpikeIndexRequest request;
+  for (int i = 0; i < 10'000; ++i) request.mutable_spikes()->add_event_deltas(1);
+  std::string bytes;
+  for (int i = 0; i < 20; ++i) bytes += request.SerializeAsString();
+  EXPECT_TRUE(Parse(bytes, request, kMany).ok());
+  EXPECT_EQ(Parse(bytes, request, 1 << 20).code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(ParseEnvelope, DropsWhatIsLargeAndUnknown) {
+  v1::FirstSpikeIndexRequest known;
+  known.mutable_spikes()->add_shape(3);
+  const std::string unknown = "\x7a\x80\x80\x06" + std::string(6 << 14, 'x');
+  const std::string bytes = known.SerializeAsString() + unknown;
+  BufferPool buffers(0);
+  const absl::string_view piece = bytes;
+  const auto envelope = ParseEnvelope({&piece, 1}, known, buffers);
+  ASSERT_TRUE(envelope.ok()) << envelope.status();
+  EXPECT_LT(envelope->ByteSize(), 1000);
 }
 
 TEST(ParseEnvelope, MuchThatCannotBeReadIsTheCallersMistake) {

@@ -191,10 +191,16 @@ TEST_F(StateRestartTest, ASignalWhileNetworksAreLoadedEndsTheServerAndKeepsThem)
     }
     EXPECT_EQ(server.End(SIGTERM), 0);
   }
-  ServerProcess server = Start();
-  Await([&] { return ::testing::Value(server.Log(), ::testing::Contains("info: loading networks")); });
-  EXPECT_EQ(server.End(SIGTERM), 0);
-  EXPECT_THAT(server.Log(), ElementsAre("info: loading networks", "info: ended before all networks were loaded"));
+  // A server may be too quick for the signal, but not each time.
+  bool in_time = false;
+  for (int i = 0; i < 10 && !in_time; ++i) {
+    ServerProcess server = Start();
+    Await([&] { return ::testing::Value(server.Log(), ::testing::Contains("info: loading networks")); });
+    EXPECT_EQ(server.End(SIGTERM), 0);
+    in_time = ::testing::Value(server.Log(),
+                               ElementsAre("info: loading networks", "info: ended before all networks were loaded"));
+  }
+  EXPECT_TRUE(in_time);
   ServerProcess next = Start();
   EXPECT_EQ(Connect(next).ListNetworks()->size(), size_t{kNetworks});
 }

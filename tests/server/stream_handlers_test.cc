@@ -71,6 +71,14 @@ TEST_F(KeptBytesTest, LossesKeepThePairsAndTheLabels) {
   EXPECT_GE(handler->KeptBytes(), 10 * 10000 + 10 * 10 * 8);
 }
 
+TEST_F(KeptBytesTest, RunsKeepWhatIsToBeRecorded) {
+  const auto handler = MakeRun();
+  v1::RunRequest request;
+  for (int i = 0; i < 10; ++i) request.mutable_open()->add_records()->set_layer(std::string(1000, 'x'));
+  Take(*handler, request);
+  EXPECT_GE(handler->KeptBytes(), 10'000);
+}
+
 TEST_F(KeptBytesTest, FirstSpikesKeepNothing) {
   const auto handler = MakeStreamFirstSpikeIndex();
   v1::StreamFirstSpikeIndexRequest request;

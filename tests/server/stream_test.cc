@@ -169,6 +169,32 @@ TEST_F(StreamTest, WhatTheHandlerKeepsIsHeldUntilTheEnd) {
   EXPECT_EQ(held_bytes_, 0);
 }
 
+// Until the handler has it; of small ones it is not worth to ask.
+TEST_F(StreamTest, WhatAMessageBecomesCountsWhileItIsTaken) {
+  static int64_t* held;
+  static int64_t held_in_take;
+  held = &held_bytes_;
+  class Looker final : public testing::Echo {
+   public:
+    absl::Status Take(const codec::Envelope&, HeldNetwork*, Context&) override {
+      held_in_take = *held;
+      return absl::OkStatus();
+    }
+  };
+  static const StreamMethod kLooker{&v1::GetNetworkRequest::default_instance(),
+                                    []() -> std::unique_ptr<StreamHandler> { return std::make_unique<Looker>(); }};
+  Open(kLooker);
+  most_bytes_ = 1 << 20;
+  Arrive(std::string(100'000, 'x'), false, 100);
+  WorkAndWrite();
+  EXPECT_EQ(held_in_take, 0);
+  Arrive(std::string(100'000, 'x'), false, 20'000);
+  WorkAndWrite();
+  EXPECT_GE(held_in_take, 100'000);
+  EXPECT_LT(held_in_take, 120'000) << "the bytes that it was read from still count";
+  EXPECT_EQ(held_bytes_, 0);
+}
+
 TEST_F(StreamTest, EndsWhereThereIsNoRoomForWhatTheHandlerKeeps) {
   Open(kKeeper);
   Arrive("abc");

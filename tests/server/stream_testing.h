@@ -73,6 +73,7 @@ class StreamTest : public ::testing::Test, public server::StreamTransport {
     }
     void Release(int64_t bytes) override { test_.held_bytes_ -= bytes; }
     absl::Status Keep(int64_t bytes) override { return Hold(bytes); }
+    void Count(int64_t bytes) override { test_.held_bytes_ += bytes; }
     void OnEnd(const absl::Status& status, bool in_order) override {
       test_.ended_.push_back(status);
       test_.in_order_ = in_order;

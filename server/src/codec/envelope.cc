@@ -131,11 +131,8 @@ class ParsedLimit {
 
   // Whether a message of `type` may be parsed from these bytes, beside those that were; false also where it cannot be.
   bool Allows(absl::Span<const absl::string_view> pieces, const Descriptor* type) {
-    size_t size = 0;
-    for (const absl::string_view piece : pieces) size += piece.size();
-    // To look costs more than so little can become.
-    constexpr size_t kSmall = 64 << 10;
-    if (size <= kSmall) return true;
+    for (const absl::string_view piece : pieces) seen_ += piece.size();
+    if (!large()) return true;
     const std::optional<int64_t> parsed = ParsedSize(pieces, type, left_);
     if (!parsed) return false;
     left_ -= *parsed;
@@ -145,8 +142,12 @@ class ParsedLimit {
 
   bool reached() const { return left_ < 0; }
 
+  // Whether so much has come that it pays to look at what it becomes.
+  bool large() const { return seen_ > (64 << 10); }
+
  private:
   int64_t left_;
+  size_t seen_ = 0;
 };
 
 // Reads one occurrence of a tensor; what it says comes on top of what others before it said.
@@ -259,6 +260,11 @@ absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> piece
     }
     return absl::InvalidArgumentError(
         absl::StrCat("request: ", size, " bytes that do not parse; need a ", type->full_name(), ", whole"));
+  }
+  // Whoever keeps the message keeps what the server does not know, too.
+  if (limit.large()) {
+    envelope.message->DiscardUnknownFields();
+    for (TensorField& field : envelope.tensors) field.header.DiscardUnknownFields();
   }
   return envelope;
 }

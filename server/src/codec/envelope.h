@@ -78,7 +78,8 @@ struct Envelope {
 
 // Reads a message of `prototype`'s type from bytes that come in pieces. Each tensor's elements are copied once, into a
 // buffer of `pool`. INVALID_ARGUMENT for bytes that Protobuf would not parse either; RESOURCE_EXHAUSTED, before they
-// are parsed, where all but these elements would take more than `max_bytes`.
+// are parsed, where all but the elements of tensors would take more than `max_bytes`. Fields that the message does not
+// have are dropped where they are large.
 absl::StatusOr<Envelope> ParseEnvelope(absl::Span<const absl::string_view> pieces, const Message& prototype,
                                        BufferPool& pool, int64_t max_bytes = std::numeric_limits<int64_t>::max());
 

@@ -2,9 +2,11 @@
 
 #include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "codec/wire_reader.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/wire_format_lite.h"
+#include "spikeserve/v1/tensor.pb.h"
 
 namespace spikeserve::codec {
 namespace {
@@ -17,10 +19,17 @@ using google::protobuf::internal::WireFormatLite;
 constexpr int64_t kObject = 32;
 // Elements of repeated fields: their memory doubles as they grow.
 constexpr int64_t kElement = 2 * int64_t{sizeof(int64_t)};
-// A field that the message does not have is kept.
-constexpr int64_t kUnknown = 64;
-// Messages within messages, as Protobuf allows them.
-constexpr int kMaxDepth = 100;
+// A field that the message does not have, or has of another type, is kept while it is parsed: at most as a set of its
+// own.
+constexpr int64_t kUnknown = 96;
+// Messages within messages, as Protobuf allows them, and the one that they are in.
+constexpr int kMaxDepth = 101;
+
+// Whether Protobuf takes a field that comes as `type` for the one that it knows.
+bool Matches(const FieldDescriptor& field, WireFormatLite::WireType type) {
+  const auto own = WireFormatLite::WireTypeForFieldType(static_cast<WireFormatLite::FieldType>(field.type()));
+  return type == own || (field.is_packable() && type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+}
 
 // An empty message of the type, without where it is kept.
 int64_t MessageSize(const Descriptor* type) {
@@ -35,9 +44,9 @@ class Sizer {
   bool Add(size_t size, const Descriptor* type, int depth) {
     if (depth == 0) return false;
     return ForEachField(cursor_, size, [&](uint32_t tag) {
-      const FieldDescriptor* field =
-          type == nullptr ? nullptr : type->FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
-      return AddField(tag, field, depth);
+      const FieldDescriptor* field = type->FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
+      const bool known = field != nullptr && Matches(*field, WireFormatLite::GetTagWireType(tag));
+      return AddField(tag, known ? field : nullptr, depth);
     });
   }
 
@@ -84,6 +93,8 @@ class Sizer {
       });
       return true;
     }
+    // The elements of a tensor take what they take on the wire, which is bounded already.
+    if (field == data_) return Skip(*length);
     bytes_ += static_cast<int64_t>(sizeof(std::string) + *length) + kObject;
     return Skip(*length);
   }
@@ -105,20 +116,18 @@ class Sizer {
     return true;
   }
 
-  // Descriptors are slow to ask.
+  // Messages are slow to ask.
   int64_t MessageSizeOf(const Descriptor* type) {
-    if (type != last_type_) {
-      last_type_ = type;
-      last_size_ = MessageSize(type);
-    }
-    return last_size_;
+    const auto [size, fresh] = message_sizes_.try_emplace(type, 0);
+    if (fresh) size->second = MessageSize(type);
+    return size->second;
   }
 
   Cursor& cursor_;
   const int64_t enough_;
   int64_t bytes_ = 0;
-  const Descriptor* last_type_ = nullptr;
-  int64_t last_size_ = 0;
+  absl::flat_hash_map<const Descriptor*, int64_t> message_sizes_;
+  const FieldDescriptor* const data_ = v1::Tensor::descriptor()->FindFieldByNumber(v1::Tensor::kDataFieldNumber);
 };
 
 }  // namespace

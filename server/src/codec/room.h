@@ -1,4 +1,4 @@
-// The memory that decoding may take.
+// The memory that decoding may take, and for how long it may go on.
 
 #ifndef SPIKESERVE_SERVER_CODEC_ROOM_H_
 #define SPIKESERVE_SERVER_CODEC_ROOM_H_
@@ -9,12 +9,14 @@
 
 namespace spikeserve::codec {
 
-// Counts what is decoded.
+// Whom it is decoded for.
 class Memory {
  public:
   virtual ~Memory() = default;
   // Takes so many bytes, until all that it counts go together; RESOURCE_EXHAUSTED where there are no more.
   virtual absl::Status Take(int64_t bytes) = 0;
+  // OK, or why nobody wants it any more.
+  virtual absl::Status Wanted() = 0;
 };
 
 // How much decoding may take for one tensor, and who counts it. A few words, which are copied.
@@ -35,6 +37,9 @@ class Room {
     const int64_t bytes = count * element_bytes;
     return memory_ == nullptr || bytes <= kSmall ? absl::OkStatus() : memory_->Take(bytes);
   }
+
+  // Asked every some milliseconds.
+  absl::Status Wanted() const { return memory_ == nullptr ? absl::OkStatus() : memory_->Wanted(); }
 
  private:
   int64_t max_bytes_;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spikeserve/compute/field_error.h"
+#include "spikeserve/compute/stopping_executor.h"
 #include "status_macros.h"
 
 namespace spikeserve::codec {
@@ -172,23 +173,40 @@ absl::StatusOr<Header> CheckResult(const WireTensor& wire, std::string_view fiel
   return header;
 }
 
-// Calls fn(position) for each one of the sparse form.
+// Whether to look, before element `i`, if anybody still wants what is decoded: after each million of them, which take a
+// few milliseconds at most.
+bool IsTimeToAsk(int64_t i) { return i % (int64_t{1} << 20) == (int64_t{1} << 20) - 1; }
+
+// Calls fn(begin, end), which may fail, for consecutive pieces of [0, count), and asks between them.
 template <typename Fn>
-absl::Status ForEachEvent(const v1::Tensor& tensor, std::string_view field, int64_t count, Fn fn) {
-  const uint64_t end = static_cast<uint64_t>(count);
-  uint64_t position = 0;
-  for (int i = 0; i < tensor.event_deltas_size(); ++i) {
-    const uint64_t delta = tensor.event_deltas(i);
-    const auto name = [&] { return absl::StrCat(std::string(field), ".event_deltas[", i, "]"); };
-    if (i > 0 && delta == 0) return InvalidField(name(), "distance 0", "at least 1: positions ascend");
-    if (delta >= end - position) {
-      return InvalidField(name(), absl::StrCat("an event ", delta, " after position ", position),
-                          absl::StrCat("a position below ", count, ", the number of elements"));
-    }
-    position += delta;
-    fn(position);
+absl::Status InPieces(int64_t count, const Room& room, Fn fn) {
+  constexpr int64_t kPiece = int64_t{1} << 20;
+  for (int64_t begin = 0; begin < count; begin += kPiece) {
+    if (begin > 0) SPIKESERVE_RETURN_IF_ERROR(room.Wanted());
+    SPIKESERVE_RETURN_IF_ERROR(fn(begin, std::min(begin + kPiece, count)));
   }
   return absl::OkStatus();
+}
+
+// Calls fn(position) for each one of the sparse form.
+template <typename Fn>
+absl::Status ForEachEvent(const v1::Tensor& tensor, std::string_view field, int64_t count, const Room& room, Fn fn) {
+  const uint64_t end = static_cast<uint64_t>(count);
+  uint64_t position = 0;
+  return InPieces(tensor.event_deltas_size(), room, [&](int64_t first, int64_t last) -> absl::Status {
+    for (auto i = static_cast<int>(first); i < last; ++i) {
+      const uint64_t delta = tensor.event_deltas(i);
+      const auto name = [&] { return absl::StrCat(std::string(field), ".event_deltas[", i, "]"); };
+      if (i > 0 && delta == 0) return InvalidField(name(), "distance 0", "at least 1: positions ascend");
+      if (delta >= end - position) {
+        return InvalidField(name(), absl::StrCat("an event ", delta, " after position ", position),
+                            absl::StrCat("a position below ", count, ", the number of elements"));
+      }
+      position += delta;
+      fn(position);
+    }
+    return absl::OkStatus();
+  });
 }
 
 // Whether `value` is one that `dtype` can hold, up to the rounding of floats.
@@ -214,29 +232,33 @@ bool Holds(DataType dtype, double value) {
   return false;
 }
 
+// Elements `begin` to `end` of those in `bytes`.
 template <typename Source, typename T>
-void Convert(const char* bytes, std::vector<T>& out) {
-  for (size_t i = 0; i < out.size(); ++i) {
+void Convert(const char* bytes, int64_t begin, int64_t end, T* out) {
+  for (int64_t i = begin; i < end; ++i) {
     Source value;  // The bytes may be unaligned.
-    std::memcpy(&value, bytes + i * sizeof(Source), sizeof(Source));
+    std::memcpy(&value, bytes + i * static_cast<int64_t>(sizeof(Source)), sizeof(Source));
     out[i] = static_cast<T>(value);
   }
 }
 
+// The same of bits, whose rows of `width` begin with a byte each.
 template <typename T>
-void ConvertBits(const char* bytes, const Shape& shape, std::vector<T>& out) {
-  const int64_t width = shape.empty() ? 1 : shape.back();
+void ConvertBits(const char* bytes, int64_t width, int64_t begin, int64_t end, T* out) {
   const int64_t row_bytes = (width + 7) / 8;
-  const int64_t rows = width == 0 ? 0 : static_cast<int64_t>(out.size()) / width;
-  for (int64_t r = 0; r < rows; ++r) {
+  while (begin < end) {
+    const int64_t r = begin / width, first = r * width;
     const auto* row = reinterpret_cast<const uint8_t*>(bytes) + r * row_bytes;
-    for (int64_t i = 0; i < width; ++i) out[r * width + i] = static_cast<T>(row[i / 8] >> (i % 8) & 1);
+    for (const int64_t stop = std::min(first + width, end); begin < stop; ++begin) {
+      const int64_t i = begin - first;
+      out[begin] = static_cast<T>(row[i / 8] >> (i % 8) & 1);
+    }
   }
 }
 
 // The elements that are not 0 or 1 are refused. Not by way of T, which may not hold what the wire has.
 template <typename Source>
-absl::Status CheckBinary(const char* bytes, int64_t count, std::string_view field) {
+absl::Status CheckBinary(const char* bytes, int64_t count, std::string_view field, const Room& room) {
   const auto element = [bytes](int64_t i) {
     Source value;  // The bytes may be unaligned.
     std::memcpy(&value, bytes + i * static_cast<int64_t>(sizeof(Source)), sizeof(Source));
@@ -246,6 +268,7 @@ absl::Status CheckBinary(const char* bytes, int64_t count, std::string_view fiel
   // Whole runs without a way out, which become vector instructions.
   constexpr int64_t kRun = 4096;
   for (int64_t begin = 0; begin < count; begin += kRun) {
+    if (IsTimeToAsk(begin + kRun - 1)) SPIKESERVE_RETURN_IF_ERROR(room.Wanted());
     const int64_t end = std::min(count, begin + kRun);
     bool other = false;
     for (int64_t i = begin; i < end; ++i) other |= is_other(element(i));
@@ -285,14 +308,24 @@ absl::StatusOr<Array<T>> Decode(const WireTensor& wire, std::string_view field, 
       Header header,
       CheckHeader(wire, field, accept, room.max_bytes() / static_cast<int64_t>(sizeof(T)), room.max_bytes()));
   const size_t count = static_cast<size_t>(header.count);
-  const auto elements = [&]() -> absl::StatusOr<std::vector<T>> {
+  // Zeros, of which fill(begin, end, data) makes the elements.
+  const auto elements = [&](auto fill) -> absl::StatusOr<std::vector<T>> {
     SPIKESERVE_RETURN_IF_ERROR(room.Take(header.count, sizeof(T)));
-    return std::vector<T>(count);
+    std::vector<T> out;
+    out.reserve(count);
+    SPIKESERVE_RETURN_IF_ERROR(InPieces(header.count, room, [&](int64_t begin, int64_t end) -> absl::Status {
+      out.resize(static_cast<size_t>(end));
+      fill(begin, end, out.data());
+      return absl::OkStatus();
+    }));
+    return out;
   };
+  const auto as_they_are = [](int64_t, int64_t, T*) {};
 
   if (tensor.values_size() > 0) {
-    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements());
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements(as_they_are));
     for (int i = 0; i < tensor.values_size(); ++i) {
+      if (IsTimeToAsk(i)) SPIKESERVE_RETURN_IF_ERROR(room.Wanted());
       double value = tensor.values(i);
       if (!Holds(header.dtype, value) || (accept == Accept::kBinary && value != 0 && value != 1)) {
         return InvalidField(
@@ -307,29 +340,32 @@ absl::StatusOr<Array<T>> Decode(const WireTensor& wire, std::string_view field, 
 
   const bool mask = header.dtype == DataType::kBool || header.dtype == DataType::kBit;
   if (tensor.event_deltas_size() > 0 || (mask && wire.data.empty())) {
-    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements());
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements(as_they_are));
     SPIKESERVE_RETURN_IF_ERROR(
-        ForEachEvent(tensor, field, header.count, [&](uint64_t position) { out[position] = T{1}; }));
+        ForEachEvent(tensor, field, header.count, room, [&](uint64_t position) { out[position] = T{1}; }));
     return Array<T>(std::move(header.shape), std::move(out));
   }
 
   const char* bytes = wire.data.data();
   if (header.dtype == DataType::kBit) {
-    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements());
-    ConvertBits(bytes, header.shape, out);
+    const int64_t width = header.shape.empty() ? 1 : header.shape.back();
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements([&](int64_t begin, int64_t end, T* data) {
+                                  ConvertBits(bytes, width, begin, end, data);
+                                }));
     return Array<T>(std::move(header.shape), std::move(out));
   }
   return WithSource(header.dtype, [&]<typename Source>() -> absl::StatusOr<Array<T>> {
     if (accept == Accept::kBinary || header.dtype == DataType::kBool) {
-      SPIKESERVE_RETURN_IF_ERROR(CheckBinary<Source>(bytes, header.count, field));
+      SPIKESERVE_RETURN_IF_ERROR(CheckBinary<Source>(bytes, header.count, field, room));
     }
     if constexpr (std::is_same_v<Source, T>) {
       if (reinterpret_cast<uintptr_t>(bytes) % alignof(T) == 0) {
         return Array<T>(std::move(header.shape), absl::MakeConstSpan(reinterpret_cast<const T*>(bytes), count));
       }
     }
-    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements());
-    Convert<Source>(bytes, out);
+    SPIKESERVE_ASSIGN_OR_RETURN(std::vector<T> out, elements([&](int64_t begin, int64_t end, T* data) {
+                                  Convert<Source>(bytes, begin, end, data);
+                                }));
     return Array<T>(std::move(header.shape), std::move(out));
   });
 }
@@ -371,7 +407,7 @@ absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view fie
   if (tensor.event_deltas_size() > 0 || (mask && tensor.values_size() == 0 && wire.data.empty())) {
     SPIKESERVE_RETURN_IF_ERROR(take_bits());
     BitMatrix bits(rows, cols);
-    SPIKESERVE_RETURN_IF_ERROR(ForEachEvent(tensor, field, header.count, [&](uint64_t position) {
+    SPIKESERVE_RETURN_IF_ERROR(ForEachEvent(tensor, field, header.count, room, [&](uint64_t position) {
       bits.Set(static_cast<int64_t>(position) / cols, static_cast<int64_t>(position) % cols);
     }));
     return BitArray(std::move(header.shape), std::move(bits));
@@ -386,7 +422,11 @@ absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view fie
     const Accept accept = tensor.values_size() > 0 ? Accept::kBinary : Accept::kNumber;
     SPIKESERVE_ASSIGN_OR_RETURN(Array<T> array, Decode<T>(wire, field, accept, room));
     SPIKESERVE_RETURN_IF_ERROR(take_bits());
-    std::optional<BitMatrix> bits = BitMatrix::Pack<T>(array.Matrix(rows, cols));
+    // In this thread: where others have time is for whoever computes with it to say.
+    const auto wanted = [&] { return room.Wanted(); };
+    StoppingExecutor in_pieces(InlineExecutor(), wanted);
+    std::optional<BitMatrix> bits = BitMatrix::Pack<T>(array.Matrix(rows, cols), in_pieces);
+    if (in_pieces.has_stopped()) return room.Wanted();
     if (bits) return BitArray(array.shape(), *std::move(bits));
     const auto values = array.values();
     const auto other = std::find_if(values.begin(), values.end(), [](T value) { return value != 0 && value != 1; });

@@ -114,8 +114,7 @@ void AddSecurity(CLI::App& app, Values& values) {
   add_file("--tls-client-ca", values.tls.client_ca,
            "Certificates in PEM of the authorities that vouch for clients, who must then show one of theirs");
   app.add_flag("--insecure", values.config.server.insecure,
-               "Listen without encryption also where other machines reach it: with --listen, where there is no "
-               "--tls-cert, and with --metrics-listen, which has none");
+               "Listen without encryption also where other machines reach it, where there is no --tls-cert");
   add_file(
       "--tokens", values.config.server.tokens,
       "Every call needs a token of this file: NAME:SHA256HEX on each line (see spikectl token). Read again when it "
@@ -208,6 +207,8 @@ void AddObserving(CLI::App& app, Values& values) {
   app.add_option("--metrics-listen", options.metrics_listen,
                  "HOST:PORT (port 0: a free one) to serve Prometheus metrics on, at /metrics")
       ->type_name("ADDRESS");
+  app.add_flag("--insecure-metrics", options.insecure,
+               "Serve metrics, which are not encrypted, also where other machines reach them");
   AddWord<LogFormat, 2>(app, "--log-format", options.log.format, "Of the lines on stderr",
                         {{{"json", LogFormat::kJson}, {"text", LogFormat::kText}}})
       ->default_str("text on a terminal, else json");
@@ -323,9 +324,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   SPIKESERVE_RETURN_IF_ERROR(rpc::Server::Check(values.config.server));
   if (const std::string& address = values.config.telemetry.metrics_listen; !address.empty()) {
     SPIKESERVE_RETURN_IF_ERROR(telemetry::MetricsListener::Check(address));
-    if (!values.config.server.insecure && !rpc::IsLocal(address)) {
+    if (!values.config.telemetry.insecure && !rpc::IsLocal(address)) {
       return InvalidField("--metrics-listen", absl::StrCat(address, ", and metrics are not encrypted"),
-                          "a loopback address, or --insecure if it is meant");
+                          "a loopback address, or --insecure-metrics if it is meant");
     }
   }
   SPIKESERVE_RETURN_IF_ERROR(CheckAddressesDiffer(values.config));

@@ -50,25 +50,40 @@ absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetw
   // Not to be copied for nothing.
   SPIKESERVE_RETURN_IF_ERROR(check_size(held.network.ParameterByteSize()));
   Outgoing<v1::GetNetworkResponse> response(context.buffers);
-  for (const LayerSpec& spec : held.network.Spec()) codec::EncodeLayer(spec, response->add_layers());
+  // Nothing is changed, so that there may be an end after each part.
+  const auto check = [&]() -> absl::Status {
+    SPIKESERVE_RETURN_IF_ERROR(context.wanted());
+    return check_size(static_cast<int64_t>(response->ByteSizeLong()));
+  };
+  for (const LayerSpec& spec : held.network.Spec()) {
+    SPIKESERVE_RETURN_IF_ERROR(context.wanted());
+    codec::EncodeLayer(spec, response->add_layers());
+  }
   response->set_training(held.network.training());
   response->set_next_step(held.next_step);
   if (request->include_monitors()) {
+    SPIKESERVE_RETURN_IF_ERROR(check());
     RecordRequest parts;
     parts.spikes = parts.v_before_reset = true;
     for (const LayerRecord& record : held.network.Monitors()) {
+      SPIKESERVE_RETURN_IF_ERROR(check());
       codec::EncodeRecord(record, parts, DataType::kBool, /*single_step=*/false, response->add_monitors());
     }
   }
-  if (request->include_state()) codec::EncodeState(held.network.State(), response->mutable_state());
+  if (request->include_state()) {
+    SPIKESERVE_RETURN_IF_ERROR(check());
+    codec::EncodeState(held.network.State(), response->mutable_state());
+  }
   if (request->include_optimizer_state()) {
+    SPIKESERVE_RETURN_IF_ERROR(check());
     codec::EncodeOptimizerState(held.network.GetOptimizerState(), response->mutable_optimizer_state());
   }
   if (request->include_gradients()) {
+    SPIKESERVE_RETURN_IF_ERROR(check());
     codec::EncodeParameters(held.network.Gradients(), response->mutable_gradients());
   }
   response->set_format_version(codec::kNetworkFormatVersion);
-  SPIKESERVE_RETURN_IF_ERROR(check_size(static_cast<int64_t>(response->ByteSizeLong())));
+  SPIKESERVE_RETURN_IF_ERROR(check());
   return response;
 }
 

@@ -65,7 +65,9 @@ absl::Status RowStore::AppendBits(const codec::WireTensor& piece, std::string_vi
   SPIKESERVE_ASSIGN_OR_RETURN(const codec::BitArray array,
                               codec::DecodeBits(piece, field, /*row_dimensions=*/1, "[rows, M]", context.room));
   // Padded as products want them.
-  const BitMatrix bits(array.bits());
+  const BitMatrixView unpadded = array.bits();
+  SPIKESERVE_RETURN_IF_ERROR(context.room.Take(unpadded.rows(), (unpadded.cols() + 7) / 8 + BitMatrix::kAlignment));
+  const BitMatrix bits(unpadded);
   SPIKESERVE_RETURN_IF_ERROR(CheckRoom(bits.rows(), bits.row_bytes(), field, context));
   bit_row_bytes_ = bits.row_bytes();
   if (bits.rows() > 0) bits_.insert(bits_.end(), bits.row(0), bits.row(0) + bits.rows() * bits.row_bytes());
@@ -91,10 +93,12 @@ absl::StatusOr<Eigen::Map<const RowMatrix<Scalar>>> RowStore::Matrix(std::string
     if (rows_ * cols_ > limit) {
       return OverLimit(field, rows_ * cols_, "elements that become floats", limit, "--max-decoded-bytes");
     }
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows_ * cols_, sizeof(Scalar)));
     if (kind_ == Kind::kBits) {
       out.resize(count);
       const BitMatrixView view = bits();
       for (int64_t r = 0; r < rows_; ++r) {
+        if (r % 256 == 255) SPIKESERVE_RETURN_IF_ERROR(context.room.Wanted());
         for (int64_t c = 0; c < cols_; ++c) out[r * cols_ + c] = static_cast<Scalar>(view(r, c));
       }
     } else {

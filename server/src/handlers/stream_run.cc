@@ -47,6 +47,9 @@ class Run : public StreamHandler {
     if (!opened_) {
       SPIKESERVE_ASSIGN_OR_RETURN(options_, DecodeStepOptions(request->open()));
       opened_ = true;
+      for (const RecordRequest& record : options_.records) {
+        kept_bytes_ += static_cast<int64_t>(sizeof(record) + record.layer.size());
+      }
     }
     if (!request->reset() && !request.has_tensor(Request::kInputFieldNumber)) return absl::OkStatus();
     SPIKESERVE_ASSIGN_OR_RETURN(
@@ -56,6 +59,8 @@ class Run : public StreamHandler {
   }
 
   absl::Status Close(Context&) override { return absl::OkStatus(); }
+
+  int64_t KeptBytes() const override { return kept_bytes_; }
 
   absl::StatusOr<std::optional<codec::Envelope>> Next(Context&) override {
     return std::exchange(response_, std::nullopt);
@@ -84,6 +89,7 @@ class Run : public StreamHandler {
   std::optional<std::string> network_;
   bool opened_ = false;
   StepOptions options_;
+  int64_t kept_bytes_ = 0;
   std::optional<codec::Envelope> response_;
 };
 

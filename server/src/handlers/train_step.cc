@@ -16,19 +16,23 @@ namespace spikeserve::server {
 namespace {
 
 // The steps of an input that is one of them, shown `times` times.
-absl::StatusOr<codec::Array<float>> Repeat(const codec::Array<float>& step, int64_t times, int64_t max_bytes) {
+absl::StatusOr<codec::Array<float>> Repeat(const codec::Array<float>& step, int64_t times, const codec::Room& room) {
   if (times < 1) return InvalidField("repeat_input", absl::StrCat(times), ">= 1");
   // A step without elements counts as one of some, so that no number of them makes work out of nothing.
   const auto bytes = static_cast<int64_t>(std::max<size_t>(step.values().size(), 1) * sizeof(float));
-  if (times > max_bytes / bytes) {
-    return OverLimit("repeat_input", times, absl::StrCat("steps of ", bytes, " bytes"), max_bytes,
+  if (times > room.max_bytes() / bytes) {
+    return OverLimit("repeat_input", times, absl::StrCat("steps of ", bytes, " bytes"), room.max_bytes(),
                      "--max-decoded-bytes");
   }
+  SPIKESERVE_RETURN_IF_ERROR(room.Take(times, bytes));
   Shape shape = step.shape();
   shape.insert(shape.begin(), times);
   std::vector<float> steps;
   steps.reserve(step.values().size() * static_cast<size_t>(times));
-  for (int64_t t = 0; t < times; ++t) steps.insert(steps.end(), step.values().begin(), step.values().end());
+  for (int64_t t = 0; t < times; ++t) {
+    if (t % 256 == 255) SPIKESERVE_RETURN_IF_ERROR(room.Wanted());
+    steps.insert(steps.end(), step.values().begin(), step.values().end());
+  }
   return codec::Array<float>(std::move(shape), std::move(steps));
 }
 
@@ -41,7 +45,7 @@ absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStep
   SPIKESERVE_ASSIGN_OR_RETURN(auto input, codec::Decode<float>(request.tensor(v1::TrainStepRequest::kInputFieldNumber),
                                                                "input", codec::Accept::kNumber, context.room));
   if (request->has_repeat_input()) {
-    SPIKESERVE_ASSIGN_OR_RETURN(input, Repeat(input, request->repeat_input(), limits.max_decoded_bytes));
+    SPIKESERVE_ASSIGN_OR_RETURN(input, Repeat(input, request->repeat_input(), context.room));
   }
   SPIKESERVE_ASSIGN_OR_RETURN(auto labels,
                               codec::Decode<int64_t>(request.tensor(v1::TrainStepRequest::kLabelsFieldNumber), "labels",

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/retry_after.h"
 #include "runtime/steady_time.h"
+#include "status_macros.h"
 
 namespace spikeserve::server {
 namespace {
@@ -36,19 +37,25 @@ absl::Status Admission::Begin() {
 
 void Admission::End() { --counters_.calls_in_progress; }
 
-absl::Status Admission::Hold(int64_t bytes) {
-  if (bytes > limits_.max_bytes_in_flight) {
-    // There will never be room for it.
-    return absl::ResourceExhaustedError(absl::StrCat("bytes in flight: ", bytes, " of this call alone; need at most ",
-                                                     limits_.max_bytes_in_flight,
-                                                     " (the server's --max-bytes-in-flight)"));
-  }
+absl::Status Admission::Hold(int64_t bytes, int64_t own) {
+  SPIKESERVE_RETURN_IF_ERROR(CheckAlone(own + bytes));
   absl::Status status = CheckBytes(bytes_.fetch_add(bytes) + bytes);
   if (!status.ok()) bytes_ -= bytes;
   return status;
 }
 
-absl::Status Admission::CheckRoom() { return CheckBytes(bytes_); }
+absl::Status Admission::CheckRoom(int64_t own) {
+  SPIKESERVE_RETURN_IF_ERROR(CheckAlone(own));
+  return CheckBytes(bytes_);
+}
+
+// There will never be room for more than that, so that it is no use to try again.
+absl::Status Admission::CheckAlone(int64_t bytes) const {
+  if (bytes <= limits_.max_bytes_in_flight) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("bytes in flight: ", bytes, " of this call alone; need at most ",
+                                                   limits_.max_bytes_in_flight,
+                                                   " (the server's --max-bytes-in-flight)"));
+}
 
 int64_t Admission::bytes_in_flight() const { return InFlight(bytes_); }
 

@@ -39,14 +39,15 @@ class Admission {
   absl::Status Begin();
   void End();
 
-  // Takes a message of so many bytes, until it goes.
-  absl::Status Hold(int64_t bytes);
+  // Takes a message of so many bytes, until it goes, beside `own` that its call takes already.
+  absl::Status Hold(int64_t bytes, int64_t own = 0);
   void Release(int64_t bytes);
   // Counts bytes that are there already, until they are released.
   void Count(int64_t bytes) { bytes_ += bytes; }
   // Whether there is room for what a call makes. Asked before it is computed: results of other calls may have come
   // since it was taken, whose receivers do not take them.
-  absl::Status CheckRoom();
+  // `own`: what the call takes that asks.
+  absl::Status CheckRoom(int64_t own = 0);
 
   // Takes a call of the method into the line for the threads, until Leave; `cost` becomes what it is expected to take.
   absl::Status Enter(const Method& method, absl::Duration& cost);
@@ -71,6 +72,7 @@ class Admission {
   int64_t InFlight(int64_t held) const;
   // The same: nothing, or the refusal of one more.
   absl::Status CheckBytes(int64_t held);
+  absl::Status CheckAlone(int64_t bytes) const;
   absl::Status Refuse(const std::string& why, absl::Duration delay);
   // `method`: a Method or a StreamMethod.
   void Learn(const void* method, absl::Duration compute);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/at_once.h"
 #include "runtime/guarded.h"
+#include "runtime/retry_after.h"
 #include "runtime/stopwatch.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/stopping_executor.h"
@@ -22,17 +23,23 @@ namespace {
 // What is decoded for a call counts among the bytes in flight while it computes.
 class DecodedBytes final : public codec::Memory {
  public:
-  explicit DecodedBytes(Admission& admission) : admission_(admission) {}
+  // `request`: what the call takes already.
+  DecodedBytes(Admission& admission, const server::Wanted& wanted, int64_t request)
+      : admission_(admission), wanted_(wanted), request_(request) {}
   ~DecodedBytes() override { admission_.Release(taken_); }
 
   absl::Status Take(int64_t bytes) override {
-    SPIKESERVE_RETURN_IF_ERROR(admission_.Hold(bytes));
+    SPIKESERVE_RETURN_IF_ERROR(admission_.Hold(bytes, request_ + taken_));
     taken_ += bytes;
     return absl::OkStatus();
   }
 
+  absl::Status Wanted() override { return wanted_(); }
+
  private:
   Admission& admission_;
+  const server::Wanted& wanted_;
+  const int64_t request_;
   int64_t taken_ = 0;
 };
 
@@ -162,7 +169,7 @@ class Engine::Host final : public StreamHost {
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
     // As for calls: what takes little needs no room.
     if (!at_once) SPIKESERVE_RETURN_IF_ERROR(engine_.admission_.CheckRoom());
-    absl::Status status = engine_.WithContext(call_.caller, wanted_now, held,
+    absl::Status status = engine_.WithContext(call_.caller, wanted_now, /*own_bytes=*/0, held,
                                               at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
     return status;
@@ -178,7 +185,12 @@ class Engine::Host final : public StreamHost {
     return status;
   }
   void Release(int64_t bytes) override { engine_.admission_.Release(bytes); }
-  absl::Status Keep(int64_t bytes) override { return engine_.admission_.Hold(bytes); }
+  absl::Status Keep(int64_t bytes) override {
+    absl::Status status = engine_.admission_.Hold(bytes);
+    if (!status.ok()) refused_ = true;
+    return status;
+  }
+  void Count(int64_t bytes) override { engine_.admission_.Count(bytes); }
 
   void OnEnd(const absl::Status& status, bool in_order) override {
     engine_.Report({.path = call_.path,
@@ -200,8 +212,8 @@ class Engine::Host final : public StreamHost {
   // Only touched by the stream's work, and after it.
   CallTimes times_;
   int64_t request_bytes_ = 0;
-  // A message found no room. (With the stream's lock held, as is request_bytes_.)
-  bool refused_ = false;
+  // A message, or what is kept of one, found no room.
+  std::atomic<bool> refused_ = false;
 };
 
 absl::StatusOr<std::shared_ptr<Stream>> Engine::OpenStream(StreamingCall call, StreamTransport& transport) {
@@ -323,15 +335,16 @@ void Engine::Proceed(const Method& method, Request request, Job job) {
 void Engine::Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads,
                      Job job) {
   job.times.queue += job.watch.Lap();
+  const int64_t own_bytes = job.held_bytes + static_cast<int64_t>(request.PooledBytes());
   if (&threads == &pool_) {
-    if (absl::Status room = admission_.CheckRoom(); !room.ok()) {
+    if (absl::Status room = admission_.CheckRoom(own_bytes); !room.ok()) {
       job.refused = true;
       return End(job, std::move(room));
     }
   }
   job.wanted = job.wanted.For(options_.limits.max_compute_time);
   if (absl::Status wanted = job.wanted(); !wanted.ok()) return End(job, std::move(wanted));
-  EnvelopeOr result = WithContext(job.call.caller, job.wanted, held, threads, [&](Context& context) {
+  EnvelopeOr result = WithContext(job.call.caller, job.wanted, own_bytes, held, threads, [&](Context& context) {
     const std::optional<codec::Envelope> copy = codec::CopyShared(request, method.in_place, buffers_);
     return method.handle(copy ? *copy : request, held, context);
   });
@@ -339,6 +352,8 @@ void Engine::Compute(const Method& method, const codec::Envelope& request, HeldN
   if (held == nullptr) {
     if (absl::Status wanted = job.wanted(); !wanted.ok()) result = std::move(wanted);
   }
+  // What it was to be computed with found no room.
+  if (!result.ok() && RetryAfterOf(result.status())) job.refused = true;
   job.times.compute = job.watch.Lap();
   // What is computed at once is another kind of call.
   if (&threads == &pool_) admission_.Learn(method, job.times.compute);
@@ -346,13 +361,13 @@ void Engine::Compute(const Method& method, const codec::Envelope& request, HeldN
 }
 
 template <typename Fn>
-auto Engine::WithContext(const Caller& caller, const Wanted& wanted, const HeldNetwork* held, Executor& threads, Fn fn)
-    -> decltype(fn(std::declval<Context&>())) {
+auto Engine::WithContext(const Caller& caller, const Wanted& wanted, int64_t own_bytes, const HeldNetwork* held,
+                         Executor& threads, Fn fn) -> decltype(fn(std::declval<Context&>())) {
   // Not for what changes a network: half of a change is worse than one that nobody waits for.
   StoppingExecutor stopping(threads, wanted);
   Executor& executor = held == nullptr ? stopping : threads;
   const auto read_statistics = [this] { return statistics(); };
-  DecodedBytes decoded(admission_);
+  DecodedBytes decoded(admission_, wanted, own_bytes);
   Context context{options_.limits, executor, networks_, buffers_,
                   read_statistics, caller,   wanted,    {options_.limits.max_decoded_bytes, decoded}};
   return Guarded([&] { return fn(context); });

@@ -143,8 +143,8 @@ class Engine {
   void Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads, Job job);
   // Calls `fn` with the context of work on `held` (null: on no network) for the caller, until nobody wants it any more.
   template <typename Fn>
-  auto WithContext(const Caller& caller, const Wanted& wanted, const HeldNetwork* held, Executor& threads, Fn fn)
-      -> decltype(fn(std::declval<Context&>()));
+  auto WithContext(const Caller& caller, const Wanted& wanted, int64_t own_bytes, const HeldNetwork* held,
+                   Executor& threads, Fn fn) -> decltype(fn(std::declval<Context&>()));
   // Ends a call that was admitted.
   void End(Job& job, EnvelopeOr result);
   void Respond(Job& job, EnvelopeOr result);

@@ -132,14 +132,16 @@ void Stream::Work(bool at_once) {
   if (!next) return Take(/*held=*/nullptr, at_once);
   const absl::Status parsed = host_->Compute(/*held=*/nullptr, at_once, [&](Context&) -> absl::Status {
     SPIKESERVE_ASSIGN_OR_RETURN(message_, next->message.parse(*method_.request_prototype));
-    // It may wait for a network, and take much more than its bytes did.
-    const int64_t parsed = next->message.bytes > int64_t{kSmallRequest} ? message_->BytesBesideElements() : 0;
-    SPIKESERVE_RETURN_IF_ERROR(host_->Keep(parsed));
-    message_bytes_ = parsed;
     return absl::OkStatus();
   });
+  const bool small = next->message.bytes <= int64_t{kSmallRequest};
   next.reset();  // The bytes that it was read from go first.
   if (!parsed.ok()) return EndWork(parsed);
+  if (!small) {
+    // It may wait for a network, and take much more than its bytes did.
+    message_bytes_ = message_->BytesBesideElements();
+    host_->Count(message_bytes_);
+  }
   if (method_.on_network) return TakeOnStrand(at_once);
   Take(/*held=*/nullptr, at_once);
 }
@@ -148,7 +150,10 @@ void Stream::TakeOnStrand(bool at_once) {
   const std::string* name = handler_->NetworkOf(*message_);
   if (name == nullptr) return Take(/*held=*/nullptr, at_once);
   absl::StatusOr<std::shared_ptr<HeldNetwork>> held = host_->FindNetwork(*name);
-  if (!held.ok()) return EndWork(held.status());
+  if (!held.ok()) {
+    DropMessage();
+    return EndWork(held.status());
+  }
   const bool small = handler_->Work(*message_, **held) <= kSmallWork;
   const std::shared_ptr<Strand> strand = (*held)->strand;
   std::function<void()> take = [self = shared_from_this(), held = *std::move(held), small] {
@@ -166,11 +171,15 @@ void Stream::Take(HeldNetwork* held, bool at_once) {
   absl::Status status = host_->Compute(held, at_once, [&](Context& context) {
     return message_ ? handler_->Take(*message_, held, context) : handler_->Close(context);
   });
-  message_.reset();
-  host_->Release(std::exchange(message_bytes_, 0));
+  DropMessage();
   if (status.ok()) status = CountKept();
   if (status.ok()) status = Respond(at_once);
   EndWork(status);
+}
+
+void Stream::DropMessage() {
+  message_.reset();
+  host_->Release(std::exchange(message_bytes_, 0));
 }
 
 absl::Status Stream::CountKept() {

@@ -49,6 +49,8 @@ class StreamHost {
   virtual void Release(int64_t bytes) = 0;
   // Takes bytes that the handler keeps, until they are released, or RESOURCE_EXHAUSTED.
   virtual absl::Status Keep(int64_t bytes) = 0;
+  // Counts bytes that are there already, until they are released.
+  virtual void Count(int64_t bytes) = 0;
   // The stream ends: with its lock held, once, before the transport's Finish. `in_order`: it had nothing to do when the
   // server was about to end.
   virtual void OnEnd(const absl::Status& status, bool in_order) = 0;
@@ -111,6 +113,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void Work(bool at_once);
   void TakeOnStrand(bool at_once);
   void Take(HeldNetwork* held, bool at_once);
+  void DropMessage();
   // Takes what the handler keeps since the message.
   absl::Status CountKept();
   absl::Status Respond(bool at_once);

@@ -16,6 +16,8 @@ struct TelemetryOptions {
   absl::Duration slow_call = absl::Seconds(1);
   // "HOST:PORT" to serve metrics on; empty: nowhere.
   std::string metrics_listen = {};
+  // Also where other machines reach it.
+  bool insecure = false;
 };
 
 }  // namespace spikeserve::telemetry
