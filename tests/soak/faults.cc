@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <functional>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -100,7 +101,11 @@ void KillClients(Soak& soak) {
     ChildProcess victim(SPIKESERVE_VICTIM, {soak.ways().plain, soak.ways().token});
     // A call of each kind has been answered.
     std::set<std::string> said;
-    for (auto line = victim.ReadLine(); line && said.size() < 3; line = victim.ReadLine()) said.insert(*line);
+    while (said.size() < 3) {
+      const std::optional<std::string> line = victim.ReadLine();
+      if (!line) break;
+      said.insert(*line);
+    }
     Pause(soak, absl::Milliseconds(random() % 200));
     const int code = victim.End(SIGKILL);
     soak.Count("killed client", code == -SIGKILL, [&] { return absl::StrCat("it ended by itself, with ", code); });
