@@ -42,17 +42,22 @@ linted() {
   (cd proto && ../tests/foreign/node/node_modules/.bin/buf lint)
 }
 
+# within TIME COMMAND...: what hangs fails, and does not hold up the rest.
+within() {
+  timeout --kill-after=1m "$@"
+}
+
 # With the benchmark's programs, so that they never rot; without under sanitizers, which say nothing of times.
 built_and_tested() {
   local bench=OFF
   [[ $1 != release ]] || bench=ON
-  scripts/build.sh "$1" -DSPIKESERVE_BUILD_BENCH=$bench && ctest --preset "$1"
+  within 2h scripts/build.sh "$1" -DSPIKESERVE_BUILD_BENCH=$bench && within 1h ctest --preset "$1"
 }
 
 # Memory errors hide in what the optimised tests do not look at; these are the tests that meet most code.
 units_tested_under_asan() {
   scripts/build.sh asan -DSPIKESERVE_BUILD_BENCH=OFF tests_lib tests_server tests_fuzz &&
-    ctest --preset asan -L '^(lib|server|fuzz)$'
+    within 1h ctest --preset asan -L '^(lib|server|fuzz)$'
 }
 
 scripts/install.sh --test ${container:+--container}

@@ -159,6 +159,21 @@ TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {
   EXPECT_THAT(Error({"--check-config", "--state-dir=/no/such/folder"}), HasSubstr("No such file"));
 }
 
+TEST_F(FlagsTest, OneCallerOfSeveralTakesHalfOfTheNetworksUnlessSaidOtherwise) {
+  const auto limits = [&](std::vector<std::string> more) {
+    more.push_back("--max-networks=100");
+    more.push_back("--max-network-bytes=1000");
+    const server::Limits& limits = Config(more).server.engine.limits;
+    return std::pair(limits.max_networks_per_identity, limits.max_network_bytes_per_identity);
+  };
+  const std::string tokens =
+      "--tokens=" + FlagFile("a:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n").substr(11);
+  EXPECT_EQ(limits({}), std::pair(int64_t{0}, int64_t{0}));
+  EXPECT_EQ(limits({tokens}), std::pair(int64_t{50}, int64_t{500}));
+  EXPECT_EQ(limits({tokens, "--max-networks-per-identity=0", "--max-network-bytes-per-identity=7"}),
+            std::pair(int64_t{0}, int64_t{7}));
+}
+
 // They are not encrypted, and tell the names of callers.
 TEST_F(FlagsTest, MetricsAreOnlyForThisMachineUnlessSaidOtherwise) {
   EXPECT_TRUE(Parse({"--check-config", "--metrics-listen=127.0.0.1:9464"}).ok());

@@ -54,6 +54,9 @@ void AddLimit(CLI::App& app, const std::string& name, int64_t& value, const std:
   AddNumber(app, name, value, help, 1, max);
 }
 
+constexpr char kNetworksPerIdentity[] = "--max-networks-per-identity";
+constexpr char kNetworkBytesPerIdentity[] = "--max-network-bytes-per-identity";
+
 enum class Zero { kRefused, kAllowed };
 
 // A time in seconds.
@@ -139,6 +142,18 @@ void AddComputing(CLI::App& app, Values& values) {
             1024);
 }
 
+// No caller of several takes all networks there may be, unless that is said.
+void ShareNetworks(const CLI::App& app, ServerConfig& config) {
+  if (!config.CallersDiffer()) return;
+  server::Limits& limits = config.server.engine.limits;
+  if (app.count(kNetworksPerIdentity) == 0) {
+    limits.max_networks_per_identity = std::max<int64_t>(1, limits.max_networks / 2);
+  }
+  if (app.count(kNetworkBytesPerIdentity) == 0) {
+    limits.max_network_bytes_per_identity = std::max<int64_t>(1, limits.max_network_bytes / 2);
+  }
+}
+
 void AddLimits(CLI::App& app, Values& values) {
   server::Limits& limits = values.config.server.engine.limits;
   // gRPC and Protobuf count the bytes of a message in 31 bits.
@@ -163,11 +178,14 @@ void AddLimits(CLI::App& app, Values& values) {
            "Bytes of buffers kept for the next call; each heap keeps as much freed memory");
   AddLimit(app, "--max-networks", limits.max_networks, "Networks held at the same time");
   AddLimit(app, "--max-network-bytes", limits.max_network_bytes, "Bytes of all networks together");
-  AddNumber(app, "--max-networks-per-identity", limits.max_networks_per_identity,
-            "Networks of one caller, as --tokens or --tls-client-ca tell callers apart; 0: --max-networks", 0,
-            int64_t{1} << 40);
-  AddNumber(app, "--max-network-bytes-per-identity", limits.max_network_bytes_per_identity,
-            "Bytes of one caller's networks; 0: --max-network-bytes", 0, int64_t{1} << 40);
+  AddNumber(app, kNetworksPerIdentity, limits.max_networks_per_identity,
+            "Networks of one caller, where --tokens or --tls-client-ca tell callers apart (half: of --max-networks; 0: "
+            "all)",
+            0, int64_t{1} << 40);
+  app.get_option(kNetworksPerIdentity)->default_str("half");
+  AddNumber(app, kNetworkBytesPerIdentity, limits.max_network_bytes_per_identity,
+            "Bytes of one caller's networks (half: of --max-network-bytes; 0: all)", 0, int64_t{1} << 40);
+  app.get_option(kNetworkBytesPerIdentity)->default_str("half");
   AddLimit(app, "--max-trace-bytes", limits.max_trace_bytes,
            "Bytes that one network keeps for going back through its steps");
   AddLimit(app, "--max-shared-memory-bytes", values.shared_memory.max_bytes,
@@ -319,6 +337,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
     return Explain(error, arguments);
   }
   values.config.server.connections.max_age_grace = values.config.drain_timeout;
+  ShareNetworks(app, values.config);
   if (values.share_memory) values.config.server.shared_memory = values.shared_memory;
   SPIKESERVE_RETURN_IF_ERROR(TakeTls(values));
   SPIKESERVE_RETURN_IF_ERROR(rpc::Server::Check(values.config.server));
