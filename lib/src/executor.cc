@@ -1,6 +1,7 @@
 #include "spikeserve/compute/executor.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "spikeserve/compute/stopping_executor.h"
 
@@ -18,7 +19,7 @@ class CallingThread : public Executor {
 }  // namespace
 
 void StoppingExecutor::ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) {
-  if (Stopped()) return;
+  if (has_stopped()) return;
   threads_.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b += grain) {
       if (Stopped()) return;
@@ -27,11 +28,16 @@ void StoppingExecutor::ParallelFor(int64_t count, int64_t grain, absl::FunctionR
   });
 }
 
-bool StoppingExecutor::Stopped() {
-  if (stopped_.load(std::memory_order_relaxed)) return true;
-  if (wanted_().ok()) return false;
+absl::Status StoppingExecutor::Ask() {
+  absl::Status error;
+  if (!has_stopped()) {
+    error = wanted_();
+    if (error.ok()) return error;
+  }
+  const std::lock_guard lock(mutex_);
+  if (error_.ok()) error_ = std::move(error);
   stopped_.store(true, std::memory_order_relaxed);
-  return true;
+  return error_;
 }
 
 Executor& InlineExecutor() {

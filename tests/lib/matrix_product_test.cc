@@ -6,9 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "gtest/gtest.h"
 #include "lib/compute_test_util.h"
 #include "lib/simd_targets.h"
+#include "spikeserve/compute/stopping_executor.h"
 
 namespace spikeserve {
 namespace {
@@ -73,6 +75,27 @@ TEST(MatrixProduct, IsItsDefinitionToTheBitOnEveryTargetAndExecutor) {
       }
     }
   });
+}
+
+// So that the question comes soon whether a product is still wanted.
+TEST(MatrixProduct, OfManyTermsIsCutIntoSmallerTilesOfTheSameBits) {
+  constexpr int64_t kRows = 32, kColumns = 128, kDepth = 1 << 16;
+  // Each row is the one before it, but for an element at either end.
+  const RowMatrix<float> a = RandomNormal<float>(1, kDepth + kRows, 1),
+                         b = RandomNormal<float>(1, kDepth + kColumns, 2);
+  int64_t asked = 0;
+  const auto wanted = [&] {
+    ++asked;
+    return absl::OkStatus();
+  };
+  StoppingExecutor executor(InlineExecutor(), wanted);
+  RowMatrix<float> whole(kRows, kColumns), cut(kRows, kColumns);
+  simd::MatrixProduct({a.data(), 1, 1}, {b.data(), 1}, kRows, kColumns, kDepth, ProductStart::kOntoRow, nullptr,
+                      whole.data(), kColumns);
+  ParallelMatrixProduct({a.data(), 1, 1}, {b.data(), 1}, kRows, kColumns, kDepth, ProductStart::kOntoRow, nullptr,
+                        cut.data(), kColumns, executor);
+  EXPECT_EQ(cut, whole);
+  EXPECT_GE(asked, kRows * kColumns * kDepth >> 27);
 }
 
 TEST(MatrixProduct, WritesNothingBesideItsResult) {

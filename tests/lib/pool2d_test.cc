@@ -111,6 +111,33 @@ TYPED_TEST(Pool2d, AndItsGradientAreTheDefinitionsForRandomShapes) {
   }
 }
 
+// More outputs in a row than are computed together: elements that several windows share are summed in one order.
+TYPED_TEST(Pool2d, OfLongRowsHasTheBitsOfOnePass) {
+  constexpr int64_t kLength = 10'000, kKernel = 5, kOutputs = kLength - kKernel + 1;
+  const std::vector<float> input = RandomNumbers(kLength, 1);
+  const testing::LayerRun run =
+      testing::RunLayer(TypeParam{.kernel = {1, kKernel}, .stride = Extent{1, 1}}, input, {1, 1, 1, 1, kLength});
+  const auto grad = testing::GradOutput(kOutputs);
+  std::vector<float> output(kOutputs), grad_input(kLength);
+  if constexpr (std::is_same_v<TypeParam, AvgPool2d>) {
+    for (int64_t k = 0; k < kKernel; ++k) {
+      for (int64_t o = 0; o < kOutputs; ++o) {
+        output[o] += input[o + k];
+        grad_input[o + k] += static_cast<float>(grad[o]) / kKernel;
+      }
+    }
+    for (float& sum : output) sum /= kKernel;
+  } else {
+    for (int64_t o = 0; o < kOutputs; ++o) {
+      const auto most = std::max_element(input.begin() + o, input.begin() + o + kKernel);
+      output[o] = *most;
+      grad_input[most - input.begin()] += static_cast<float>(grad[o]);
+    }
+  }
+  EXPECT_EQ(run.output, output);
+  EXPECT_EQ(run.grad_input, grad_input);
+}
+
 TYPED_TEST(Pool2d, TheDefinitionsGradientIsItsDifferences) {
   NaivePool<TypeParam> naive{{.kernel = {3, 2}, .stride = Extent{2, 1}, .padding = {1, 1}}, {2, 1, 5, 4}};
   const std::vector<float> input = RandomNumbers(static_cast<int64_t>(naive.x.values.size()), 1);

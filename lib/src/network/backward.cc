@@ -5,9 +5,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "network/element_loops.h"
 #include "network/forward_plan.h"
 #include "network/network_layer.h"
 #include "spikeserve/compute/field_error.h"
+#include "spikeserve/compute/stopping_executor.h"
+#include "zero_fill.h"
 
 namespace spikeserve {
 namespace {
@@ -20,8 +23,10 @@ size_t FirstLayer(const Layers& layers, bool to_input) {
   return first;
 }
 
-void AddTo(absl::Span<float> sum, absl::Span<const float> values) {
-  for (size_t i = 0; i < values.size(); ++i) sum[i] += values[i];
+void AddTo(absl::Span<float> sum, absl::Span<const float> values, Executor& executor) {
+  executor.ParallelFor(static_cast<int64_t>(values.size()), kElementGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) sum[i] += values[i];
+  });
 }
 
 }  // namespace
@@ -54,8 +59,9 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool tra
     };
     const int64_t output_size = plan.output_size(layers.size() - 1);
     const absl::Span<const float> grad_output = part(outer.output, output_size);
-    grad.assign(block.steps * output_size, 0.0f);
-    std::copy(grad_output.begin(), grad_output.end(), grad.begin());
+    grad.resize(block.steps * output_size);
+    if (grad_output.empty()) ZeroFill(grad.data(), static_cast<int64_t>(grad.size() * sizeof(float)), executor);
+    CopyElements(grad_output, absl::MakeSpan(grad), executor);
 
     for (size_t i = layers.size(); i-- > first;) {
       if (absl::Status status = wanted(); !status.ok()) return status;
@@ -71,7 +77,7 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool tra
                              .grad_v_after_reset = {},
                              .gradients = gradient_spans[i]};
       if (const LayerGradient* own = outer.layers.empty() ? nullptr : outer.layers[i]) {
-        AddTo(absl::MakeSpan(grad), part(own->spikes, size));
+        AddTo(absl::MakeSpan(grad), part(own->spikes, size), executor);
         backward.grad_v_before_reset = part(own->v_before_reset, size);
         backward.grad_v_after_reset = part(own->v_after_reset, size);
       }
@@ -88,7 +94,7 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool tra
       std::swap(grad, next);
     }
   }
-  return absl::OkStatus();
+  return wanted();  // The executor may have stopped in the first layer.
 }
 
 int64_t TraceBytesOf(const Layers& layers, const ForwardPlan& plan) {
@@ -154,10 +160,12 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     result.shape = WithSteps(steps, sample_shape_);
     result.grad_input.resize(*ElementCount(result.shape));
   }
+  StoppingExecutor stopping(executor, wanted);
   ParameterNumbers before = learning_->gradients;
   if (learning_->gradients.empty()) learning_->gradients = ZerosFor(layers_);
   absl::Status status = RunBackward(layers_, *plan, training_, learning_->trace, outer, learning_->gradients,
-                                    absl::MakeSpan(result.grad_input), executor, wanted);
+                                    absl::MakeSpan(result.grad_input), TakesLong(plan->work) ? stopping : executor,
+                                    [&] { return stopping.Ask(); });
   if (!status.ok()) {
     learning_->gradients = std::move(before);
     return status;
@@ -206,10 +214,12 @@ absl::Status Network::SetGradients(absl::Span<const ParameterTensor> gradients) 
   return absl::OkStatus();
 }
 
-absl::Status Network::ApplyGradients(const Optimizer& optimizer, Executor& executor) {
+absl::Status Network::ApplyGradients(const Optimizer& optimizer, Executor& executor,
+                                     absl::FunctionRef<absl::Status()> wanted) {
+  StoppingExecutor stopping(executor, wanted);
   const bool none = learning_->gradients.empty();
   absl::Status status = UpdateParameters(layers_, none ? ZerosFor(layers_) : learning_->gradients, optimizer,
-                                         learning_->optimizer, executor);
+                                         learning_->optimizer, stopping, [&] { return stopping.Ask(); });
   if (status.ok()) learning_->trace = {};
   return status;
 }

@@ -24,7 +24,8 @@ struct OuterGradients {
 };
 
 // Goes through the blocks of `trace`, which is of steps in the mode `training`, from the last one on, and adds to
-// `gradients`. `grad_input`, of the trace's input, may be empty: then it is not computed. An error of `wanted` ends it.
+// `gradients`. `grad_input`, of the trace's input, may be empty: then it is not computed. An error of `wanted` ends
+// it; where `executor` stops by itself, `wanted` tells.
 absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool training, const Trace& trace,
                          const OuterGradients& outer, ParameterNumbers& gradients, absl::Span<float> grad_input,
                          Executor& executor, absl::FunctionRef<absl::Status()> wanted);

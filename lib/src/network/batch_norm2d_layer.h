@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "network/network_layer.h"
+#include "network/work_meter.h"
 
 namespace spikeserve {
 
@@ -21,7 +22,7 @@ class BatchNorm2dLayer final : public NetworkLayer {
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
   absl::Status CheckTraining(const Shape& input) const override;
   void SetStep(const Shape& input, bool training) override;
-  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
+  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training, Executor& executor) override;
   int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const override;
   void Forward(const ForwardBlock& block, Executor& executor) override;
   Needs BackwardNeeds() const override { return {.input = true}; }
@@ -48,7 +49,7 @@ class BatchNorm2dLayer final : public NetworkLayer {
   int64_t channel_elements() const { return batch_ * plane_; }
   // The first element of a step's channel; those of the next sample are channels() planes further.
   int64_t Begin(int64_t step, int64_t channel) const { return (step * batch_ * channels() + channel) * plane_; }
-  Statistics Measure(const float* input) const;
+  Statistics Measure(const float* input, WorkMeter& meter) const;
   void MoveRunningStatistics(int64_t channel, const Statistics& step);
 
   // With all vectors of their size, if num_features is in its range.

@@ -16,8 +16,13 @@ bool IsConstant(absl::Span<const float> values, int64_t steps) {
 
 void RepeatFirstStep(absl::Span<float> values, int64_t steps, Executor& executor) {
   const int64_t size = static_cast<int64_t>(values.size()) / steps;
-  executor.ParallelFor(steps - 1, kElementGrain / std::max<int64_t>(1, size) + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin + 1; t <= end; ++t) std::copy_n(values.data(), size, values.data() + t * size);
+  float* const others = values.data() + size;
+  executor.ParallelFor((steps - 1) * size, kElementGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end;) {
+      const int64_t count = std::min(end - i, size - i % size);
+      std::copy_n(values.data() + i % size, count, others + i);
+      i += count;
+    }
   });
 }
 

@@ -90,6 +90,13 @@ absl::StatusOr<Shape> Conv2dLayer::OutputShape(const Shape& input) const {
   return Shape{input[0], out(), height, width};
 }
 
+double Conv2dLayer::StepWork(const Shape& input, const Shape& output) const {
+  // Few outputs take as long as the lanes of a vector.
+  const double lanes = static_cast<double>(std::max<int64_t>(simd::kTapLanes, group_out()));
+  const double taps = static_cast<double>(group_in() * window_.kernel_size());
+  return 8 * Elements(input) + Elements(output) / static_cast<double>(group_out()) * lanes * taps;
+}
+
 void Conv2dLayer::SetStep(const Shape& input, bool) {
   input_ = PlaneOf(input);
   output_ = window_.Output(input_);
@@ -147,10 +154,15 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
 
   // The gradients of the outputs, those of a position behind one another.
   ScratchFloats grads(grad_output.size());
-  executor.ParallelFor(samples, kElementGrain / (out_plane * out()) + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t s = begin; s < end; ++s) {
-      simd::Transpose(grad_output.data() + s * out_plane * out(), out_plane, out(), out_plane, nullptr,
-                      grads.data() + s * out_plane * out(), out());
+  const int64_t row = output_.width * out();
+  executor.ParallelFor(samples * output_.height, kElementGrain / row + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end;) {
+      // Of one sample.
+      const int64_t sample = r / output_.height, y = r % output_.height;
+      const int64_t count = std::min(end - r, output_.height - y);
+      simd::Transpose(grad_output.data() + sample * out_plane * out() + y * output_.width, out_plane, out(),
+                      count * output_.width, nullptr, grads.data() + r * row, out());
+      r += count;
     }
   });
 
@@ -172,6 +184,7 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
   executor.ParallelFor(
       parts * in(), (int64_t{1} << 20) / std::max<int64_t>(1, work) + 1, [&](int64_t begin, int64_t end) {
         AlignedBuffer<float> sums(kernel * tile);
+        WorkMeter meter(executor);
         for (int64_t unit = begin; unit < end; ++unit) {
           const int64_t part = unit / in();
           const int64_t channel = unit % in();
@@ -186,9 +199,11 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
               const float* from = grads.data() + s * out_plane * out() + group * group_out() + n;
               for (int64_t y = 0; y < rows.sources(); y += run) {
                 std::fill_n(sums.data(), kernel * tile, 0.0f);
-                simd::AddTapProducts(plane + y * input_.width, input_.width,
-                                     rows.Part(y, std::min(run, rows.sources() - y)), columns.All(), from, sums.data(),
-                                     outputs);
+                if (!AddTapProducts(plane + y * input_.width, input_.width, rows, y, std::min(run, rows.sources() - y),
+                                    columns, from, sums.data(), outputs, meter) ||
+                    meter.Stopped(kernel * tile)) {
+                  return;
+                }
                 for (int64_t k = 0; k < kernel; ++k) {
                   float* to = channel_sums + k * out() + n;
                   const float* sum = sums.data() + k * tile;
@@ -213,9 +228,10 @@ void Conv2dLayer::AddBiasGradient(absl::Span<const float> grad_output, absl::Spa
   const int64_t plane = output_.height * output_.width;
   const int64_t samples = static_cast<int64_t>(grad_output.size()) / (out() * plane);
   executor.ParallelFor(out(), kElementGrain / (samples * plane) + 1, [&](int64_t begin, int64_t end) {
+    WorkMeter meter(executor);
     for (int64_t o = begin; o < end; ++o) {
       double sum = 0;
-      for (int64_t s = 0; s < samples; ++s) sum += Sum(grad_output.data() + (s * out() + o) * plane, plane);
+      for (int64_t s = 0; s < samples; ++s) sum += Sum(grad_output.data() + (s * out() + o) * plane, plane, meter);
       gradient[o] += static_cast<float>(sum);
     }
   });
@@ -225,10 +241,17 @@ void Conv2dLayer::SetInputGradient(const BackwardBlock& block, Executor& executo
   // The weight as [out, kernel height, kernel width, in / groups], the kernel in reverse.
   const int64_t kernel = window_.kernel_size();
   ScratchFloats table(spec_.weight.size());
-  for (int64_t k = 0; k < kernel; ++k) {
-    simd::Transpose(spec_.weight.data() + k * out(), kernel * out(), group_in(), out(), nullptr,
-                    table.data() + (kernel - 1 - k) * group_in(), kernel * group_in());
-  }
+  constexpr int64_t kBand = 16;  // Lines of the cache are written whole.
+  const int64_t bands = (group_in() + kBand - 1) / kBand;
+  executor.ParallelFor(kernel * bands, kElementGrain / (kBand * out()) + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t k = i / bands;
+      const int64_t channel = i % bands * kBand;
+      simd::Transpose(spec_.weight.data() + (channel * kernel + k) * out(), kernel * out(),
+                      std::min(kBand, group_in() - channel), out(), nullptr,
+                      table.data() + (kernel - 1 - k) * group_in() + channel, kernel * group_in());
+    }
+  });
   PlaneProducts{.window = window_,
                 .direction = Direction::kBack,
                 .samples = Samples(block.input.size()),

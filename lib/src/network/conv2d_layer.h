@@ -22,6 +22,7 @@ class Conv2dLayer final : public NetworkLayer {
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   decltype(LayerSpec::kind) Kind() const override;
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
+  double StepWork(const Shape& input, const Shape& output) const override;
   void SetStep(const Shape& input, bool training) override;
   void Forward(const ForwardBlock& block, Executor& executor) override;
   Needs BackwardNeeds() const override { return {.input = true}; }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "network/element_loops.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -32,16 +33,18 @@ absl::Status DropoutLayer::Check(std::string_view field, KnownShape&) const {
 
 void DropoutLayer::SetStep(const Shape&, bool training) { training_ = training; }
 
-void DropoutLayer::Prepare(const Shape& input, int64_t, int64_t, bool training) {
+void DropoutLayer::Prepare(const Shape& input, int64_t, int64_t, bool training, Executor& executor) {
   if (!training || !mask_.empty()) return;
   const uint64_t stream = Mix(Mix(spec_.seed + kGamma) + ++masks_drawn_ * kGamma);
   const float scale = Scale();
   mask_.resize(ElementCount(input).value_or(0));
-  for (uint64_t n = 0; n < mask_.size(); ++n) {
-    // 53 bits, so exact as a double, in [0, 1).
-    const double uniform = static_cast<double>(Mix(stream + (n + 1) * kGamma) >> 11) * 0x1p-53;
-    mask_[n] = uniform < spec_.p ? 0 : scale;
-  }
+  executor.ParallelFor(static_cast<int64_t>(mask_.size()), kElementGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      // 53 bits, so exact as a double, in [0, 1).
+      const double uniform = static_cast<double>(Mix(stream + (static_cast<uint64_t>(n) + 1) * kGamma) >> 11) * 0x1p-53;
+      mask_[n] = uniform < spec_.p ? 0 : scale;
+    }
+  });
 }
 
 float DropoutLayer::Scale() const { return static_cast<float>(1 / (1 - spec_.p)); }
@@ -53,7 +56,7 @@ int64_t DropoutLayer::PrepareByteSize(const Shape& input, int64_t, int64_t, bool
 void DropoutLayer::Mask(int64_t steps, absl::Span<const float> input, absl::Span<float> output,
                         Executor& executor) const {
   if (!training_) {
-    std::copy(input.begin(), input.end(), output.begin());
+    CopyElements(input, output, executor);
     return;
   }
   const int64_t size = static_cast<int64_t>(mask_.size());

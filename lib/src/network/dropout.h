@@ -21,7 +21,7 @@ class DropoutLayer final : public NetworkLayer {
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   decltype(LayerSpec::kind) Kind() const override { return spec_; }
   void SetStep(const Shape& input, bool training) override;
-  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
+  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training, Executor& executor) override;
   int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const override;
   void Forward(const ForwardBlock& block, Executor& executor) override;
   void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override;

@@ -3,19 +3,10 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "network/element_loops.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
-namespace {
-
-void Copy(absl::Span<const float> from, absl::Span<float> to, Executor& executor) {
-  executor.ParallelFor(static_cast<int64_t>(from.size()), kElementGrain, [&](int64_t begin, int64_t end) {
-    std::copy(from.begin() + begin, from.begin() + end, to.begin() + begin);
-  });
-}
-
-}  // namespace
-
 std::optional<std::pair<int64_t, int64_t>> FlattenLayer::Dimensions(int64_t rank) const {
   const int64_t start = spec_.start_dim < 0 ? spec_.start_dim + rank : spec_.start_dim;
   const int64_t end = spec_.end_dim < 0 ? spec_.end_dim + rank : spec_.end_dim;
@@ -65,10 +56,12 @@ absl::StatusOr<Shape> FlattenLayer::OutputShape(const Shape& input) const {
   return flat;
 }
 
-void FlattenLayer::Forward(const ForwardBlock& block, Executor& executor) { Copy(block.input, block.output, executor); }
+void FlattenLayer::Forward(const ForwardBlock& block, Executor& executor) {
+  CopyElements(block.input, block.output, executor);
+}
 
 void FlattenLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
-  if (!block.grad_input.empty()) Copy(block.grad_output, block.grad_input, executor);
+  if (!block.grad_input.empty()) CopyElements(block.grad_output, block.grad_input, executor);
 }
 
 }  // namespace spikeserve

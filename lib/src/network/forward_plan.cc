@@ -56,6 +56,7 @@ absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, con
                    .block = 1,
                    .sample = Shape(shape.begin() + 1, shape.end()),
                    .step_shapes = {},
+                   .work = 0,
                    .recorded = {}};
   if (plan.steps > kMaxSteps) {
     return InvalidField("input", absl::StrCat(plan.steps, " steps"), absl::StrCat("at most ", kMaxSteps));
@@ -71,6 +72,7 @@ absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, con
     absl::StatusOr<Shape> output = layer->OutputShape(step);
     if (!output.ok()) return output.status();
     if (absl::Status status = training ? layer->CheckTraining(step) : absl::OkStatus(); !status.ok()) return status;
+    const double step_work = layer->StepWork(step, *output);
     step = *std::move(output);
     if (!ByteCount(DataType::kFloat32, step) || !ByteCount(DataType::kFloat32, WithSteps(plan.steps, step))) {
       return InvalidField(
@@ -78,6 +80,7 @@ absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, con
           "fewer than 2^63 bytes");
     }
     plan.step_shapes.push_back(step);
+    plan.work += static_cast<double>(plan.steps) * step_work;
   }
 
   int64_t largest = std::max<int64_t>(1, *ElementCount(plan.sample));

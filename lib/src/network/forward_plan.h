@@ -40,6 +40,8 @@ struct ForwardPlan {
   Shape sample;
   // What a step of each layer gives.
   std::vector<Shape> step_shapes;
+  // Of all layers and steps: see NetworkLayer::StepWork.
+  double work;
   // For each record the index of its layer.
   std::vector<size_t> recorded;
 
@@ -53,6 +55,10 @@ struct ForwardPlan {
 // `settled` is the shape of the network's state, empty after a reset; `shape` that of the input.
 absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, const Shape& settled, const Shape& shape,
                                         absl::Span<const RecordRequest> records);
+
+// Whether so much work may take more than some milliseconds, so that it is worth asking on the way whether it is still
+// wanted, and keeping what undoes it.
+inline bool TakesLong(double work) { return work >= 1 << 23; }
 
 // Refuses values of another number than the shape says, and NaN; `field` names them.
 absl::Status CheckValues(std::string_view field, absl::Span<const float> values, const Shape& shape);

@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "network/forward_plan.h"
 #include "network/trace.h"
 #include "spikeserve/compute/executor.h"
@@ -45,9 +47,10 @@ struct OptimizerMemory {
 };
 
 // Moves the parameters by one step. Nothing has changed where it fails: FAILED_PRECONDITION for a gradient that is not
-// finite, or a parameter that would not be. An optimiser of another kind than the last one begins anew.
+// finite, or a parameter that would not be; and where it is no longer `wanted`. An optimiser of another kind than the
+// last one begins anew.
 absl::Status UpdateParameters(const Layers& layers, const ParameterNumbers& gradients, const Optimizer& optimizer,
-                              OptimizerMemory& memory, Executor& executor);
+                              OptimizerMemory& memory, Executor& executor, absl::FunctionRef<absl::Status()> wanted);
 
 struct Learning {
   Trace trace;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "matrix_product.h"
 #include "network/constant_input.h"
+#include "network/element_loops.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
@@ -48,6 +49,11 @@ absl::StatusOr<Shape> FullyConnectedLayer::OutputShape(const Shape& input) const
   return Shape{input[0], out()};
 }
 
+double FullyConnectedLayer::StepWork(const Shape& input, const Shape&) const {
+  // Few outputs take as long as the lanes of a vector.
+  return Elements(input) * static_cast<double>(std::max<int64_t>(16, out()));
+}
+
 void FullyConnectedLayer::Forward(const ForwardBlock& block, Executor& executor) {
   const bool constant = IsConstant(block.input, block.steps);
   const int64_t rows = static_cast<int64_t>(block.input.size()) / in() / (constant ? block.steps : 1);
@@ -72,7 +78,8 @@ std::vector<Parameter> FullyConnectedLayer::Parameters() {
 void FullyConnectedLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
   int64_t rows = static_cast<int64_t>(block.input.size()) / in();
   if (!block.grad_input.empty()) {
-    const RowMatrix<float> weight = weight_.transpose();
+    ScratchFloats weight(static_cast<size_t>(weight_.size()));
+    TransposeElements(weight_.data(), out(), in(), out(), weight.data(), in(), executor);
     ParallelMatrixProduct({block.grad_output.data(), out(), 1}, {weight.data(), in()}, rows, in(), out(),
                           ProductStart::kOntoRow, nullptr, block.grad_input.data(), in(), executor);
   }

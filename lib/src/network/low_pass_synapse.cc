@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "network/element_loops.h"
+
 namespace spikeserve {
 namespace {
 
@@ -24,7 +26,7 @@ absl::Status SynapseLayer::Check(std::string_view field, KnownShape&) const {
   return CheckFinite(std::string(field) + ".p", spec_.p.value_or(0));
 }
 
-void SynapseLayer::Prepare(const Shape& input, int64_t, int64_t, bool) {
+void SynapseLayer::Prepare(const Shape& input, int64_t, int64_t, bool, Executor&) {
   current_.resize(ElementCount(input).value_or(0));
 }
 
@@ -40,7 +42,7 @@ std::vector<Parameter> SynapseLayer::Parameters() {
 }
 
 void SynapseLayer::Forward(const ForwardBlock& block, Executor& executor) {
-  std::copy(current_.begin(), current_.begin() + static_cast<ptrdiff_t>(block.kept.size()), block.kept.begin());
+  CopyElements(absl::MakeConstSpan(current_).first(block.kept.size()), block.kept, executor);
   const int64_t size = static_cast<int64_t>(current_.size());
   const auto run = [&](const auto& decay) {
     executor.ParallelFor(size, std::max<int64_t>(64, kElementGrain / block.steps), [&](int64_t begin, int64_t end) {

@@ -17,7 +17,7 @@ class SynapseLayer final : public NetworkLayer {
 
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   decltype(LayerSpec::kind) Kind() const override { return spec_; }
-  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
+  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training, Executor& executor) override;
   int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const override;
   void Forward(const ForwardBlock& block, Executor& executor) override;
   Needs BackwardNeeds() const override { return {.input = true, .output = true}; }

@@ -6,13 +6,16 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "network/element_loops.h"
 #include "network/forward_plan.h"
 #include "network/learning.h"
 #include "network/marked_state.h"
 #include "network/network_layer.h"
 #include "network/neuron.h"
 #include "network/taken_state.h"
+#include "network/work_meter.h"
 #include "spikeserve/compute/field_error.h"
+#include "spikeserve/compute/stopping_executor.h"
 
 namespace spikeserve {
 namespace {
@@ -30,19 +33,20 @@ LayerRecord MakeRecord(const RecordRequest& request, Shape shape) {
 }
 
 void AppendSteps(const RecordRequest& request, const SpikingLayer& layer, absl::Span<const float> spikes,
-                 LayerRecord& record) {
-  const auto append = [](auto& to, absl::Span<const float> steps) { to.insert(to.end(), steps.begin(), steps.end()); };
+                 Executor& executor, LayerRecord& record) {
+  WorkMeter meter(executor);
+  const auto append = [&](auto& to, absl::Span<const float> steps) { AppendElements(steps, meter, to); };
   if (request.spikes) append(record.spikes, spikes);
   if (request.v_before_reset) append(record.v_before_reset, layer.v_before_reset());
   if (request.v_after_reset) append(record.v_after_reset, layer.v_after_reset());
 }
 
 // Of values that are 0 or 1.
-double CountSpikes(absl::Span<const float> spikes) {
+double CountSpikes(absl::Span<const float> spikes, Executor& executor) {
   // Floats count up to 2^24.
   constexpr size_t kExact = 1 << 24;
   double count = 0;
-  for (size_t begin = 0; begin < spikes.size(); begin += kExact) {
+  for (size_t begin = 0; begin < spikes.size() && !executor.Stopped(); begin += kExact) {
     const absl::Span<const float> part = spikes.subspan(begin, kExact);
     count += Eigen::Map<const Eigen::VectorXf>(part.data(), static_cast<Eigen::Index>(part.size())).sum();
   }
@@ -91,11 +95,13 @@ absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, co
   Trace dropped;
   if (!options.keep_trace && plan->steps > 0) dropped = std::exchange(trace, {});
   Trace* const kept = options.keep_trace ? &trace : nullptr;
-  if (!TakesLong(*plan)) return RunForward(input, *plan, options.records, kept, nullptr, executor, AlwaysWanted);
+  if (!TakesLong(plan->work)) return RunForward(input, *plan, options.records, kept, nullptr, executor, AlwaysWanted);
 
   const auto kept_before = static_cast<ptrdiff_t>(trace.blocks.size());
+  StoppingExecutor stopping(executor, wanted);
   MarkedState before(layers_, sample_shape_);
-  absl::StatusOr<ForwardResult> result = RunForward(input, *plan, options.records, kept, nullptr, executor, wanted);
+  absl::StatusOr<ForwardResult> result =
+      RunForward(input, *plan, options.records, kept, nullptr, stopping, [&] { return stopping.Ask(); });
   if (result.ok()) return result;
   before.Rewind();
   if (options.keep_trace) {
@@ -106,22 +112,16 @@ absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, co
   return result;
 }
 
-bool Network::TakesLong(const ForwardPlan& plan) const {
-  // A step through so many takes milliseconds, more of a batch.
-  constexpr int64_t kManyParameterBytes = 4 << 20;
-  return plan.steps > plan.block || (plan.steps > 0 && ParameterByteSize() >= kManyParameterBytes);
-}
-
 absl::StatusOr<ForwardResult> Network::RunForward(absl::Span<const float> input, const ForwardPlan& plan,
                                                   absl::Span<const RecordRequest> records, Trace* trace,
                                                   std::vector<double>* spike_counts, Executor& executor,
                                                   absl::FunctionRef<absl::Status()> wanted) {
-  const auto& [steps, block, sample, step_shapes, recorded] = plan;
+  const auto& [steps, block, sample, step_shapes, work, recorded] = plan;
   ForwardResult result{.shape = WithSteps(steps, step_shapes.back()),
                        .output = {},
                        .output_is_spikes = layers_.back()->spiking() != nullptr,
                        .records = {}};
-  result.output.resize(*ElementCount(result.shape));
+  result.output.reserve(*ElementCount(result.shape));
   for (size_t r = 0; r < records.size(); ++r) {
     result.records.push_back(MakeRecord(records[r], WithSteps(steps, step_shapes[recorded[r]])));
     if (plan.empty()) continue;
@@ -140,7 +140,7 @@ absl::StatusOr<ForwardResult> Network::RunForward(absl::Span<const float> input,
   ScratchFloats buffers[2];
   for (size_t i = 0; i < layers_.size(); ++i) {
     layers_[i]->SetStep(plan.input_shape(i), training_);
-    layers_[i]->Prepare(plan.input_shape(i), steps, block, training_);
+    layers_[i]->Prepare(plan.input_shape(i), steps, block, training_, executor);
     ScratchFloats& buffer = buffers[i % 2];
     if (i + 1 < layers_.size()) buffer.resize(std::max<size_t>(buffer.size(), block * plan.output_size(i)));
   }
@@ -163,6 +163,7 @@ absl::StatusOr<ForwardResult> Network::RunForward(absl::Span<const float> input,
     absl::Span<const float> values = input.subspan(t * input_size, count * input_size);
     for (size_t i = 0; i < layers_.size(); ++i) {
       const int64_t size = plan.output_size(i);
+      if (i + 1 == layers_.size()) result.output.resize((t + count) * size);
       ForwardBlock forward{.steps = count,
                            .input = values,
                            .output = i + 1 < layers_.size()
@@ -177,15 +178,17 @@ absl::StatusOr<ForwardResult> Network::RunForward(absl::Span<const float> input,
       if (absl::Status status = wanted(); !status.ok()) return status;
       layers_[i]->Forward(forward, executor);
       for (const size_t r : records_of[i]) {
-        AppendSteps(records[r], *layers_[i]->spiking(), forward.output, result.records[r]);
+        AppendSteps(records[r], *layers_[i]->spiking(), forward.output, executor, result.records[r]);
       }
       if (spike_counts != nullptr && layers_[i]->spiking() != nullptr) {
-        (*spike_counts)[i] += CountSpikes(forward.output);
+        (*spike_counts)[i] += CountSpikes(forward.output, executor);
       }
       values = forward.output;
     }
     if (kept != nullptr && traced.back()) kept->values.back().emplace(values, count, executor);
   }
+  // The executor may have stopped in the last layer.
+  if (absl::Status status = wanted(); !status.ok()) return status;
   return result;
 }
 
@@ -254,7 +257,7 @@ int64_t Network::ByteSize() const {
 absl::StatusOr<int64_t> Network::ForwardByteSize(const Shape& shape, absl::Span<const RecordRequest> records) const {
   const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, records);
   if (!plan.ok()) return plan.status();
-  const auto& [steps, block, sample, step_shapes, recorded] = *plan;
+  const auto& [steps, block, sample, step_shapes, work, recorded] = *plan;
   int64_t bytes = StepBytes(DataType::kFloat32, steps, step_shapes.back());
   for (size_t r = 0; r < records.size(); ++r) {
     const Shape& step = step_shapes[recorded[r]];
@@ -273,7 +276,7 @@ absl::StatusOr<int64_t> Network::ForwardByteSize(const Shape& shape, absl::Span<
       buffers[i % 2] = std::max(buffers[i % 2], StepBytes(DataType::kFloat32, block, step_shapes[i]));
     }
     // A copy of the state, for the case that it is given up.
-    if (TakesLong(*plan)) bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, 1, plan->input_shape(i)));
+    if (TakesLong(work)) bytes = AddBytes(bytes, StepBytes(DataType::kFloat32, 1, plan->input_shape(i)));
   }
   return AddBytes(AddBytes(bytes, buffers[0]), buffers[1]);
 }

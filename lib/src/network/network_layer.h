@@ -102,6 +102,9 @@ class NetworkLayer {
   // Refuses an input of a shape that OutputShape takes where training needs more.
   virtual absl::Status CheckTraining(const Shape& /*input*/) const { return absl::OkStatus(); }
 
+  // About how many multiplications a step takes, from `input` to `output`, where no element is 0.
+  virtual double StepWork(const Shape& input, const Shape& output) const;
+
   // Tells the layer what it is about to run forth or back: steps with inputs of shape `input`, and the mode. What a
   // layer keeps of these holds until the next such call only, since a trace may be gone back through after a call that
   // was on others and has been undone.
@@ -109,7 +112,7 @@ class NetworkLayer {
 
   // Behind SetStep, before Forward. Allocates the state, if it is not yet there, and what else `steps` >= 1 steps with
   // inputs of shape `input`, of which at most `block` at a time, need.
-  virtual void Prepare(const Shape& input, int64_t steps, int64_t block, bool training);
+  virtual void Prepare(const Shape& input, int64_t steps, int64_t block, bool training, Executor& executor);
   // What Prepare would add to ByteSize; 2^63 - 1 where that is more.
   virtual int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const;
 
@@ -183,6 +186,9 @@ inline int64_t AddBytes(int64_t a, std::optional<int64_t> b) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   return b.has_value() && *b <= kMax - a ? a + *b : kMax;
 }
+
+// Those of a shape, to count work with.
+double Elements(const Shape& shape);
 
 // The shape of `steps` steps of shape `step`, and their bytes.
 Shape WithSteps(int64_t steps, const Shape& step);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "network/element_loops.h"
 #include "network/neuron_rule.h"
 #include "simd/neuron_step.h"
 #include "spikeserve/compute/field_error.h"
@@ -89,11 +90,11 @@ class NeuronLayer final : public SpikingLayer {
   void Forward(const ForwardBlock& block, Executor& executor) override {
     if constexpr (kLearns<Node>) {
       // Behind the voltages: those that the block begins with.
-      if (!block.kept.empty()) std::copy(v_.begin(), v_.end(), block.kept.end() - static_cast<ptrdiff_t>(v_.size()));
+      if (!block.kept.empty()) CopyElements(v_, block.kept.last(v_.size()), executor);
     }
     UseBlock(block);
     Run(block, executor);
-    if (monitored()) Watch(block.output);
+    if (monitored()) Watch(block.output, executor);
   }
 
   Needs BackwardNeeds() const override {
@@ -237,7 +238,7 @@ absl::StatusOr<Shape> SpikingLayer::OutputShape(const Shape& input) const {
   return WrongInput(input, absl::StrCat(ShapeString(thresholds->shape), ", the shape of the layer's thresholds"));
 }
 
-void SpikingLayer::Prepare(const Shape& input, int64_t steps, int64_t block, bool) {
+void SpikingLayer::Prepare(const Shape& input, int64_t steps, int64_t block, bool, Executor&) {
   const size_t size = ElementCount(input).value_or(0);
   v_.resize(size, neuron().v_reset.value_or(0.0f));
   block_v_before_reset_.resize(keeps_v_before_reset() ? block * size : 0);
@@ -276,11 +277,12 @@ void SpikingLayer::EndForward() {
   block_v_before_reset_ = block_v_after_reset_ = ScratchFloats();
 }
 
-void SpikingLayer::Watch(absl::Span<const float> spikes) {
+void SpikingLayer::Watch(absl::Span<const float> spikes, Executor& executor) {
   if (spikes.empty()) return;
   MonitorPiece& piece = monitor_.back();
-  piece.spikes.insert(piece.spikes.end(), spikes.begin(), spikes.end());
-  piece.v_before_reset.insert(piece.v_before_reset.end(), v_before_reset_.begin(), v_before_reset_.end());
+  WorkMeter meter(executor);
+  AppendElements(spikes, meter, piece.spikes);
+  AppendElements(v_before_reset_, meter, piece.v_before_reset);
 }
 
 LayerRecord SpikingLayer::Monitor() const {

@@ -47,7 +47,7 @@ class SpikingLayer : public NetworkLayer {
 
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
-  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training) override;
+  void Prepare(const Shape& input, int64_t steps, int64_t block, bool training, Executor& executor) override;
   int64_t PrepareByteSize(const Shape& input, int64_t steps, int64_t block, bool training) const override;
   void Reset() override;
   std::unique_ptr<LayerMemory> Take() override;
@@ -65,7 +65,7 @@ class SpikingLayer : public NetworkLayer {
   // Says where the block's voltages go: to what is kept of it for Backward, or to a buffer.
   void UseBlock(const ForwardBlock& block);
   // Adds a block to the monitor's record.
-  void Watch(absl::Span<const float> spikes);
+  void Watch(absl::Span<const float> spikes, Executor& executor);
 
   // Of a step's shape; empty before the first step.
   std::vector<float> v_;

@@ -134,13 +134,14 @@ Updated Try(absl::Span<const float> w, const std::vector<float>& gradient, const
 
 template <typename Step>
 absl::Status Update(const Layers& layers, const ParameterNumbers& gradients, const Step& step, OptimizerMemory& memory,
-                    Executor& executor) {
+                    Executor& executor, absl::FunctionRef<absl::Status()> wanted) {
   std::vector<Updated> all;
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::vector<Parameter> parameters = layers[i]->Parameters();
     for (size_t p = 0; p < parameters.size(); ++p) {
       all.push_back(Try(parameters[p].values, gradients[i][p], memory.first[i][p],
                         memory.second.empty() ? nullptr : &memory.second[i][p], step, executor));
+      if (absl::Status status = wanted(); !status.ok()) return status;
       if (all.back().finite_gradient && all.back().finite_result) continue;
       const std::string name = absl::StrCat(layers[i]->name(), ".", parameters[p].name);
       return all.back().finite_gradient ? NotFinite("optimizer", name, "a smaller step: nothing was changed")
@@ -168,7 +169,7 @@ absl::Status CheckOptimizer(const Optimizer& optimizer) {
 }
 
 absl::Status UpdateParameters(const Layers& layers, const ParameterNumbers& gradients, const Optimizer& optimizer,
-                              OptimizerMemory& memory, Executor& executor) {
+                              OptimizerMemory& memory, Executor& executor, absl::FunctionRef<absl::Status()> wanted) {
   if (absl::Status status = CheckOptimizer(optimizer); !status.ok()) return status;
   OptimizerMemory fresh;
   const bool begins = !memory.optimizer.has_value() || memory.optimizer->index() != optimizer.index();
@@ -180,9 +181,9 @@ absl::Status UpdateParameters(const Layers& layers, const ParameterNumbers& grad
   const int64_t k = used.steps + 1;
   absl::Status status;
   if (const auto* sgd = std::get_if<Sgd>(&optimizer)) {
-    status = Update(layers, gradients, SgdStep(*sgd, k), used, executor);
+    status = Update(layers, gradients, SgdStep(*sgd, k), used, executor, wanted);
   } else {
-    status = Update(layers, gradients, AdamStep(std::get<Adam>(optimizer), k), used, executor);
+    status = Update(layers, gradients, AdamStep(std::get<Adam>(optimizer), k), used, executor, wanted);
   }
   if (!status.ok()) return status;
   if (begins) memory = std::move(fresh);

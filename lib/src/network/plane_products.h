@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "network/window.h"
+#include "network/work_meter.h"
 #include "simd/tap_products.h"
 #include "spikeserve/compute/executor.h"
 
@@ -26,6 +27,8 @@ struct AxisTile {
   int64_t source_begin = 0;
   std::vector<simd::TapRun> runs;
   simd::Tap step = {};
+  // Of a source.
+  int64_t most_taps = 0;
 
   int64_t sources() const { return static_cast<int64_t>(runs.size()); }
   // Of `count` sources from `first` on, counted from source_begin.
@@ -56,6 +59,11 @@ class TapAxis {
   int64_t kernel_step_;
   int64_t inverse_;
 };
+
+// simd::AddTapProducts of `count` rows of `rows` from `first` on; `plane` begins with the first of them. Asks the meter
+// between pieces; false where it has stopped.
+bool AddTapProducts(const float* plane, int64_t plane_stride, const AxisTile& rows, int64_t first, int64_t count,
+                    const AxisTile& columns, const float* from, float* to, int64_t size, WorkMeter& meter);
 
 // target[s, g, n] = start[g, n] + the sum over the channels c of group g of what the elements of source[s, g, c] send
 // to it through the window, each times the row of the table for its channel and the kernel's element. A sum's terms are

@@ -5,23 +5,27 @@
 
 #include <cstdint>
 
+#include "network/work_meter.h"
+
 namespace spikeserve {
 
-// The sum of term(i) for i < count. Several sums side by side, which the compiler may keep in vectors.
+// The sum of term(i) for i < count, or anything where the meter has stopped. Several sums side by side, which the
+// compiler may keep in vectors.
 template <class Term>
-double SumOfTerms(int64_t count, Term term) {
+double SumOfTerms(int64_t count, WorkMeter& meter, Term term) {
   constexpr int kSums = 8;
   double sums[kSums] = {};
-  int64_t i = 0;
-  for (; i + kSums <= count; i += kSums) {
-    for (int k = 0; k < kSums; ++k) sums[k] += term(i + k);
-  }
-  for (int k = 0; i + k < count; ++k) sums[k] += term(i + k);
+  meter.ForEachPiece(count, [&](int64_t i, int64_t end) {
+    for (; i + kSums <= end; i += kSums) {
+      for (int k = 0; k < kSums; ++k) sums[k] += term(i + k);
+    }
+    for (int k = 0; i + k < end; ++k) sums[k] += term(i + k);
+  });
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-inline double Sum(const float* values, int64_t count) {
-  return SumOfTerms(count, [values](int64_t i) { return static_cast<double>(values[i]); });
+inline double Sum(const float* values, int64_t count, WorkMeter& meter) {
+  return SumOfTerms(count, meter, [values](int64_t i) { return static_cast<double>(values[i]); });
 }
 
 }  // namespace spikeserve

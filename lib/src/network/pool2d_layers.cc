@@ -7,32 +7,37 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "network/work_meter.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve {
 namespace {
 
+// Windows that are computed together: of a row.
+constexpr int64_t kMaxColumns = 1 << 12;
+
 // The part of a plane's axis that a window covers.
-struct Covered {
-  int64_t begin;
-  int64_t end;
-};
-Covered CoveredBy(const AxisWindow& window, int64_t position, int64_t length) {
+Range CoveredBy(const AxisWindow& window, int64_t position, int64_t length) {
   const int64_t begin = position * window.stride - window.padding;
   return {std::max<int64_t>(0, begin), std::min(length, begin + window.kernel)};
 }
 
-// Calls body(from, begin, end, stride) for each of the kernel's columns that meets the plane's, from the first to the
-// last: for the windows begin <= o < end it lies on the plane's column from + o * stride. The stride is a constant
+// Those of the kernel's indices that lie on the plane for one of the windows.
+Range OnPlane(const AxisWindow& window, int64_t length, Range windows) {
+  return {std::max<int64_t>(0, window.padding - (windows.end - 1) * window.stride),
+          std::min(window.kernel, length + window.padding - windows.begin * window.stride)};
+}
+
+// Calls body(from, begin, end, stride) for each of the kernel's columns `kernel`, from the first to the last: for the
+// windows begin <= o < end, of `windows`, it lies on the plane's column from + o * stride. The stride is a constant
 // where it is a small one.
 template <class Body>
-void ForEachColumn(const AxisWindow& window, int64_t length, int64_t windows, Body body) {
+void ForEachColumn(const AxisWindow& window, int64_t length, Range windows, Range kernel, Body body) {
   const auto run = [&](auto stride) {
-    const int64_t last = std::min(window.kernel - 1, length - 1 + window.padding);
-    for (int64_t k = std::max<int64_t>(0, window.padding - (windows - 1) * stride); k <= last; ++k) {
+    for (int64_t k = kernel.begin; k < kernel.end; ++k) {
       const int64_t from = k - window.padding;
-      const int64_t begin = from >= 0 ? 0 : (-from + stride - 1) / stride;
-      const int64_t end = std::min(windows, (length - 1 - from) / stride + 1);
+      const int64_t begin = std::max(windows.begin, from >= 0 ? 0 : (-from + stride - 1) / stride);
+      const int64_t end = std::min(windows.end, (length - 1 - from) / stride + 1);
       if (begin < end) body(from, begin, end, stride);
     }
   };
@@ -46,15 +51,24 @@ void ForEachColumn(const AxisWindow& window, int64_t length, int64_t windows, Bo
   }
 }
 
-// Calls body(y, from, begin, end, stride) for each of the plane's rows y that the windows of row `row` of the outputs
-// cover, and there as ForEachColumn does.
+// Calls body(y, from, begin, end, stride) for each of the plane's rows y that the windows `columns` of row `row` of the
+// outputs cover, and there as ForEachColumn does. False where the meter has stopped.
 template <class Body>
-void ForEachRow(const Window& window, Extent input, Extent output, int64_t row, Body body) {
-  const Covered rows = CoveredBy(window.height, row, input.height);
+bool ForEachRow(const Window& window, Extent input, int64_t row, Range columns, WorkMeter& meter, Body body) {
+  // Each takes longer than a multiplication where the stride is not 1.
+  constexpr int64_t kWork = 4;
+  const Range rows = CoveredBy(window.height, row, input.height);
+  const Range kernel = OnPlane(window.width, input.width, columns);
+  const int64_t part = WorkMeter::kWorkPerQuestion / (kWork * columns.size());
   for (int64_t y = rows.begin; y < rows.end; ++y) {
-    ForEachColumn(window.width, input.width, output.width,
-                  [&](int64_t from, int64_t begin, int64_t end, auto stride) { body(y, from, begin, end, stride); });
+    for (int64_t k = kernel.begin; k < kernel.end; k += part) {
+      const Range part_of_kernel = {k, std::min(k + part, kernel.end)};
+      if (meter.Stopped(kWork * columns.size() * part_of_kernel.size())) return false;
+      ForEachColumn(window.width, input.width, columns, part_of_kernel,
+                    [&](int64_t from, int64_t begin, int64_t end, auto stride) { body(y, from, begin, end, stride); });
+    }
   }
+  return true;
 }
 
 // NaN is above all numbers.
@@ -97,109 +111,145 @@ int64_t Pool2dLayer::Planes(size_t input_elements) const {
   return static_cast<int64_t>(input_elements) / input_plane();
 }
 
-int64_t Pool2dLayer::PlaneGrain() const { return kElementGrain / std::max(input_plane(), output_plane()) + 1; }
+int64_t Pool2dLayer::covered() const {
+  return std::min(window_.height.kernel, input_.height) * std::min(window_.width.kernel, input_.width);
+}
 
-void AvgPool2dLayer::Divide(int64_t row, const float* sums, float* means) const {
+double Pool2dLayer::StepWork(const Shape& input, const Shape& output) const {
+  const Extent plane = PlaneOf(input);
+  const double covered = static_cast<double>(std::min(window_.height.kernel, plane.height)) *
+                         static_cast<double>(std::min(window_.width.kernel, plane.width));
+  return 4 * (Elements(input) + Elements(output) * covered);
+}
+
+template <class Body>
+void Pool2dLayer::ForEachOutput(int64_t planes, Executor& executor, Body body) const {
+  const int64_t work = output_.width * std::min<int64_t>(covered(), kElementGrain);
+  executor.ParallelFor(planes * output_.height, 2 * kElementGrain / work + 1, [&](int64_t begin, int64_t end) {
+    WorkMeter meter(executor);
+    for (int64_t row = begin; row < end; ++row) {
+      for (int64_t o = 0; o < output_.width; o += kMaxColumns) {
+        const Range columns = {o, std::min(o + kMaxColumns, output_.width)};
+        if (!body(row / output_.height, row % output_.height, columns, meter)) return;
+      }
+    }
+  });
+}
+
+template <class Body>
+void Pool2dLayer::ForEachOutputBack(absl::Span<float> grad_input, Order order, Executor& executor, Body body) const {
+  const int64_t grain = kElementGrain / std::max(input_plane(), output_plane()) + 1;
+  const int64_t ranges = (output_.width + kMaxColumns - 1) / kMaxColumns;
+  executor.ParallelFor(Planes(grad_input.size()), grain, [&](int64_t begin, int64_t end) {
+    WorkMeter meter(executor);
+    for (int64_t plane = begin; plane < end; ++plane) {
+      float* const zeros = grad_input.data() + plane * input_plane();
+      const auto fill = [=](int64_t from, int64_t to) { std::fill(zeros + from, zeros + to, 0.0f); };
+      if (!meter.ForEachPiece(input_plane(), fill)) return;
+      for (int64_t row = 0; row < output_.height; ++row) {
+        for (int64_t range = 0; range < ranges; ++range) {
+          const int64_t first = (order == Order::kFromFirst ? range : ranges - 1 - range) * kMaxColumns;
+          const Range columns = {first, std::min(first + kMaxColumns, output_.width)};
+          if (!body(plane, row, columns, meter)) return;
+        }
+      }
+    }
+  });
+}
+
+void AvgPool2dLayer::Divide(int64_t row, Range columns, const float* sums, float* means) const {
   if (spec_.count_include_pad) {
     const float count = static_cast<float>(window_.kernel_size());
-    for (int64_t o = 0; o < output_.width; ++o) means[o] = sums[o] / count;
+    for (int64_t o = 0; o < columns.size(); ++o) means[o] = sums[o] / count;
     return;
   }
-  const Covered rows = CoveredBy(window_.height, row, input_.height);
-  for (int64_t o = 0; o < output_.width; ++o) {
-    const Covered columns = CoveredBy(window_.width, o, input_.width);
-    means[o] = sums[o] / static_cast<float>((rows.end - rows.begin) * (columns.end - columns.begin));
+  const Range rows = CoveredBy(window_.height, row, input_.height);
+  for (int64_t o = 0; o < columns.size(); ++o) {
+    const Range covered = CoveredBy(window_.width, columns.begin + o, input_.width);
+    means[o] = sums[o] / static_cast<float>(rows.size() * covered.size());
   }
 }
 
 void AvgPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
-  executor.ParallelFor(Planes(block.input.size()), PlaneGrain(), [&](int64_t begin, int64_t end) {
-    for (int64_t plane = begin; plane < end; ++plane) {
-      const float* in = block.input.data() + plane * input_plane();
-      float* out = block.output.data() + plane * output_plane();
-      for (int64_t row = 0; row < output_.height; ++row, out += output_.width) {
-        std::fill_n(out, output_.width, 0.0f);
-        ForEachRow(window_, input_, output_, row,
-                   [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
-                     const float* in_row = in + y * input_.width;
-                     for (int64_t o = first; o < last; ++o) out[o] += in_row[from + o * stride];
-                   });
-        Divide(row, out, out);
-      }
-    }
+  ForEachOutput(Planes(block.input.size()), executor, [&](int64_t plane, int64_t row, Range columns, WorkMeter& meter) {
+    const float* in = block.input.data() + plane * input_plane();
+    float* out = block.output.data() + plane * output_plane() + row * output_.width;
+    std::fill(out + columns.begin, out + columns.end, 0.0f);
+    const auto add = [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
+      const float* in_row = in + y * input_.width;
+      for (int64_t o = first; o < last; ++o) out[o] += in_row[from + o * stride];
+    };
+    if (!ForEachRow(window_, input_, row, columns, meter, add)) return false;
+    Divide(row, columns, out + columns.begin, out + columns.begin);
+    return true;
   });
 }
 
+// An element adds up the shares of a row's windows from the last one to the first.
 void AvgPool2dLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
   if (block.grad_input.empty()) return;
-  executor.ParallelFor(Planes(block.grad_input.size()), PlaneGrain(), [&](int64_t begin, int64_t end) {
-    std::vector<float> shares(output_.width);
-    for (int64_t plane = begin; plane < end; ++plane) {
-      float* grad_in = block.grad_input.data() + plane * input_plane();
-      std::fill_n(grad_in, input_plane(), 0.0f);
-      for (int64_t row = 0; row < output_.height; ++row) {
-        Divide(row, block.grad_output.data() + plane * output_plane() + row * output_.width, shares.data());
-        ForEachRow(window_, input_, output_, row,
-                   [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
-                     float* in_row = grad_in + y * input_.width;
-                     for (int64_t o = first; o < last; ++o) in_row[from + o * stride] += shares[o];
-                   });
-      }
-    }
-  });
+  ForEachOutputBack(block.grad_input, Order::kFromLast, executor,
+                    [&](int64_t plane, int64_t row, Range columns, WorkMeter& meter) {
+                      float shares[kMaxColumns];
+                      const float* grad_out = block.grad_output.data() + plane * output_plane() + row * output_.width;
+                      float* grad_in = block.grad_input.data() + plane * input_plane();
+                      Divide(row, columns, grad_out + columns.begin, shares);
+                      return ForEachRow(window_, input_, row, columns, meter,
+                                        [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
+                                          float* in_row = grad_in + y * input_.width;
+                                          for (int64_t o = first; o < last; ++o)
+                                            in_row[from + o * stride] += shares[o - columns.begin];
+                                        });
+                    });
 }
 
 void MaxPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
-  executor.ParallelFor(Planes(block.input.size()), PlaneGrain(), [&](int64_t begin, int64_t end) {
-    for (int64_t plane = begin; plane < end; ++plane) {
-      const float* in = block.input.data() + plane * input_plane();
-      float* out = block.output.data() + plane * output_plane();
-      for (int64_t row = 0; row < output_.height; ++row, out += output_.width) {
-        std::fill_n(out, output_.width, -std::numeric_limits<float>::infinity());
-        ForEachRow(window_, input_, output_, row,
-                   [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
-                     const float* in_row = in + y * input_.width;
-                     for (int64_t o = first; o < last; ++o) {
-                       const float value = in_row[from + o * stride];
-                       out[o] = IsAbove(value, out[o]) ? value : out[o];
-                     }
-                   });
-      }
-    }
+  ForEachOutput(Planes(block.input.size()), executor, [&](int64_t plane, int64_t row, Range columns, WorkMeter& meter) {
+    const float* in = block.input.data() + plane * input_plane();
+    float* out = block.output.data() + plane * output_plane() + row * output_.width;
+    std::fill(out + columns.begin, out + columns.end, -std::numeric_limits<float>::infinity());
+    return ForEachRow(window_, input_, row, columns, meter,
+                      [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
+                        const float* in_row = in + y * input_.width;
+                        for (int64_t o = first; o < last; ++o) {
+                          const float value = in_row[from + o * stride];
+                          out[o] = IsAbove(value, out[o]) ? value : out[o];
+                        }
+                      });
   });
 }
 
 void MaxPool2dLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
   if (block.grad_input.empty()) return;
-  executor.ParallelFor(Planes(block.input.size()), PlaneGrain(), [&](int64_t begin, int64_t end) {
-    // Of a row of outputs: the maxima so far, and where they are.
-    std::vector<float> maxima(output_.width);
-    std::vector<int64_t> places(output_.width);
-    for (int64_t plane = begin; plane < end; ++plane) {
-      const float* in = block.input.data() + plane * input_plane();
-      const float* grad_out = block.grad_output.data() + plane * output_plane();
-      float* grad_in = block.grad_input.data() + plane * input_plane();
-      std::fill_n(grad_in, input_plane(), 0.0f);
-      for (int64_t row = 0; row < output_.height; ++row, grad_out += output_.width) {
-        const Covered rows = CoveredBy(window_.height, row, input_.height);
-        for (int64_t o = 0; o < output_.width; ++o) {
-          places[o] = rows.begin * input_.width + CoveredBy(window_.width, o, input_.width).begin;
-          maxima[o] = in[places[o]];
+  ForEachOutputBack(
+      block.grad_input, Order::kFromFirst, executor, [&](int64_t plane, int64_t row, Range columns, WorkMeter& meter) {
+        // The maxima so far, and where they are.
+        float maxima[kMaxColumns];
+        int64_t places[kMaxColumns];
+        const float* in = block.input.data() + plane * input_plane();
+        const float* grad_out = block.grad_output.data() + plane * output_plane() + row * output_.width;
+        float* grad_in = block.grad_input.data() + plane * input_plane();
+        const Range rows = CoveredBy(window_.height, row, input_.height);
+        for (int64_t o = columns.begin; o < columns.end; ++o) {
+          const int64_t place = rows.begin * input_.width + CoveredBy(window_.width, o, input_.width).begin;
+          places[o - columns.begin] = place;
+          maxima[o - columns.begin] = in[place];
         }
-        ForEachRow(window_, input_, output_, row,
-                   [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
-                     for (int64_t o = first; o < last; ++o) {
-                       const int64_t place = y * input_.width + from + o * stride;
-                       // Among NaNs the last one, as in PyTorch.
-                       const bool above = IsAbove(in[place], maxima[o]);
-                       maxima[o] = above ? in[place] : maxima[o];
-                       places[o] = above ? place : places[o];
-                     }
-                   });
-        for (int64_t o = 0; o < output_.width; ++o) grad_in[places[o]] += grad_out[o];
-      }
-    }
-  });
+        const auto find = [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
+          for (int64_t o = first; o < last; ++o) {
+            const int64_t place = y * input_.width + from + o * stride;
+            float& maximum = maxima[o - columns.begin];
+            int64_t& place_of_maximum = places[o - columns.begin];
+            // Among NaNs the last one, as in PyTorch.
+            const bool above = IsAbove(in[place], maximum);
+            maximum = above ? in[place] : maximum;
+            place_of_maximum = above ? place : place_of_maximum;
+          }
+        };
+        if (!ForEachRow(window_, input_, row, columns, meter, find)) return false;
+        for (int64_t o = columns.begin; o < columns.end; ++o) grad_in[places[o - columns.begin]] += grad_out[o];
+        return true;
+      });
 }
 
 }  // namespace spikeserve

@@ -10,6 +10,13 @@
 
 namespace spikeserve {
 
+// Of indices.
+struct Range {
+  int64_t begin;
+  int64_t end;
+  int64_t size() const { return end - begin; }
+};
+
 // What the pools share: the geometry.
 class Pool2dLayer : public NetworkLayer {
  public:
@@ -17,13 +24,23 @@ class Pool2dLayer : public NetworkLayer {
 
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
+  double StepWork(const Shape& input, const Shape& output) const override;
   void SetStep(const Shape& input, bool training) override;
   int64_t ByteSize() const override { return sizeof(*this) + name().size(); }
 
  protected:
-  // The planes of a block with so many elements in them, and a range of them that is worth a thread.
+  // The planes of a block with so many elements in them.
   int64_t Planes(size_t input_elements) const;
-  int64_t PlaneGrain() const;
+  // Calls body(plane, row, columns, meter) for ranges of columns that cover each row of the outputs of so many planes.
+  template <class Body>
+  void ForEachOutput(int64_t planes, Executor& executor, Body body) const;
+  // The same of each plane's rows one after the other, since windows that lie over each other add to the same elements
+  // of `grad_input`, which is 0 before. The ranges of a row come from the first column on, or from the last.
+  enum class Order { kFromFirst, kFromLast };
+  template <class Body>
+  void ForEachOutputBack(absl::Span<float> grad_input, Order order, Executor& executor, Body body) const;
+  // The elements of a plane that a window takes, at most.
+  int64_t covered() const;
   int64_t input_plane() const { return input_.height * input_.width; }
   int64_t output_plane() const { return output_.height * output_.width; }
 
@@ -43,8 +60,9 @@ class AvgPool2dLayer final : public Pool2dLayer {
   void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override;
 
  private:
-  // Divides the sums, or gradients, of row `row` of the outputs by the numbers of elements in their windows.
-  void Divide(int64_t row, const float* sums, float* means) const;
+  // Divides the sums, or gradients, of columns of row `row` of the outputs by the numbers of elements in their windows.
+  // Both are of these columns alone.
+  void Divide(int64_t row, Range columns, const float* sums, float* means) const;
 
   AvgPool2d spec_;
 };

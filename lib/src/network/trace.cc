@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "network/element_loops.h"
 #include "network/network_layer.h"
 #include "simd/bit_packing.h"
 #include "spikeserve/compute/matrix.h"
@@ -14,7 +15,9 @@ std::variant<BitMatrix, ScratchFloats> Pack(absl::Span<const float> values, int6
   const int64_t size = static_cast<int64_t>(values.size()) / steps;
   const Eigen::Map<const RowMatrix<float>> rows(values.data(), steps, size);
   if (std::optional<BitMatrix> bits = BitMatrix::Pack<float>(rows, executor)) return *std::move(bits);
-  return ScratchFloats(values.begin(), values.end());
+  ScratchFloats floats(values.size());
+  CopyElements(values, absl::MakeSpan(floats), executor);
+  return floats;
 }
 
 }  // namespace
@@ -24,7 +27,7 @@ TracedValues::TracedValues(absl::Span<const float> values, int64_t steps, Execut
 
 void TracedValues::Read(absl::Span<float> values, Executor& executor) const {
   if (const auto* floats = std::get_if<ScratchFloats>(&values_)) {
-    std::copy(floats->begin(), floats->end(), values.begin());
+    CopyElements(*floats, values, executor);
     return;
   }
   const BitMatrix& bits = std::get<BitMatrix>(values_);

@@ -15,6 +15,7 @@
 #include "network/training_loss.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/network.h"
+#include "spikeserve/compute/stopping_executor.h"
 
 namespace spikeserve {
 namespace {
@@ -22,6 +23,8 @@ namespace {
 // What a training step does, once everything about it but the elements is known to be right.
 struct TrainPlan {
   ForwardPlan forward;
+  // Of the way there and back, and of the losses.
+  double work;
   size_t output;
   // The layer of each loss, and its record of `records`; the last record is the output's.
   std::vector<size_t> loss_layers;
@@ -54,7 +57,8 @@ absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape
   if (absl::Status status = CheckOptimizer(options.optimizer); !status.ok()) return status;
   absl::StatusOr<ForwardPlan> forward = PlanForward(layers, /*training=*/true, /*settled=*/{}, shape, {});
   if (!forward.ok()) return forward.status();
-  TrainPlan plan{*std::move(forward), 0, {}, {}};
+  TrainPlan plan{.forward = *std::move(forward), .work = 0, .output = 0, .loss_layers = {}, .records = {}};
+  plan.work = 3 * plan.forward.work;
   if (plan.forward.empty()) {
     return InvalidField("input", absl::StrCat("shape ", ShapeString(shape)), "at least one step, sample and feature");
   }
@@ -83,6 +87,7 @@ absl::StatusOr<TrainPlan> PlanTrainStep(const Layers& layers, const Shape& shape
       layer = *found;
     }
     if (absl::Status s = CheckLoss(field, term, plan.forward.step_shapes[layer], num_classes); !s.ok()) return s;
+    plan.work += LossWork(term, plan.forward.steps, plan.forward.step_shapes[layer]);
     plan.loss_layers.push_back(layer);
     plan.records.push_back(Needed(term));
     plan.forward.recorded.push_back(layer);
@@ -103,8 +108,8 @@ ThresholdTensor MarginThresholds(const Shape& step, const Classes& classes, cons
   return thresholds;
 }
 
-int64_t CountCorrect(const LayerRecord& output, const Classes& classes) {
-  const RowMatrix<float> counts = CountsOfClasses(output, classes.num_classes);
+int64_t CountCorrect(const LayerRecord& output, const Classes& classes, Executor& executor) {
+  const RowMatrix<float> counts = CountsOfClasses(output, classes.num_classes, executor);
   int64_t correct = 0;
   for (int64_t b = 0; b < counts.rows(); ++b) {
     Eigen::Index best;
@@ -177,10 +182,13 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
     output.set_v_threshold(MarginThresholds(plan->forward.step_shapes[plan->output], classes, *options.margin));
   }
 
+  StoppingExecutor stopping(executor, wanted);
+  const auto ask = [&] { return stopping.Ask(); };
+  Executor& threads = TakesLong(plan->work) ? stopping : executor;
   Trace trace;
   std::vector<double> spike_counts(layers_.size());
   const absl::StatusOr<ForwardResult> forward =
-      RunForward(input, plan->forward, plan->records, &trace, &spike_counts, executor, wanted);
+      RunForward(input, plan->forward, plan->records, &trace, &spike_counts, threads, ask);
   if (!forward.ok()) return forward.status();
   const ForwardResult& result = *forward;
 
@@ -192,7 +200,8 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
   for (size_t k = 0; k < options.losses.size(); ++k) {
     const size_t layer = plan->loss_layers[k];
     absl::StatusOr<LossValue> value =
-        Evaluate(options.losses[k], result.records[k], layers_[layer]->spiking()->v_threshold(), classes, executor);
+        Evaluate(options.losses[k], result.records[k], layers_[layer]->spiking()->v_threshold(), classes, threads);
+    if (absl::Status status = ask(); !status.ok()) return status;
     if (!value.ok()) return WithinField(absl::StrCat("losses[", k, "]"), value.status());
     step.loss += options.losses[k].weight * value->loss;
     step.losses.push_back(value->loss);
@@ -204,17 +213,18 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
                       "a finite one: nothing was changed");
   }
 
+  step.correct = CountCorrect(result.records.back(), classes, threads);
+
   ParameterNumbers parameter_gradients = ZerosFor(layers_);
   absl::Status status =
-      RunBackward(layers_, plan->forward, training_, trace, outer, parameter_gradients, {}, executor, wanted);
+      RunBackward(layers_, plan->forward, training_, trace, outer, parameter_gradients, {}, threads, ask);
   if (!status.ok()) return status;
-  if (status = UpdateParameters(layers_, parameter_gradients, options.optimizer, learning_->optimizer, executor);
+  if (status = UpdateParameters(layers_, parameter_gradients, options.optimizer, learning_->optimizer, threads, ask);
       !status.ok()) {
     return status;
   }
   succeeded = true;
   learning_->trace = {};
-  step.correct = CountCorrect(result.records.back(), classes);
   step.accuracy = static_cast<double>(step.correct) / static_cast<double>(labels.size());
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (layers_[i]->spiking() == nullptr) continue;

@@ -1,9 +1,12 @@
 #include "network/training_loss.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "network/constant_input.h"
+#include "network/network_layer.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/spike_similar_loss.h"
 #include "spikeserve/compute/stca_loss.h"
@@ -28,20 +31,24 @@ bool IsOfClass(const Extent& extent, const Classes& classes, int64_t sample, int
 }
 
 // The spikes of each neuron in all steps, [batch, neurons].
-RowMatrix<float> Counts(const LayerRecord& record) {
+RowMatrix<float> Counts(const LayerRecord& record, Executor& executor) {
   const Extent extent(record);
   RowMatrix<float> counts = RowMatrix<float>::Zero(extent.batch, extent.neurons);
-  for (int64_t t = 0; t < extent.steps; ++t) {
-    const uint8_t* step = record.spikes.data() + t * counts.size();
-    for (int64_t i = 0; i < counts.size(); ++i) counts.data()[i] += step[i];
-  }
+  const int64_t grain = kElementGrain / extent.steps + 1;
+  executor.ParallelFor(counts.size(), std::max<int64_t>(64, grain), [&](int64_t begin, int64_t end) {
+    for (int64_t t = 0; t < extent.steps; ++t) {
+      const uint8_t* step = record.spikes.data() + t * counts.size();
+      for (int64_t i = begin; i < end; ++i) counts.data()[i] += step[i];
+    }
+  });
   return counts;
 }
 
 // The gradient with respect to a neuron's spikes, the same in all steps.
-std::vector<float> InAllSteps(const RowMatrix<float>& grad, int64_t steps) {
+std::vector<float> InAllSteps(const RowMatrix<float>& grad, int64_t steps, Executor& executor) {
   std::vector<float> all(static_cast<size_t>(steps * grad.size()));
-  for (int64_t t = 0; t < steps; ++t) std::copy_n(grad.data(), grad.size(), all.data() + t * grad.size());
+  std::copy_n(grad.data(), grad.size(), all.data());
+  RepeatFirstStep(absl::MakeSpan(all), steps, executor);
   return all;
 }
 
@@ -77,7 +84,7 @@ struct Evaluation {
 
   absl::StatusOr<LossValue> operator()(const RateLoss&) const {
     const Extent extent(record);
-    RowMatrix<float> counts = Counts(record);
+    RowMatrix<float> counts = Counts(record, executor);
     const double pairs = static_cast<double>(counts.size());
     double sum = 0;
     for (int64_t b = 0; b < extent.batch; ++b) {
@@ -88,12 +95,13 @@ struct Evaluation {
         counts(b, n) = static_cast<float>(term.weight * 2 * error / (pairs * static_cast<double>(extent.steps)));
       }
     }
-    return LossValue{.loss = sum / pairs, .grad_spikes = InAllSteps(counts, extent.steps), .grad_v_before_reset = {}};
+    return LossValue{
+        .loss = sum / pairs, .grad_spikes = InAllSteps(counts, extent.steps, executor), .grad_v_before_reset = {}};
   }
 
   absl::StatusOr<LossValue> operator()(const CountLoss&) const {
     const Extent extent(record);
-    const RowMatrix<double> z = CountsOfClasses(record, classes.num_classes).cast<double>();
+    const RowMatrix<double> z = CountsOfClasses(record, classes.num_classes, executor).cast<double>();
     const int64_t votes = extent.neurons / classes.num_classes;
     RowMatrix<float> grad(extent.batch, extent.neurons);
     double sum = 0;
@@ -110,7 +118,7 @@ struct Evaluation {
       }
     }
     return LossValue{.loss = sum / static_cast<double>(extent.batch),
-                     .grad_spikes = InAllSteps(grad, extent.steps),
+                     .grad_spikes = InAllSteps(grad, extent.steps, executor),
                      .grad_v_before_reset = {}};
   }
 
@@ -140,13 +148,16 @@ struct Evaluation {
   }
 
  private:
-  // Calls fn(t, b, index of the first element of sample b in step t).
+  // Calls fn(t, b, index of the first element of sample b in step t), possibly from several threads.
   template <typename Fn>
   void ForEachStepOfSample(const Fn& fn) const {
     const Extent extent(record);
-    for (int64_t t = 0; t < extent.steps; ++t) {
-      for (int64_t b = 0; b < extent.batch; ++b) fn(t, b, (t * extent.batch + b) * extent.neurons);
-    }
+    executor.ParallelFor(extent.steps * extent.batch, kElementGrain / extent.neurons + 1,
+                         [&](int64_t begin, int64_t end) {
+                           for (int64_t i = begin; i < end; ++i) {
+                             fn(i / extent.batch, i % extent.batch, i * extent.neurons);
+                           }
+                         });
   }
 };
 
@@ -180,14 +191,22 @@ absl::Status CheckLoss(const std::string& field, const LossTerm& term, const Sha
   return TellsClasses(term) ? CheckClassLayer(field + ".layer", step, num_classes) : absl::OkStatus();
 }
 
+double LossWork(const LossTerm& term, int64_t steps, const Shape& step) {
+  const double elements = static_cast<double>(steps) * Elements(step);
+  // The records and gradients; of pairs of samples the products, there and back, and the kernel.
+  const double pass = 8 * elements;
+  const double batch = static_cast<double>(step[0]);
+  return TellsClasses(term) ? pass : pass + batch * (2 * elements + 64 * batch);
+}
+
 absl::StatusOr<LossValue> Evaluate(const LossTerm& term, const LayerRecord& record,
                                    const std::variant<float, ThresholdTensor>& v_threshold, const Classes& classes,
                                    Executor& executor) {
   return std::visit(Evaluation{term, record, v_threshold, classes, executor}, term.kind);
 }
 
-RowMatrix<float> CountsOfClasses(const LayerRecord& record, int64_t num_classes) {
-  const RowMatrix<float> counts = Counts(record);
+RowMatrix<float> CountsOfClasses(const LayerRecord& record, int64_t num_classes, Executor& executor) {
+  const RowMatrix<float> counts = Counts(record, executor);
   const Eigen::Map<const RowMatrix<float>> votes(counts.data(), counts.rows() * num_classes,
                                                  counts.cols() / num_classes);
   const Eigen::VectorXf sums = votes.rowwise().sum();

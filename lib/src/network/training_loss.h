@@ -33,6 +33,9 @@ absl::Status CheckLoss(const std::string& field, const LossTerm& term, const Sha
 // The latter alone; `field` names the layer.
 absl::Status CheckClassLayer(const std::string& field, const Shape& step, int64_t num_classes);
 
+// About how many multiplications it takes on `steps` steps of shape `step`.
+double LossWork(const LossTerm& term, int64_t steps, const Shape& step);
+
 // The loss, and its gradient with respect to what the layer did.
 struct LossValue {
   double loss = 0;
@@ -43,13 +46,14 @@ struct LossValue {
 
 // `v_threshold` is the layer's. The gradient is that of `weight` times the loss. Errors, whose
 // field is such as "similarity.loss_type": INVALID_ARGUMENT for kBce with a similarity outside of [0, 1];
-// FAILED_PRECONDITION, without a field, for NaN among voltages.
+// FAILED_PRECONDITION, without a field, for NaN among voltages. Where the executor has stopped, the value and the error
+// may be anything.
 absl::StatusOr<LossValue> Evaluate(const LossTerm& term, const LayerRecord& record,
                                    const std::variant<float, ThresholdTensor>& v_threshold, const Classes& classes,
                                    Executor& executor);
 
 // For each sample and class the spikes of the class's neurons in all steps, [batch, num_classes].
-RowMatrix<float> CountsOfClasses(const LayerRecord& record, int64_t num_classes);
+RowMatrix<float> CountsOfClasses(const LayerRecord& record, int64_t num_classes, Executor& executor);
 
 }  // namespace spikeserve
 

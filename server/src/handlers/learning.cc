@@ -105,7 +105,7 @@ absl::StatusOr<Outgoing<v1::ApplyGradientsResponse>> ApplyGradients(Incoming<v1:
   SPIKESERVE_ASSIGN_OR_RETURN(const Optimizer optimizer, codec::DecodeOptimizer(request->optimizer(), "optimizer"));
   // The optimiser's memory, or the new parameters beside the present ones.
   SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + 2 * held.network.ParameterByteSize()));
-  SPIKESERVE_RETURN_IF_ERROR(held.network.ApplyGradients(optimizer, context.executor));
+  SPIKESERVE_RETURN_IF_ERROR(held.network.ApplyGradients(optimizer, context.executor, context.wanted));
   return Outgoing<v1::ApplyGradientsResponse>(context.buffers);
 }
 

@@ -118,8 +118,9 @@ class Network {
   // Runs T steps. `input` is row-major of `shape` [T, batch, features ...], T < 2^31; T and batch may be 0. The first
   // step after a reset (or at all) settles the batch and the features; INVALID_ARGUMENT for others before the next
   // reset, for a shape that a layer cannot take, for thresholds that do not have the shape of the layer's input, NaN in
-  // input, and a record of a layer that is unknown or does not spike. A call that takes long asks again and again
-  // whether it is still `wanted`, here and below; the error that it then gets ends it.
+  // input, and a record of a layer that is unknown or does not spike. A call that takes long asks again and again,
+  // from any thread and from several at once, whether it is still `wanted`, here and below; the first error that it
+  // gets ends it soon, and is what it returns.
   absl::StatusOr<ForwardResult> Forward(absl::Span<const float> input, const Shape& shape,
                                         const ForwardOptions& options = {}, Executor& executor = InlineExecutor(),
                                         absl::FunctionRef<absl::Status()> wanted = AlwaysWanted);
@@ -169,7 +170,8 @@ class Network {
   // anew where the kind of optimiser is another than that of the last step.
   // Errors, with nothing changed: those of CheckOptimizer; FAILED_PRECONDITION for a gradient that is not finite, and a
   // step after which a parameter, or what the optimiser remembers of it, would not be.
-  absl::Status ApplyGradients(const Optimizer& optimizer, Executor& executor = InlineExecutor());
+  absl::Status ApplyGradients(const Optimizer& optimizer, Executor& executor = InlineExecutor(),
+                              absl::FunctionRef<absl::Status()> wanted = AlwaysWanted);
 
   // Resets the network, runs it in training mode, and learns from the result: see training.h.
   absl::StatusOr<TrainStepResult> TrainStep(absl::Span<const float> input, const Shape& shape,
@@ -215,11 +217,8 @@ class Network {
  private:
   explicit Network(std::vector<std::unique_ptr<NetworkLayer>> layers);
 
-  // Whether it is worth asking on the way whether a Forward is still wanted.
-  bool TakesLong(const ForwardPlan& plan) const;
-
   // Forward, when nothing can fail any more but that it is no longer wanted; what it has changed then is left changed.
-  // `spike_counts`, one for each layer, may be null.
+  // Where `executor` stops by itself, `wanted` tells. `spike_counts`, one for each layer, may be null.
   absl::StatusOr<ForwardResult> RunForward(absl::Span<const float> input, const ForwardPlan& plan,
                                            absl::Span<const RecordRequest> records, Trace* trace,
                                            std::vector<double>* spike_counts, Executor& executor,

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -21,7 +22,10 @@ class StoppingExecutor final : public Executor {
   StoppingExecutor(Executor& threads, absl::FunctionRef<absl::Status()> wanted) : threads_(threads), wanted_(wanted) {}
 
   void ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t begin, int64_t end)> body) override;
-  bool Stopped() override;
+  bool Stopped() override { return has_stopped() || !Ask().ok(); }
+
+  // Asks, too; the error is always the first one that `wanted` gave. Thread-safe.
+  absl::Status Ask();
 
   // Whether it has stopped before; does not ask.
   bool has_stopped() const { return stopped_.load(std::memory_order_relaxed); }
@@ -31,6 +35,8 @@ class StoppingExecutor final : public Executor {
   const absl::FunctionRef<absl::Status()> wanted_;
   // To ask costs more than to remember.
   std::atomic<bool> stopped_{false};
+  std::mutex mutex_;
+  absl::Status error_;  // Guarded by mutex_; OK until stopped_.
 };
 
 }  // namespace spikeserve

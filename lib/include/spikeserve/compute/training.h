@@ -91,7 +91,7 @@ inline absl::Status AlwaysWanted() { return absl::OkStatus(); }
 // training mode, computes the losses, goes back through the steps, moves the parameters by one step of the optimiser
 // along the gradients of this call alone, and resets the network again. The mode, the gradients that Backward added up,
 // and the thresholds are afterwards what they were; the trace is gone.
-// `wanted` is asked now and then; an error of its ends the call and is returned.
+// `wanted` is asked now and then, from any thread; an error of its ends the call and is returned.
 //
 // Errors, after which the network is as it was: INVALID_ARGUMENT for the errors of Forward, T or B = 0, labels of
 // another number than B or outside of [0, num_classes), a layer that is unknown or does not spike or does not have
