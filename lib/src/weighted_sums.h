@@ -34,7 +34,7 @@ void WriteWeightedSums(const Panels<T>& weights, const Panels<T>& columns, Mutab
       const simd::RowRange rows{row, std::min(kRows, weights.rows() - row)};
       const simd::RowRange cols{column, std::min(kColumns, columns.rows() - column)};
       std::fill_n(tile.data(), kRows * kColumns, 0.0);
-      simd::AddPanelProduct(weights, rows, columns, cols, tile.data(), kColumns);
+      if (!simd::AddPanelProduct(weights, rows, columns, cols, tile.data(), kColumns, executor)) return;
       for (int64_t r = 0; r < rows.count; ++r) {
         double* sums = tile.data() + r * kColumns;
         finish(row + r, column, cols.count, sums);
