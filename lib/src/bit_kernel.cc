@@ -17,27 +17,23 @@ namespace {
 
 using Products = RowProducts<uint64_t>;
 
-int32_t Max(const std::vector<int32_t>& norms) {
-  return norms.empty() ? 0 : *std::max_element(norms.begin(), norms.end());
-}
-
 // A kernel of numbers of common ones and, for distances, of the ones of both rows. Where there are more pairs than
 // values that the argument can have, the values are looked up.
 template <typename Scalar>
 class IntegerKernel {
  public:
-  IntegerKernel(const Kernel& kernel, const Products& products, int64_t pairs)
+  IntegerKernel(const Kernel& kernel, const Products& products, int64_t pairs, Executor& executor)
       : kernel_(kernel),
         linear_(std::holds_alternative<LinearKernel>(kernel)),
         distances_(TakesDistance(kernel)),
         x_ones_(products.x_norms()),
         y_ones_(products.y_norms()) {
     if (linear_) return;
-    const int64_t x_max = Max(x_ones_);
-    const int64_t y_max = Max(y_ones_);
+    const int64_t x_max = MostOnes(x_ones_, executor);
+    const int64_t y_max = MostOnes(y_ones_, executor);
     const int64_t max = distances_ ? x_max + y_max : std::min(x_max, y_max);
-    if (max >= pairs) return;
-    const std::vector<double> table = KernelTable(kernel, max);
+    if (max >= pairs || executor.Stopped()) return;
+    const std::vector<double> table = KernelTable(kernel, max, executor);
     table_.assign(table.begin(), table.end());
   }
 
@@ -88,7 +84,7 @@ void EvaluateTiles(const Products& products, int64_t words, bool symmetric, cons
   // The multiplications of floats that take as long as a word of 64 columns, and as the rest of a pair's work.
   constexpr double kWordCost = 3;
   constexpr double kPairCost = 20;
-  const IntegerKernel<Scalar> values_of(kernel, products, ret.rows() * ret.cols());
+  const IntegerKernel<Scalar> values_of(kernel, products, ret.rows() * ret.cols(), executor);
   const TileGrid grid(ret.rows(), ret.cols(), symmetric);
   const int64_t side = grid.side();
   const double cost = static_cast<double>(side * side) * (kWordCost * static_cast<double>(words) + kPairCost);
@@ -97,7 +93,7 @@ void EvaluateTiles(const Products& products, int64_t words, bool symmetric, cons
     AlignedBuffer<Scalar> values(side * side);
     for (int64_t index = begin; index < end; ++index) {
       const TileGrid::Tile tile = grid.at(index);
-      products.Tile(tile.rows, tile.cols, counts.data(), side);
+      if (!products.Tile(tile.rows, tile.cols, counts.data(), side)) return;
       for (int64_t r = 0; r < tile.rows.count; ++r) {
         values_of(tile.rows.begin + r, tile.cols.begin, tile.cols.count, counts.data() + r * side,
                   values.data() + r * side);

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "simd/bit_packing.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 namespace {
@@ -15,11 +16,13 @@ constexpr std::align_val_t kAlign{BitMatrix::kAlignment};
 
 void BitMatrix::Free::operator()(uint8_t* p) const { ::operator delete[](p, kAlign); }
 
-BitMatrix::BitMatrix(int64_t rows, int64_t cols)
+BitMatrix::BitMatrix(int64_t rows, int64_t cols, Uninitialised)
     : rows_(rows), cols_(cols), row_bytes_((cols / (8 * kAlignment) + (cols % (8 * kAlignment) != 0)) * kAlignment) {
-  const size_t bytes = static_cast<size_t>(rows_ * row_bytes_);
-  bytes_.reset(static_cast<uint8_t*>(::operator new[](bytes, kAlign)));
-  std::memset(bytes_.get(), 0, bytes);
+  bytes_.reset(static_cast<uint8_t*>(::operator new[](static_cast<size_t>(rows_ * row_bytes_), kAlign)));
+}
+
+BitMatrix::BitMatrix(int64_t rows, int64_t cols) : BitMatrix(rows, cols, Uninitialised()) {
+  std::memset(bytes_.get(), 0, static_cast<size_t>(rows_ * row_bytes_));
 }
 
 BitMatrix::BitMatrix(const BitMatrixView& view) : BitMatrix(view.rows(), view.cols()) {
@@ -35,13 +38,19 @@ template <typename Scalar>
 std::optional<BitMatrix> BitMatrix::Pack(MatrixView<Scalar> matrix, Executor& executor) {
   // Elements for which it is worth to wake up a thread.
   constexpr int64_t kGrain = 1 << 17;
-  BitMatrix bits(matrix.rows(), matrix.cols());
+  BitMatrix bits(matrix.rows(), matrix.cols(), Uninitialised());
   if (bits.cols_ == 0) return bits;
+  const int64_t bytes = bits.cols_ / 8 + (bits.cols_ % 8 != 0);
   std::atomic<bool> all = true;
   executor.ParallelFor(bits.rows_, kGrain / bits.cols_ + 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end && all.load(std::memory_order_relaxed); ++r) {
       const Scalar* elements = matrix.data() + r * matrix.outerStride();
-      if (!simd::PackBits(elements, bits.cols_, bits.row(r))) all.store(false, std::memory_order_relaxed);
+      uint8_t* row = bits.row(r);
+      ForPieces(executor, bits.cols_, kElementsPerCheck, [&](int64_t c, int64_t c_end) {
+        if (!all.load(std::memory_order_relaxed)) return;
+        if (!simd::PackBits(elements + c, c_end - c, row + c / 8)) all.store(false, std::memory_order_relaxed);
+      });
+      std::memset(row + bytes, 0, static_cast<size_t>(bits.row_bytes_ - bytes));
     }
   });
   if (!all) return std::nullopt;

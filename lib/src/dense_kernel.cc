@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 #include <type_traits>
-#include <vector>
 
 #include "aligned_buffer.h"
 #include "kernel_function.h"
@@ -11,6 +10,7 @@
 #include "operands.h"
 #include "row_products.h"
 #include "squared_distance.h"
+#include "stop_check.h"
 #include "tile_grid.h"
 
 namespace spikeserve {
@@ -30,12 +30,13 @@ void EvaluateTiles(const RowProducts<T>& products, const MatrixView<Scalar>& x, 
   executor.ParallelFor(grid.count(), Grain(cost), [&](int64_t begin, int64_t end) {
     AlignedBuffer<double> tile_values(side * side);
     AlignedBuffer<Scalar> values(side * side);
+    StopCheck stop(executor);
     for (int64_t index = begin; index < end; ++index) {
       const auto [rows, cols] = grid.at(index);
-      products.Tile(rows, cols, tile_values.data(), side);
+      if (!products.Tile(rows, cols, tile_values.data(), side)) return;
       for (int64_t r = 0; r < rows.count; ++r) {
         double* row = tile_values.data() + r * side;
-        if (distances) ToSquaredDistances<T, Scalar>(products, x, y, rows.begin + r, cols, row);
+        if (distances && !ToSquaredDistances<T, Scalar>(products, x, y, rows.begin + r, cols, row, stop)) return;
         EvaluateKernel(kernel, row, cols.count);
         std::copy_n(row, cols.count, values.data() + r * side);
       }
@@ -50,18 +51,17 @@ template <typename T, typename Scalar>
 void DenseKernel(const MatrixView<Scalar>& x, const MatrixView<Scalar>* y, const Kernel& kernel,
                  MutableMatrixView<Scalar> ret, Executor& executor) {
   using Operand = DenseOperand<T, Scalar>;
-  const bool distances = TakesDistance(kernel);
   const MatrixView<Scalar>& other = y == nullptr ? x : *y;
-  const std::vector<T> centre = distances ? Centre<T, Scalar>(x, other) : std::vector<T>();
+  const CentreRow<T> centre = Centre<T, Scalar>(kernel, x, other, executor);
   const Operand x_operand(x, centre);
   const Operand y_operand(other, centre);
-  const RowProducts<T> products(x_operand, y == nullptr ? nullptr : &y_operand, distances, executor);
+  const RowProducts<T> products(x_operand, y == nullptr ? nullptr : &y_operand, TakesDistance(kernel), executor);
   EvaluateTiles<T, Scalar>(products, x, other, y == nullptr, kernel, ret, executor);
 }
 
 template <typename Scalar>
 PackedDense<Scalar>::PackedDense(const MatrixView<Scalar>& y, const Kernel& kernel, Executor& executor)
-    : centre(TakesDistance(kernel) ? Centre<Scalar, Scalar>(y, y) : std::vector<Scalar>()),
+    : centre(Centre<Scalar, Scalar>(kernel, y, y, executor)),
       rows(DenseOperand<Scalar, Scalar>(y, centre), TakesDistance(kernel), executor) {}
 
 template <typename Scalar>

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 #include <type_traits>
-#include <vector>
 
+#include "operands.h"
 #include "row_products.h"
 #include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/kernel.h"
@@ -33,7 +33,7 @@ struct PackedDense {
   PackedDense(const MatrixView<Scalar>& y, const Kernel& kernel, Executor& executor);
 
   // Of y alone.
-  std::vector<Scalar> centre;
+  CentreRow<Scalar> centre;
   PackedRows<Scalar> rows;
 };
 

@@ -5,6 +5,8 @@
 #include <numeric>
 
 #include "simd/kernel_values.h"
+#include "stop_check.h"
+#include "tile_grid.h"
 
 namespace spikeserve {
 namespace {
@@ -72,10 +74,14 @@ void EvaluateSlopes(const Kernel& kernel, const double* arguments, const double*
   std::visit([&](const auto& kind) { Slopes(kind, arguments, values, count, slopes); }, kernel);
 }
 
-std::vector<double> KernelTable(const Kernel& kernel, int64_t max) {
-  std::vector<double> values(static_cast<size_t>(max) + 1);
-  std::iota(values.begin(), values.end(), 0.0);
-  EvaluateKernel(kernel, values.data(), max + 1);
+std::vector<double> KernelTable(const Kernel& kernel, int64_t max, Executor& executor) {
+  // The multiplications of floats that take as long as a value.
+  constexpr double kCost = 1000;
+  std::vector<double> values = Filled(max + 1, 0.0, executor);
+  executor.ParallelFor(max + 1, Grain(kCost), [&](int64_t begin, int64_t end) {
+    std::iota(values.begin() + begin, values.begin() + end, static_cast<double>(begin));
+    EvaluateKernel(kernel, values.data() + begin, end - begin);
+  });
   return values;
 }
 

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/kernel.h"
 
 namespace spikeserve {
@@ -25,7 +26,7 @@ void EvaluateKernel(const Kernel& kernel, double* values, int64_t count);
 void EvaluateSlopes(const Kernel& kernel, const double* arguments, const double* values, int64_t count, double* slopes);
 
 // The kernel's values at 0, 1 ... max.
-std::vector<double> KernelTable(const Kernel& kernel, int64_t max);
+std::vector<double> KernelTable(const Kernel& kernel, int64_t max, Executor& executor);
 
 }  // namespace spikeserve
 

@@ -8,6 +8,7 @@
 #include "dense_kernel.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 namespace {
@@ -55,7 +56,9 @@ template <typename Scalar>
 absl::StatusOr<KernelOperand<Scalar>> KernelOperand<Scalar>::Create(MatrixView<Scalar> y, const Kernel& kernel,
                                                                     Executor& executor) {
   if (absl::Status status = CheckKernel(kernel); !status.ok()) return status;
-  return KernelOperand(std::make_unique<const Impl>(y, kernel, executor));
+  auto impl = std::make_unique<const Impl>(y, kernel, executor);
+  if (executor.Stopped()) return NotWanted();
+  return KernelOperand(std::move(impl));
 }
 
 template <typename Scalar>
@@ -96,7 +99,9 @@ absl::StatusOr<KernelBitOperand> KernelBitOperand::Create(const BitMatrixView& y
   if (y.cols() > kMaxBitColumns) {
     return InvalidField("y", absl::StrCat(y.cols(), " columns of bits"), absl::StrCat("at most ", kMaxBitColumns));
   }
-  return KernelBitOperand(std::make_unique<const Impl>(y, kernel, executor));
+  auto impl = std::make_unique<const Impl>(y, kernel, executor);
+  if (executor.Stopped()) return NotWanted();
+  return KernelBitOperand(std::move(impl));
 }
 
 template <typename Scalar>

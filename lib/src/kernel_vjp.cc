@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <variant>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "aligned_buffer.h"
@@ -17,6 +16,7 @@
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
 #include "squared_distance.h"
+#include "stop_check.h"
 #include "tile_grid.h"
 #include "weighted_sums.h"
 
@@ -79,7 +79,9 @@ template <typename T>
 RowMatrix<double> RowSums(const Panels<T>& weights, Executor& executor) {
   constexpr int64_t kLanes = Panels<T>::kLanes;
   Panels<T> ones(1, weights.depth());
-  std::fill_n(ones.panel(0), weights.depth() * kLanes, T{1});
+  executor.ParallelFor(weights.depth() * kLanes, kElementsPerCheck, [&](int64_t begin, int64_t end) {
+    std::fill(ones.panel(0) + begin, ones.panel(0) + end, T{1});
+  });
   RowMatrix<double> sums(weights.rows(), 1);
   WriteWeightedSums<T, double>(weights, ones, sums, executor);
   return sums;
@@ -96,7 +98,7 @@ class DenseVjp {
         symmetric_(y == nullptr),
         kernel_(kernel),
         executor_(executor),
-        centre_(TakesDistance(kernel) ? Centre<T, Scalar>(x_, y_) : std::vector<T>()),
+        centre_(Centre<T, Scalar>(kernel, x_, y_, executor)),
         x_operand_(x_, centre_),
         y_operand_(y_, centre_) {}
 
@@ -113,14 +115,17 @@ class DenseVjp {
       AlignedBuffer<double> gradients(side);
       AlignedBuffer<double> scratch(2 * side);
       AlignedBuffer<T> tile_weights(side * side);
+      StopCheck stop(executor_);
       for (int64_t index = begin; index < end; ++index) {
         const TileGrid::Tile tile = grid.at(index);
-        products.Tile(tile.rows, tile.cols, arguments.data(), side);
+        if (!products.Tile(tile.rows, tile.cols, arguments.data(), side)) return;
         std::fill_n(tile_weights.data(), side * side, T{0});
         for (int64_t r = 0; r < tile.rows.count; ++r) {
           const int64_t i = tile.rows.begin + r;
           double* row = arguments.data() + r * side;
-          if (TakesDistance(kernel_)) ToSquaredDistances<T, Scalar>(products, x_, y_, i, tile.cols, row);
+          if (TakesDistance(kernel_) && !ToSquaredDistances<T, Scalar>(products, x_, y_, i, tile.cols, row, stop)) {
+            return;
+          }
           CopyGradients(grad_output, i, tile.cols, gradients.data());
           EvaluateWeights(kernel_, gradients.data(), tile.cols.count, row, scratch.data());
           std::copy_n(row, tile.cols.count, tile_weights.data() + r * side);
@@ -167,7 +172,7 @@ class DenseVjp {
   const bool symmetric_;
   const Kernel& kernel_;
   Executor& executor_;
-  const std::vector<T> centre_;
+  const CentreRow<T> centre_;
   // For distances, all rows are moved by the same; their differences do not notice.
   const Operand x_operand_;
   const Operand y_operand_;

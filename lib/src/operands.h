@@ -4,15 +4,21 @@
 #define SPIKESERVE_COMPUTE_SRC_OPERANDS_H_
 
 #include <cstdint>
-#include <vector>
+#include <optional>
 
+#include "aligned_buffer.h"
 #include "bit_words.h"
 #include "panels.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
+#include "spikeserve/compute/kernel.h"
 #include "spikeserve/compute/matrix.h"
 
 namespace spikeserve {
+
+// A row that is taken from others, if any is.
+template <typename T>
+using CentreRow = std::optional<AlignedBuffer<T>>;
 
 // The rows of a matrix of floats or doubles, less a row `centre`, as T.
 template <typename T, typename Scalar>
@@ -20,9 +26,10 @@ class DenseOperand {
  public:
   using Element = T;
 
-  // `matrix` must outlive this. An empty `centre` is all zeros.
-  explicit DenseOperand(const MatrixView<Scalar>& matrix, std::vector<T> centre = {})
-      : matrix_(matrix), centre_(std::move(centre)) {}
+  // Without a centre it is all zeros. Both must outlive this.
+  explicit DenseOperand(const MatrixView<Scalar>& matrix) : matrix_(matrix) {}
+  DenseOperand(const MatrixView<Scalar>& matrix, const CentreRow<T>& centre)
+      : matrix_(matrix), centre_(centre ? centre->data() : nullptr) {}
 
   int64_t rows() const { return matrix_.rows(); }
   int64_t depth() const { return matrix_.cols(); }
@@ -34,11 +41,11 @@ class DenseOperand {
 
  private:
   T Centred(Scalar element, int64_t column) const {
-    return static_cast<T>(element) - (centre_.empty() ? T{0} : centre_[static_cast<size_t>(column)]);
+    return static_cast<T>(element) - (centre_ == nullptr ? T{0} : centre_[column]);
   }
 
   const MatrixView<Scalar>& matrix_;
-  std::vector<T> centre_;
+  const T* centre_ = nullptr;
 };
 
 // The rows of a matrix of bits; a step of depth is 64 columns.
@@ -50,7 +57,7 @@ class BitOperand {
 
   int64_t rows() const { return bits_.rows(); }
   int64_t depth() const { return WordsOf(bits_.cols()); }
-  // The steps begin ... begin + depth - 1; in the calling thread, whatever the executor.
+  // The steps begin ... begin + depth - 1.
   Panels<uint64_t> Pack(int64_t begin, int64_t depth, Executor& executor) const;
 
  private:
@@ -60,9 +67,9 @@ class BitOperand {
 // A row in the middle of those of x and y, as T. Differences of rows are more accurate when it is taken from both: the
 // squares, from which those of the differences are computed, are smaller. Its elements are some of the rows', those
 // nearest to the mean: so what is equal in all rows becomes 0, and whole numbers stay whole. 0 where the mean is not
-// finite.
+// finite. None for kernels that take no distances.
 template <typename T, typename Scalar>
-std::vector<T> Centre(const MatrixView<Scalar>& x, const MatrixView<Scalar>& y);
+CentreRow<T> Centre(const Kernel& kernel, const MatrixView<Scalar>& x, const MatrixView<Scalar>& y, Executor& executor);
 
 }  // namespace spikeserve
 

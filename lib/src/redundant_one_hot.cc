@@ -9,6 +9,7 @@
 #include "simd/redundant_one_hot_kernel.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
+#include "stop_check.h"
 #include "zero_fill.h"
 
 namespace spikeserve {
@@ -26,8 +27,12 @@ constexpr int64_t kMinStreamedBytes = 1 << 22;
 
 bool IsLabel(int64_t label, int64_t num_classes) { return label >= 0 && label < num_classes; }
 
-absl::Status CheckLabels(absl::Span<const int64_t> labels, int64_t num_classes) {
+absl::Status CheckLabels(absl::Span<const int64_t> labels, int64_t num_classes, Executor& executor) {
+  // The multiplications of floats that take as long as a label.
+  constexpr double kCost = 30;
+  StopCheck stop(executor);
   for (size_t b = 0; b < labels.size(); ++b) {
+    if (stop.After(kCost)) return NotWanted();
     if (!IsLabel(labels[b], num_classes)) {
       return InvalidField("labels", absl::StrCat("labels[", b, "] is ", labels[b]),
                           absl::StrCat("labels in [0, num_classes) = [0, ", num_classes, ")"));
@@ -72,11 +77,15 @@ absl::Status WriteCodes(absl::Span<const int64_t> labels, int64_t num_classes, i
                         uint8_t* out, Executor& executor) {
   const int64_t rows = static_cast<int64_t>(labels.size());
   if (row_bytes > kMaxWindowBytes) {
-    if (absl::Status status = CheckLabels(labels, num_classes); !status.ok()) return status;
+    if (absl::Status status = CheckLabels(labels, num_classes, executor); !status.ok()) return status;
     ZeroFill(out, rows * row_bytes, executor);
     executor.ParallelFor(rows, 1 + kBytesPerTask / row_bytes, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
-        Elements<Element>::SetOnes(out + b * row_bytes, labels[b] * n, labels[b] * n + n);
+        const int64_t first = labels[b] * n;
+        const bool all = ForPieces(executor, n, kElementsPerCheck, [&](int64_t i, int64_t i_end) {
+          Elements<Element>::SetOnes(out + b * row_bytes, first + i, first + i_end);
+        });
+        if (!all) return;
       }
     });
     return absl::OkStatus();
@@ -101,7 +110,7 @@ absl::Status WriteCodes(absl::Span<const int64_t> labels, int64_t num_classes, i
       all_valid.store(false, std::memory_order_relaxed);
     }
   });
-  return all_valid ? absl::OkStatus() : CheckLabels(labels, num_classes);
+  return all_valid ? absl::OkStatus() : CheckLabels(labels, num_classes, executor);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "panels.h"
 #include "simd/panel_product.h"
 #include "spikeserve/compute/executor.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 
@@ -27,8 +28,10 @@ template <typename T>
 struct PackedRows {
   template <class Operand>
   PackedRows(const Operand& rows, bool with_norms, Executor& executor)
-      : panels(rows.Pack(0, rows.depth(), executor)), with_norms(with_norms), norms(with_norms ? rows.rows() : 0) {
-    if (with_norms) simd::AddSquaredNorms(panels, norms.data());
+      : panels(rows.Pack(0, rows.depth(), executor)),
+        with_norms(with_norms),
+        norms(Filled(with_norms ? rows.rows() : 0, ProductSum<T>{0}, executor)) {
+    if (with_norms) simd::AddSquaredNorms(panels, norms.data(), executor);
   }
 
   Panels<T> panels;
@@ -39,7 +42,7 @@ struct PackedRows {
 // Lays the operands out in panels once, and multiplies any tile of them (simd::AddPanelProduct). For a few rows, whose
 // panels would be mostly padding, all products are computed at once, from a piece of depth after the other.
 //
-// Thread rule: const calls are safe from several threads.
+// Thread rule: const calls are safe from several threads. The executor must outlive this.
 template <typename T>
 class RowProducts {
  public:
@@ -49,7 +52,10 @@ class RowProducts {
   // `x` by `y` or, where `y` is null, by itself. T is the operands' Element. With `norms` also the squares of the rows.
   template <class Operand>
   RowProducts(const Operand& x, const Operand* y, bool norms, Executor& executor)
-      : x_norms_(norms ? x.rows() : 0), y_norms_(norms && y != nullptr ? y->rows() : 0), symmetric_(y == nullptr) {
+      : executor_(executor),
+        x_norms_(Filled(norms ? x.rows() : 0, Sum{0}, executor)),
+        y_norms_(Filled(norms && y != nullptr ? y->rows() : 0, Sum{0}, executor)),
+        symmetric_(y == nullptr) {
     const int64_t depth = x.depth();
     const int64_t y_rows = y == nullptr ? x.rows() : y->rows();
     const bool few = x.rows() <= kLanes && y_rows <= kLanes;
@@ -57,44 +63,57 @@ class RowProducts {
     // All of it at once but for a few rows; then by multiples of simd::kFloatRun, as the sums depend on them.
     const int64_t piece = few ? kFewDepth : std::max<int64_t>(1, depth);
     for (int64_t k = 0; k < std::max<int64_t>(1, depth); k += piece) {
+      if (k > 0 && executor.Stopped()) return;
       const int64_t count = std::min(piece, depth - k);
       x_.emplace(x.Pack(k, count, executor));
       if (y != nullptr) y_.emplace(y->Pack(k, count, executor));
-      if (norms) simd::AddSquaredNorms(*x_, x_norms_.data());
-      if (norms && y != nullptr) simd::AddSquaredNorms(*y_, y_norms_.data());
-      if (few) simd::AddPanelProduct(*x_, {0, x.rows()}, y_panels(), {0, y_rows}, products_.data(), kLanes);
+      if (norms) simd::AddSquaredNorms(*x_, x_norms_.data(), executor);
+      if (norms && y != nullptr) simd::AddSquaredNorms(*y_, y_norms_.data(), executor);
+      if (!few) continue;
+      if (!simd::AddPanelProduct(*x_, {0, x.rows()}, y_panels(), {0, y_rows}, products_.data(), kLanes, executor)) {
+        return;
+      }
     }
   }
 
   // `x` by `y`, which must outlive this.
   template <class Operand>
   RowProducts(const Operand& x, const PackedRows<T>& y, Executor& executor)
-      : x_(x.Pack(0, x.depth(), executor)), x_norms_(y.with_norms ? x.rows() : 0), symmetric_(false), packed_y_(&y) {
-    if (y.with_norms) simd::AddSquaredNorms(*x_, x_norms_.data());
+      : executor_(executor),
+        x_(x.Pack(0, x.depth(), executor)),
+        x_norms_(Filled(y.with_norms ? x.rows() : 0, Sum{0}, executor)),
+        symmetric_(false),
+        packed_y_(&y) {
+    if (y.with_norms) simd::AddSquaredNorms(*x_, x_norms_.data(), executor);
   }
 
   // Of rows.count * cols.count products, at tile[r * stride + c]; the ranges begin at multiples of kLanes, and the tile
-  // has room for whole panels in both directions.
-  void Tile(RowRange rows, RowRange cols, Sum* tile, int64_t stride) const {
+  // has room for whole panels in both directions. Returns false if the executor has stopped before the end.
+  [[nodiscard]] bool Tile(RowRange rows, RowRange cols, Sum* tile, int64_t stride) const {
     if (!products_.empty()) {
       for (int64_t r = 0; r < rows.count; ++r)
         std::copy_n(products_.data() + r * kLanes, cols.count, tile + r * stride);
-      return;
+      return true;
     }
     for (int64_t r = 0; r < RoundUp(rows.count); ++r) std::fill_n(tile + r * stride, RoundUp(cols.count), Sum{0});
     if (!symmetric_ || rows.begin != cols.begin || rows.count != cols.count) {
-      simd::AddPanelProduct(*x_, rows, y_panels(), cols, tile, stride);
-      return;
+      return simd::AddPanelProduct(*x_, rows, y_panels(), cols, tile, stride, executor_);
     }
     // On the diagonal the products below it are those above.
     for (int64_t band = 0; band < rows.count; band += kBand) {
-      simd::AddPanelProduct(*x_, {rows.begin + band, std::min(kBand, rows.count - band)}, *x_,
-                            {cols.begin + band, cols.count - band}, tile + band * stride + band, stride);
+      if (!simd::AddPanelProduct(*x_, {rows.begin + band, std::min(kBand, rows.count - band)}, *x_,
+                                 {cols.begin + band, cols.count - band}, tile + band * stride + band, stride,
+                                 executor_)) {
+        return false;
+      }
     }
     for (int64_t r = 1; r < rows.count; ++r) {
       for (int64_t c = 0; c < r; ++c) tile[r * stride + c] = tile[c * stride + r];
     }
+    return true;
   }
+
+  Executor& executor() const { return executor_; }
 
   // |x_i|^2 and |y_j|^2, if they were wanted.
   const std::vector<Sum>& x_norms() const { return x_norms_; }
@@ -111,6 +130,7 @@ class RowProducts {
 
   const Panels<T>& y_panels() const { return packed_y_ != nullptr ? packed_y_->panels : symmetric_ ? *x_ : *y_; }
 
+  Executor& executor_;
   std::optional<Panels<T>> x_;
   std::optional<Panels<T>> y_;
   std::vector<Sum> x_norms_;

@@ -7,7 +7,7 @@ namespace spikeserve {
 template <typename Scalar>
 absl::StatusOr<SpikeClusters> SpikeCluster(MatrixView<Scalar> v, absl::Span<const Scalar> v_threshold,
                                            const SpikeClusterOptions& options, Executor& executor) {
-  const auto scan = SpikeClusterScan<Scalar>::Create(v.cols(), v_threshold, options);
+  const auto scan = SpikeClusterScan<Scalar>::Create(v.cols(), v_threshold, options, executor);
   if (!scan.ok()) return scan.status();
   return scan->Finish(v, executor);
 }

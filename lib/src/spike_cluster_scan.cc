@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "simd/spike_cluster_kernel.h"
 #include "spikeserve/compute/field_error.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 namespace {
@@ -20,20 +21,28 @@ namespace {
 // as long as so many.
 constexpr int64_t kElementsPerTask = 1 << 17;
 constexpr int64_t kStepsOfOverhead = 8;
+// The multiplications of floats that take as long as a voltage.
+constexpr double kVoltageCost = 20;
+
+// Blocks of which the result is corrected in one task.
+constexpr int64_t kBlocksPerTask = 1 << 10;
 
 constexpr int64_t kMaxSteps = std::numeric_limits<int32_t>::max();
 
 int64_t CeilDivide(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 template <typename Scalar>
-absl::Status CheckOperands(int64_t neurons, absl::Span<const Scalar> v_threshold, const SpikeClusterOptions& options) {
+absl::Status CheckOperands(int64_t neurons, absl::Span<const Scalar> v_threshold, const SpikeClusterOptions& options,
+                           Executor& executor) {
   if (neurons < 0) return InvalidField("neurons", absl::StrCat(neurons), ">= 0");
   if (options.t_in < 0) return InvalidField("t_in", absl::StrCat(options.t_in), ">= 0");
   if (v_threshold.size() != 1 && static_cast<int64_t>(v_threshold.size()) != neurons) {
     return InvalidField("v_threshold", absl::StrCat(v_threshold.size(), " elements"),
                         absl::StrCat("1, or one for each of the ", neurons, " neurons of v"));
   }
+  StopCheck stop(executor);
   for (size_t n = 0; n < v_threshold.size(); ++n) {
+    if (stop.After(kVoltageCost)) return NotWanted();
     if (std::isnan(v_threshold[n])) return InvalidField("v_threshold", absl::StrCat("NaN at index ", n), "numbers");
   }
   if (options.v_min && std::isnan(*options.v_min)) return InvalidField("v_min", "NaN", "a number");
@@ -42,15 +51,22 @@ absl::Status CheckOperands(int64_t neurons, absl::Span<const Scalar> v_threshold
 
 // The first NaN of rows that begin at `first_step`, in the order of time; OK where there is none.
 template <typename Scalar>
-absl::Status CheckNumbers(const MatrixView<Scalar>& rows, int64_t first_step) {
+absl::Status CheckNumbers(const MatrixView<Scalar>& rows, int64_t first_step, Executor& executor) {
+  // The multiplications of floats that take as long as a voltage.
+  constexpr double kCost = 10;
+  StopCheck stop(executor);
   for (Eigen::Index t = 0; t < rows.rows(); ++t) {
     const Scalar* row = rows.data() + t * rows.outerStride();
-    int nan = 0;  // All of a row together, so that the loop is of vectors.
-    for (Eigen::Index n = 0; n < rows.cols(); ++n) nan |= row[n] != row[n];
-    if (nan == 0) continue;
-    const int64_t neuron = std::find_if(row, row + rows.cols(), [](Scalar v) { return std::isnan(v); }) - row;
-    return InvalidField("v", absl::StrCat("NaN at step ", first_step + t, " of neuron ", neuron),
-                        "membrane voltages without NaN");
+    for (Eigen::Index begin = 0; begin < rows.cols(); begin += kElementsPerCheck) {
+      const Eigen::Index end = std::min(begin + kElementsPerCheck, rows.cols());
+      if (stop.After(kCost * static_cast<double>(end - begin))) return NotWanted();
+      int nan = 0;  // All together, so that the loop is of vectors.
+      for (Eigen::Index n = begin; n < end; ++n) nan |= row[n] != row[n];
+      if (nan == 0) continue;
+      const int64_t neuron = std::find_if(row + begin, row + end, [](Scalar v) { return std::isnan(v); }) - row;
+      return InvalidField("v", absl::StrCat("NaN at step ", first_step + t, " of neuron ", neuron),
+                          "membrane voltages without NaN");
+    }
   }
   return absl::OkStatus();
 }
@@ -60,12 +76,16 @@ absl::Status CheckNumbers(const MatrixView<Scalar>& rows, int64_t first_step) {
 template <typename Scalar>
 class SpikeClusterScan<Scalar>::Impl {
  public:
-  Impl(int64_t neurons, absl::Span<const Scalar> v_threshold, const SpikeClusterOptions& options)
+  Impl(int64_t neurons, absl::Span<const Scalar> v_threshold, const SpikeClusterOptions& options, Executor& executor)
       : neurons_(neurons),
-        v_threshold_(v_threshold.begin(), v_threshold.end()),
         options_(options),
         t_in_(std::min(options.t_in, kMaxSteps)),
-        first_step_(options.rule == ClusterRule::kReference && options.t_in == 0 ? 1 : 0) {}
+        first_step_(options.rule == ClusterRule::kReference && options.t_in == 0 ? 1 : 0) {
+    v_threshold_.reserve(v_threshold.size());
+    ForPieces(executor, static_cast<int64_t>(v_threshold.size()), kElementsPerCheck, [&](int64_t begin, int64_t end) {
+      v_threshold_.insert(v_threshold_.end(), v_threshold.begin() + begin, v_threshold.begin() + end);
+    });
+  }
 
   absl::Status Add(const MatrixView<Scalar>& rows, Executor& executor);
   absl::StatusOr<SpikeClusters> Finish(const MatrixView<Scalar>& last_rows, Executor& executor) const;
@@ -112,14 +132,18 @@ class SpikeClusterScan<Scalar>::Impl {
 
   void Start(const Block& block) const;
   static void ForgetSpikes(const Block& block);
-  // Whether there may be a NaN.
-  bool Advance(const Block& block, const MatrixView<Scalar>& rows) const;
-  void JudgeLastSteps(const Block& block, const MatrixView<Scalar>& rows) const;
+  // Of a run of steps, for StopCheck.
+  static double RunCost(const Block& block) {
+    return kVoltageCost * static_cast<double>(Run::kMaxSteps * (block.neurons + Group::kNeurons));
+  }
+  // Whether there may be a NaN. Anything if the executor has stopped before the end.
+  bool Advance(const Block& block, const MatrixView<Scalar>& rows, Executor& executor) const;
+  void JudgeLastSteps(const Block& block, const MatrixView<Scalar>& rows, Executor& executor) const;
   void Report(const Block& block, SpikeClusters& result, BlockEnd& end) const;
 
   // The rows for which the history has room once `steps` rows were taken: they double until they are t_in.
   int64_t HistoryCapacity(int64_t steps) const;
-  void GrowHistory(int64_t steps);
+  void GrowHistory(int64_t steps, Executor& executor);
   Scalar* HistoryRow(int64_t step) const { return history_.get() + step % t_in_ * neurons_; }
   // The row of step `step`, one of `rows`, which are the next to be taken, or of the history.
   const Scalar* Row(const MatrixView<Scalar>& rows, int64_t step) const {
@@ -193,7 +217,8 @@ void SpikeClusterScan<Scalar>::Impl::ForgetSpikes(const Block& block) {
 
 // Takes a block through `rows`, the next. Step s is judged as a candidate together with the spikes of step s + t_in.
 template <typename Scalar>
-bool SpikeClusterScan<Scalar>::Impl::Advance(const Block& block, const MatrixView<Scalar>& rows) const {
+bool SpikeClusterScan<Scalar>::Impl::Advance(const Block& block, const MatrixView<Scalar>& rows,
+                                             Executor& executor) const {
   const int64_t end = steps_ + rows.rows();
   // The row that is read kMaxSteps steps after `t`; after the last ones, in the next block.
   const auto row_ahead = [&](int64_t t) {
@@ -207,7 +232,9 @@ bool SpikeClusterScan<Scalar>::Impl::Advance(const Block& block, const MatrixVie
   Run run;
   run.spikes = true;
   run.t_in = static_cast<Step>(t_in_);
+  StopCheck stop(executor);
   for (int64_t t = steps_; t < end; t += run.count) {
+    if (stop.After(RunCost(block))) return maybe_nan;
     const int64_t s = t - t_in_;
     run.candidates = s >= first_step_;
     run.first_step = static_cast<Step>(t);
@@ -228,13 +255,16 @@ bool SpikeClusterScan<Scalar>::Impl::Advance(const Block& block, const MatrixVie
 
 // Judges the steps that are not followed by t_in others, after `rows`.
 template <typename Scalar>
-void SpikeClusterScan<Scalar>::Impl::JudgeLastSteps(const Block& block, const MatrixView<Scalar>& rows) const {
+void SpikeClusterScan<Scalar>::Impl::JudgeLastSteps(const Block& block, const MatrixView<Scalar>& rows,
+                                                    Executor& executor) const {
   const int64_t end = steps_ + rows.rows();
   Run run;
   run.spikes = false;
   run.candidates = true;
   run.t_in = static_cast<Step>(t_in_);
+  StopCheck stop(executor);
   for (int64_t s = std::max(first_step_, end - t_in_); s < end; s += run.count) {
+    if (stop.After(RunCost(block))) return;
     run.first_candidate = static_cast<Step>(s);
     run.count = static_cast<int>(std::min<int64_t>(Run::kMaxSteps, end - s));
     for (int i = 0; i < run.count; ++i) run.v_candidate[i] = Row(rows, s + i) + block.first;
@@ -276,12 +306,14 @@ int64_t SpikeClusterScan<Scalar>::Impl::HistoryCapacity(int64_t steps) const {
 }
 
 template <typename Scalar>
-void SpikeClusterScan<Scalar>::Impl::GrowHistory(int64_t steps) {
+void SpikeClusterScan<Scalar>::Impl::GrowHistory(int64_t steps, Executor& executor) {
   const int64_t capacity = HistoryCapacity(steps);
   if (capacity == history_capacity_) return;
   auto grown = std::make_unique_for_overwrite<Scalar[]>(static_cast<size_t>(capacity * neurons_));
   // It is smaller than t_in, so no step has wrapped around.
-  std::copy_n(history_.get(), steps_ * neurons_, grown.get());
+  executor.ParallelFor(steps_ * neurons_, kElementsPerCheck, [&](int64_t begin, int64_t end) {
+    std::copy(history_.get() + begin, history_.get() + end, grown.get() + begin);
+  });
   history_ = std::move(grown);
   history_capacity_ = capacity;
 }
@@ -293,17 +325,20 @@ absl::Status SpikeClusterScan<Scalar>::Impl::Add(const MatrixView<Scalar>& rows,
   const int64_t end = steps_ + rows.rows();
   const bool first = groups_ == nullptr;
   if (first) groups_ = std::make_unique_for_overwrite<Group[]>(static_cast<size_t>(GroupCount()));
-  GrowHistory(end);
+  GrowHistory(end, executor);
   std::atomic<bool> maybe_nan = false;
   ForEachBlock(rows.rows(), executor, [&](int64_t b) {
     const Block block = BlockAt(b, &groups_[b * kBlockGroups]);
     if (first) Start(block);
-    if (Advance(block, rows)) maybe_nan.store(true, std::memory_order_relaxed);
+    if (Advance(block, rows, executor)) maybe_nan.store(true, std::memory_order_relaxed);
+    StopCheck stop(executor);
     for (int64_t s = std::max(steps_, end - t_in_); s < end; ++s) {
+      if (stop.After(RunCost(block) / Run::kMaxSteps)) return;
       std::copy_n(Row(rows, s) + block.first, block.neurons, HistoryRow(s) + block.first);
     }
   });
-  if (maybe_nan) status_ = CheckNumbers(rows, steps_);
+  if (maybe_nan) status_ = CheckNumbers(rows, steps_, executor);
+  if (executor.Stopped()) status_ = NotWanted();
   steps_ = end;
   return status_;
 }
@@ -312,8 +347,9 @@ template <typename Scalar>
 absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Impl::Finish(const MatrixView<Scalar>& last_rows,
                                                                      Executor& executor) const {
   if (absl::Status status = CheckRows(last_rows); !status.ok()) return status;
-  const size_t size = static_cast<size_t>(neurons_);
-  SpikeClusters result{std::vector<float>(size, 0), std::vector<int32_t>(size, -1), std::vector<int32_t>(size, -1)};
+  SpikeClusters result{Filled(neurons_, 0.0f, executor), Filled(neurons_, -1, executor),
+                       Filled(neurons_, -1, executor)};
+  if (executor.Stopped()) return NotWanted();
   if (neurons_ == 0 || steps_ + last_rows.rows() == 0) return result;
 
   std::vector<BlockEnd> ends(static_cast<size_t>(BlockCount()));
@@ -326,13 +362,14 @@ absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Impl::Finish(const Matri
     } else {
       std::copy_n(&groups_[b * kBlockGroups], CeilDivide(block.neurons, Group::kNeurons), groups);
     }
-    if (Advance(block, last_rows)) maybe_nan.store(true, std::memory_order_relaxed);
-    JudgeLastSteps(block, last_rows);
+    if (Advance(block, last_rows, executor)) maybe_nan.store(true, std::memory_order_relaxed);
+    JudgeLastSteps(block, last_rows, executor);
     Report(block, result, ends[static_cast<size_t>(b)]);
   });
   if (maybe_nan) {
-    if (absl::Status status = CheckNumbers(last_rows, steps_); !status.ok()) return status;
+    if (absl::Status status = CheckNumbers(last_rows, steps_, executor); !status.ok()) return status;
   }
+  if (executor.Stopped()) return NotWanted();
 
   const Scalar lowest = std::min_element(ends.begin(), ends.end(), [](const BlockEnd& a, const BlockEnd& b) {
                           return a.lowest < b.lowest;
@@ -342,11 +379,13 @@ absl::StatusOr<SpikeClusters> SpikeClusterScan<Scalar>::Impl::Finish(const Matri
     return InvalidField("v_min", absl::StrCat(*options_.v_min),
                         absl::StrCat("at most the minimum of v, ", lowest + Scalar{0}));  // Prints -0 as 0.
   }
-  for (const BlockEnd& end : ends) {
-    for (const AtMinimum& at : end.at_minimum) {
-      if (at.lowest == v_min) result.k_positive[at.neuron] = at.k_positive;
+  executor.ParallelFor(BlockCount(), kBlocksPerTask, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      for (const AtMinimum& at : ends[b].at_minimum) {
+        if (at.lowest == v_min) result.k_positive[at.neuron] = at.k_positive;
+      }
     }
-  }
+  });
   return result;
 }
 
@@ -365,9 +404,12 @@ int64_t SpikeClusterScan<Scalar>::Impl::ByteSizeAfter(int64_t rows) const {
 template <typename Scalar>
 absl::StatusOr<SpikeClusterScan<Scalar>> SpikeClusterScan<Scalar>::Create(int64_t neurons,
                                                                           absl::Span<const Scalar> v_threshold,
-                                                                          const SpikeClusterOptions& options) {
-  if (absl::Status status = CheckOperands(neurons, v_threshold, options); !status.ok()) return status;
-  return SpikeClusterScan(std::make_unique<Impl>(neurons, v_threshold, options));
+                                                                          const SpikeClusterOptions& options,
+                                                                          Executor& executor) {
+  if (absl::Status status = CheckOperands(neurons, v_threshold, options, executor); !status.ok()) return status;
+  auto impl = std::make_unique<Impl>(neurons, v_threshold, options, executor);
+  if (executor.Stopped()) return NotWanted();
+  return SpikeClusterScan(std::move(impl));
 }
 
 template <typename Scalar>

@@ -5,11 +5,13 @@
 #include "absl/strings/str_cat.h"
 #include "bit_kernel.h"
 #include "dense_kernel.h"
+#include "not_zero_or_one.h"
 #include "similar_loss/bit_pairs.h"
 #include "similar_loss/dense_pairs.h"
 #include "similar_loss/evaluation.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 namespace {
@@ -17,7 +19,7 @@ namespace {
 // The labels, if they and the shapes are right; `spikes` is a matrix of any kind.
 template <class Spikes, typename Scalar>
 absl::StatusOr<BitMatrix> Check(const Spikes& spikes, const MatrixView<uint8_t>& labels, const Kernel& kernel,
-                                const std::optional<MutableMatrixView<Scalar>>& grad_spikes) {
+                                const std::optional<MutableMatrixView<Scalar>>& grad_spikes, Executor& executor) {
   if (absl::Status status = CheckKernel(kernel); !status.ok()) return status;
   if (spikes.rows() == 0) return InvalidField("spikes", "0 samples", "at least 1, as the loss is a mean");
   if (labels.rows() != spikes.rows()) {
@@ -28,16 +30,11 @@ absl::StatusOr<BitMatrix> Check(const Spikes& spikes, const MatrixView<uint8_t>&
     return InvalidField("grad_spikes", ShapeString({grad_spikes->rows(), grad_spikes->cols()}),
                         absl::StrCat("the shape of spikes, ", ShapeString({spikes.rows(), spikes.cols()})));
   }
-  std::optional<BitMatrix> bits = BitMatrix::Pack<uint8_t>(labels);
+  std::optional<BitMatrix> bits = BitMatrix::Pack<uint8_t>(labels, executor);
   if (bits) return *std::move(bits);
-  Eigen::Index i = 0;
-  Eigen::Index c = 0;
-  while (labels(i, c) <= 1) {
-    if (++c == labels.cols()) {
-      ++i;
-      c = 0;
-    }
-  }
+  const auto other = FindOther(labels, executor);
+  if (!other) return NotWanted();
+  const auto [i, c] = *other;
   return InvalidField("labels", absl::StrCat("labels[", i, "][", c, "] is ", labels(i, c)), "only 0 and 1");
 }
 
@@ -65,7 +62,7 @@ template <typename Scalar>
 absl::StatusOr<double> SpikeSimilarLoss(const BitMatrixView& spikes, MatrixView<uint8_t> labels, const Kernel& kernel,
                                         LossType loss_type, std::optional<MutableMatrixView<Scalar>> grad_spikes,
                                         Executor& executor) {
-  const absl::StatusOr<BitMatrix> label_bits = Check(spikes, labels, kernel, grad_spikes);
+  const absl::StatusOr<BitMatrix> label_bits = Check(spikes, labels, kernel, grad_spikes, executor);
   if (!label_bits.ok()) return label_bits.status();
   if (spikes.cols() > kMaxBitColumns) {
     return InvalidField("spikes", absl::StrCat(spikes.cols(), " columns of bits"),
@@ -78,7 +75,7 @@ template <typename Scalar>
 absl::StatusOr<double> SpikeSimilarLoss(MatrixView<Scalar> spikes, MatrixView<uint8_t> labels, const Kernel& kernel,
                                         LossType loss_type, std::optional<MutableMatrixView<Scalar>> grad_spikes,
                                         Executor& executor) {
-  const absl::StatusOr<BitMatrix> label_bits = Check(spikes, labels, kernel, grad_spikes);
+  const absl::StatusOr<BitMatrix> label_bits = Check(spikes, labels, kernel, grad_spikes, executor);
   if (!label_bits.ok()) return label_bits.status();
   if (spikes.cols() <= kMaxBitColumns) {
     if (const std::optional<BitMatrix> bits = BitMatrix::Pack<Scalar>(spikes, executor)) {

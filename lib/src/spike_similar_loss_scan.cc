@@ -9,10 +9,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "simd/transpose.h"
 #include "similar_loss/pair_loss.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
+#include "stop_check.h"
 #include "tile_grid.h"
+#include "zero_fill.h"
 
 namespace spikeserve {
 namespace {
@@ -32,20 +35,25 @@ absl::Status WrongRows(int64_t rows, int64_t samples) {
 
 }  // namespace
 
-SpikeSimilarLossScan::SpikeSimilarLossScan(BitMatrix labels, const Kernel& kernel, LossType loss_type)
+SpikeSimilarLossScan::SpikeSimilarLossScan(BitMatrix labels, const Kernel& kernel, LossType loss_type,
+                                           Executor& executor)
     : samples_(labels.rows()),
       labels_(std::move(labels)),
       kernel_(kernel),
       loss_type_(loss_type),
-      pairs_(RowMatrix<double>::Zero(samples_, samples_)) {}
+      pairs_(samples_, samples_) {
+  ZeroFill(pairs_.data(), pairs_.size() * static_cast<int64_t>(sizeof(double)), executor);
+}
 
 absl::StatusOr<SpikeSimilarLossScan> SpikeSimilarLossScan::Create(MatrixView<uint8_t> labels, const Kernel& kernel,
-                                                                  LossType loss_type) {
+                                                                  LossType loss_type, Executor& executor) {
   if (absl::Status status = CheckKernel(kernel); !status.ok()) return status;
   if (labels.rows() == 0) return InvalidField("labels", "0 samples", "at least 1, as the loss is a mean");
-  std::optional<BitMatrix> bits = BitMatrix::Pack<uint8_t>(labels);
+  std::optional<BitMatrix> bits = BitMatrix::Pack<uint8_t>(labels, executor);
   if (!bits) return InvalidField("labels", "elements other than 0 and 1", "only 0 and 1");
-  return SpikeSimilarLossScan(*std::move(bits), kernel, loss_type);
+  SpikeSimilarLossScan scan(*std::move(bits), kernel, loss_type, executor);
+  if (executor.Stopped()) return NotWanted();
+  return scan;
 }
 
 int64_t SpikeSimilarLossScan::ByteSize(int64_t samples, int64_t classes) {
@@ -80,6 +88,8 @@ absl::Status SpikeSimilarLossScan::Add(const BitMatrixView& features, Executor& 
 
 absl::StatusOr<double> SpikeSimilarLossScan::Finish(Executor& executor) {
   constexpr double kPairCost = 100;
+  // Of four bytes of both labels.
+  constexpr double kLabelCost = 1;
   constexpr int64_t kMax = PairTerms::kMax;
   const bool linear = std::holds_alternative<LinearKernel>(kernel_);
   const bool gaussian = std::holds_alternative<GaussianKernel>(kernel_);
@@ -92,14 +102,17 @@ absl::StatusOr<double> SpikeSimilarLossScan::Finish(Executor& executor) {
   // A row of pairs is the work of one thread, and its sums are in order: nothing depends on the threads.
   std::vector<double> losses(squares.size());
   std::vector<absl::Status> errors(squares.size());
-  executor.ParallelFor(samples_, Grain(kPairCost * static_cast<double>(samples_)), [&](int64_t begin, int64_t end) {
+  const double pair_cost = kPairCost + kLabelCost * static_cast<double>(labels_.row_bytes()) / 4;
+  executor.ParallelFor(samples_, Grain(pair_cost * static_cast<double>(samples_)), [&](int64_t begin, int64_t end) {
     PairTerms terms;
     int32_t shared[kMax];
+    StopCheck stop(executor);
     for (int64_t j = begin; j < end; ++j) {
       double* row = pairs_.row(j).data();
       double self = 0;
       for (int64_t first = 0; first < samples_; first += kMax) {
         const int64_t count = std::min(kMax, samples_ - first);
+        if (stop.After(pair_cost * static_cast<double>(count))) return;
         for (int64_t i = 0; i < count; ++i) {
           shared[i] = Share(labels_, j, first + i) ? 1 : 0;
           if (!gaussian) continue;
@@ -136,7 +149,14 @@ absl::Status SpikeSimilarLossScan::Gradient(MatrixView<double> features, Mutable
     return InvalidField("grad_spikes", ShapeString({grad_features.rows(), grad_features.cols()}),
                         absl::StrCat("the shape of spikes, ", ShapeString({features.rows(), features.cols()})));
   }
-  const RowMatrix<double> columns = features.transpose();
+  // The multiplications of floats that take as long as to copy an element.
+  constexpr double kCopyCost = 60;
+  RowMatrix<double> columns(features.cols(), samples_);
+  const double cost = kCopyCost * static_cast<double>(samples_);
+  executor.ParallelFor(features.cols(), Grain(cost), [&](int64_t begin, int64_t end) {
+    simd::Transpose(features.data() + begin, features.outerStride(), samples_, end - begin,
+                    static_cast<const double*>(nullptr), columns.data() + begin * samples_, samples_);
+  });
   return KernelDotProduct<double>(pairs_, columns, LinearKernel{}, grad_features, executor);
 }
 

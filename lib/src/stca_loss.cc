@@ -10,6 +10,7 @@
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
 #include "spikeserve/compute/spike_cluster.h"
+#include "stop_check.h"
 #include "zero_fill.h"
 
 namespace spikeserve {
@@ -40,7 +41,14 @@ absl::StatusOr<StcaLossResult> StcaLoss(MatrixView<Scalar> v, absl::Span<const S
     return InvalidField("n_d", absl::StrCat(n_d.size(), " elements"),
                         absl::StrCat("1, or one for each of the ", neurons, " neurons of v"));
   }
-  const auto bad = std::find_if(n_d.begin(), n_d.end(), [](double wanted) { return !std::isfinite(wanted); });
+  auto bad = n_d.end();
+  const bool all = ForPieces(executor, static_cast<int64_t>(n_d.size()), kElementsPerCheck, [&](int64_t b, int64_t e) {
+    if (bad != n_d.end()) return;
+    const auto end = n_d.begin() + e;
+    const auto found = std::find_if(n_d.begin() + b, end, [](double wanted) { return !std::isfinite(wanted); });
+    if (found != end) bad = found;
+  });
+  if (!all) return NotWanted();
   if (bad != n_d.end()) {
     return InvalidField("n_d", absl::StrCat("n_d[", bad - n_d.begin(), "] is ", *bad), "finite numbers");
   }

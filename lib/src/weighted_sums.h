@@ -25,7 +25,9 @@ void WriteWeightedSums(const Panels<T>& weights, const Panels<T>& columns, Mutab
   constexpr int64_t kColumns = 192;
   const int64_t across = (columns.rows() + kColumns - 1) / kColumns;
   const int64_t down = (weights.rows() + kRows - 1) / kRows;
-  const double cost = static_cast<double>(kRows * std::min(kColumns, columns.rows()) * weights.depth());
+  // The multiplications that take as long as the rest of a tile's work.
+  constexpr double kTileCost = 1e5;
+  const double cost = kTileCost + static_cast<double>(kRows * std::min(kColumns, columns.rows()) * weights.depth());
   executor.ParallelFor(down * across, Grain(cost), [&](int64_t first, int64_t end) {
     AlignedBuffer<double> tile(kRows * kColumns);
     for (int64_t index = first; index < end; ++index) {
@@ -34,7 +36,7 @@ void WriteWeightedSums(const Panels<T>& weights, const Panels<T>& columns, Mutab
       const simd::RowRange rows{row, std::min(kRows, weights.rows() - row)};
       const simd::RowRange cols{column, std::min(kColumns, columns.rows() - column)};
       std::fill_n(tile.data(), kRows * kColumns, 0.0);
-      simd::AddPanelProduct(weights, rows, columns, cols, tile.data(), kColumns);
+      if (!simd::AddPanelProduct(weights, rows, columns, cols, tile.data(), kColumns, executor)) return;
       for (int64_t r = 0; r < rows.count; ++r) {
         double* sums = tile.data() + r * kColumns;
         finish(row + r, column, cols.count, sums);

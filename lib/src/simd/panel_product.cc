@@ -4,6 +4,8 @@
 #include <type_traits>
 
 #include "simd/targets.h"
+#include "stop_check.h"
+#include "tile_grid.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/panel_product.cc"
 #include "hwy/foreach_target.h"
@@ -192,13 +194,16 @@ HWY_INLINE void AddRows(const T* x, const T* y, int64_t panels, int64_t panel_si
 }
 
 template <typename T, typename Sum>
-HWY_INLINE void AddProducts(const Panels<T>& x, RowRange rows, const Panels<T>& y, RowRange cols, Sum* tile,
-                            int64_t stride) {
+HWY_INLINE bool AddProducts(const Panels<T>& x, RowRange rows, const Panels<T>& y, RowRange cols, Sum* tile,
+                            int64_t stride, Executor& executor) {
   constexpr int64_t kLanes = Panels<T>::kLanes;
   constexpr int kLastRows = static_cast<int>(kLanes) % kBlockRows<T>;
   const int64_t panel_size = y.depth() * kLanes;
   const int64_t panels = (cols.count + kLanes - 1) / kLanes;
+  const double cost = static_cast<double>(rows.count * panels * kLanes * kRun<T>);
+  StopCheck stop(executor);
   for (int64_t k = 0; k < x.depth(); k += kRun<T>) {
+    if (k > 0 && stop.After(cost)) return false;
     const int64_t depth = std::min(kRun<T>, x.depth() - k);
     // The panels of y stay in the first-level cache, while the rows of x go by.
     for (int64_t p = 0; p < panels; p += kBlockPanels) {
@@ -218,6 +223,7 @@ HWY_INLINE void AddProducts(const Panels<T>& x, RowRange rows, const Panels<T>& 
       }
     }
   }
+  return true;
 }
 
 // Takes the elements at `from` to what is squared and summed: doubles, or words.
@@ -230,17 +236,23 @@ HWY_INLINE hn::Vec<Tag<uint64_t>> LoadForNorm(const uint64_t* from) { return hn:
 HWY_INLINE hn::Vec<Tag<double>> Square(hn::Vec<Tag<double>> v) { return hn::Mul(v, v); }
 HWY_INLINE hn::Vec<Tag<uint64_t>> Square(hn::Vec<Tag<uint64_t>> v) { return hn::PopulationCount(v); }
 
+// Of the panels begin ... end - 1.
 template <typename T, typename Sum>
-HWY_INLINE void AddNorms(const Panels<T>& panels, Sum* norms) {
+HWY_INLINE void AddNorms(const Panels<T>& panels, int64_t begin, int64_t end, Sum* norms, Executor& executor) {
   using Element = std::conditional_t<std::is_same_v<T, float>, double, T>;
   constexpr int64_t kLanes = Panels<T>::kLanes;
+  constexpr int64_t kPiece = kElementsPerCheck / kLanes;
   const Tag<Element> d;
   HWY_ALIGN Element lanes[kLanes];
-  for (int64_t p = 0; p < panels.count(); ++p) {
+  for (int64_t p = begin; p < end; ++p) {
     for (int64_t lane = 0; lane < kLanes; lane += hn::MaxLanes(d)) {
       const T* elements = panels.panel(p) + lane;
       auto sum = hn::Zero(d);
-      for (int64_t k = 0; k < panels.depth(); ++k) sum = hn::Add(sum, Square(LoadForNorm(elements + k * kLanes)));
+      for (int64_t piece = 0; piece < panels.depth(); piece += kPiece) {
+        if (piece > 0 && executor.Stopped()) return;
+        const int64_t piece_end = std::min(piece + kPiece, panels.depth());
+        for (int64_t k = piece; k < piece_end; ++k) sum = hn::Add(sum, Square(LoadForNorm(elements + k * kLanes)));
+      }
       hn::Store(sum, d, lanes + lane);
     }
     const int64_t count = std::min(kLanes, panels.rows() - p * kLanes);
@@ -248,21 +260,27 @@ HWY_INLINE void AddNorms(const Panels<T>& panels, Sum* norms) {
   }
 }
 
-void AddFloatNorms(const Panels<float>& panels, double* norms) { AddNorms(panels, norms); }
-void AddDoubleNorms(const Panels<double>& panels, double* norms) { AddNorms(panels, norms); }
-void AddBitNorms(const Panels<uint64_t>& panels, int32_t* norms) { AddNorms(panels, norms); }
+void AddFloatNorms(const Panels<float>& panels, int64_t begin, int64_t end, double* norms, Executor& executor) {
+  AddNorms(panels, begin, end, norms, executor);
+}
+void AddDoubleNorms(const Panels<double>& panels, int64_t begin, int64_t end, double* norms, Executor& executor) {
+  AddNorms(panels, begin, end, norms, executor);
+}
+void AddBitNorms(const Panels<uint64_t>& panels, int64_t begin, int64_t end, int32_t* norms, Executor& executor) {
+  AddNorms(panels, begin, end, norms, executor);
+}
 
-void AddFloats(const Panels<float>& x, RowRange rows, const Panels<float>& y, RowRange cols, double* tile,
-               int64_t stride) {
-  AddProducts(x, rows, y, cols, tile, stride);
+bool AddFloats(const Panels<float>& x, RowRange rows, const Panels<float>& y, RowRange cols, double* tile,
+               int64_t stride, Executor& executor) {
+  return AddProducts(x, rows, y, cols, tile, stride, executor);
 }
-void AddDoubles(const Panels<double>& x, RowRange rows, const Panels<double>& y, RowRange cols, double* tile,
-                int64_t stride) {
-  AddProducts(x, rows, y, cols, tile, stride);
+bool AddDoubles(const Panels<double>& x, RowRange rows, const Panels<double>& y, RowRange cols, double* tile,
+                int64_t stride, Executor& executor) {
+  return AddProducts(x, rows, y, cols, tile, stride, executor);
 }
-void AddBits(const Panels<uint64_t>& x, RowRange rows, const Panels<uint64_t>& y, RowRange cols, int32_t* tile,
-             int64_t stride) {
-  AddProducts(x, rows, y, cols, tile, stride);
+bool AddBits(const Panels<uint64_t>& x, RowRange rows, const Panels<uint64_t>& y, RowRange cols, int32_t* tile,
+             int64_t stride, Executor& executor) {
+  return AddProducts(x, rows, y, cols, tile, stride, executor);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -279,25 +297,45 @@ HWY_EXPORT(AddFloatNorms);
 HWY_EXPORT(AddDoubleNorms);
 HWY_EXPORT(AddBitNorms);
 
-void AddPanelProduct(const Panels<float>& x, RowRange rows, const Panels<float>& y, RowRange cols, double* tile,
-                     int64_t stride) {
-  HWY_DYNAMIC_DISPATCH(AddFloats)(x, rows, y, cols, tile, stride);
+bool AddPanelProduct(const Panels<float>& x, RowRange rows, const Panels<float>& y, RowRange cols, double* tile,
+                     int64_t stride, Executor& executor) {
+  return HWY_DYNAMIC_DISPATCH(AddFloats)(x, rows, y, cols, tile, stride, executor);
 }
-void AddPanelProduct(const Panels<double>& x, RowRange rows, const Panels<double>& y, RowRange cols, double* tile,
-                     int64_t stride) {
-  HWY_DYNAMIC_DISPATCH(AddDoubles)(x, rows, y, cols, tile, stride);
+bool AddPanelProduct(const Panels<double>& x, RowRange rows, const Panels<double>& y, RowRange cols, double* tile,
+                     int64_t stride, Executor& executor) {
+  return HWY_DYNAMIC_DISPATCH(AddDoubles)(x, rows, y, cols, tile, stride, executor);
 }
-void AddPanelProduct(const Panels<uint64_t>& x, RowRange rows, const Panels<uint64_t>& y, RowRange cols, int32_t* tile,
-                     int64_t stride) {
-  HWY_DYNAMIC_DISPATCH(AddBits)(x, rows, y, cols, tile, stride);
+bool AddPanelProduct(const Panels<uint64_t>& x, RowRange rows, const Panels<uint64_t>& y, RowRange cols, int32_t* tile,
+                     int64_t stride, Executor& executor) {
+  return HWY_DYNAMIC_DISPATCH(AddBits)(x, rows, y, cols, tile, stride, executor);
 }
 
-void AddSquaredNorms(const Panels<float>& panels, double* norms) { HWY_DYNAMIC_DISPATCH(AddFloatNorms)(panels, norms); }
-void AddSquaredNorms(const Panels<double>& panels, double* norms) {
-  HWY_DYNAMIC_DISPATCH(AddDoubleNorms)(panels, norms);
+namespace {
+
+// Calls add(begin, end) for all panels.
+template <typename T, typename Add>
+void ForPanels(const Panels<T>& panels, Executor& executor, const Add& add) {
+  // The multiplications of floats that take as long as 64 bytes.
+  constexpr double kNormCost = 64;
+  executor.ParallelFor(panels.count(), Grain(kNormCost * static_cast<double>(panels.depth())), add);
 }
-void AddSquaredNorms(const Panels<uint64_t>& panels, int32_t* norms) {
-  HWY_DYNAMIC_DISPATCH(AddBitNorms)(panels, norms);
+
+}  // namespace
+
+void AddSquaredNorms(const Panels<float>& panels, double* norms, Executor& executor) {
+  ForPanels(panels, executor, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(AddFloatNorms)(panels, begin, end, norms, executor);
+  });
+}
+void AddSquaredNorms(const Panels<double>& panels, double* norms, Executor& executor) {
+  ForPanels(panels, executor, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(AddDoubleNorms)(panels, begin, end, norms, executor);
+  });
+}
+void AddSquaredNorms(const Panels<uint64_t>& panels, int32_t* norms, Executor& executor) {
+  ForPanels(panels, executor, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(AddBitNorms)(panels, begin, end, norms, executor);
+  });
 }
 
 }  // namespace spikeserve::simd

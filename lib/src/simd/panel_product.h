@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "panels.h"
+#include "spikeserve/compute/executor.h"
 
 namespace spikeserve::simd {
 
@@ -21,19 +22,20 @@ struct RowRange {
 // float: the products are summed in float by runs of kFloatRun steps, with fused multiply-adds where the machine has
 // them; the sums of the runs are added in double. double: summed in double.
 // uint64_t: the bits that both rows have; exact, for less than 2^31 of them.
-// A sum depends on the two rows only: not on their places, nor on the tile.
+// A sum depends on the two rows only: not on their places, nor on the tile. Returns false if the executor has stopped
+// before the end.
 inline constexpr int64_t kFloatRun = 256;
-void AddPanelProduct(const Panels<float>& x, RowRange rows, const Panels<float>& y, RowRange cols, double* tile,
-                     int64_t stride);
-void AddPanelProduct(const Panels<double>& x, RowRange rows, const Panels<double>& y, RowRange cols, double* tile,
-                     int64_t stride);
-void AddPanelProduct(const Panels<uint64_t>& x, RowRange rows, const Panels<uint64_t>& y, RowRange cols, int32_t* tile,
-                     int64_t stride);
+[[nodiscard]] bool AddPanelProduct(const Panels<float>& x, RowRange rows, const Panels<float>& y, RowRange cols,
+                                   double* tile, int64_t stride, Executor& executor);
+[[nodiscard]] bool AddPanelProduct(const Panels<double>& x, RowRange rows, const Panels<double>& y, RowRange cols,
+                                   double* tile, int64_t stride, Executor& executor);
+[[nodiscard]] bool AddPanelProduct(const Panels<uint64_t>& x, RowRange rows, const Panels<uint64_t>& y, RowRange cols,
+                                   int32_t* tile, int64_t stride, Executor& executor);
 
 // Adds to norms[i], for all rows, the square of row i: the sum in double, or the number of its ones.
-void AddSquaredNorms(const Panels<float>& panels, double* norms);
-void AddSquaredNorms(const Panels<double>& panels, double* norms);
-void AddSquaredNorms(const Panels<uint64_t>& panels, int32_t* norms);
+void AddSquaredNorms(const Panels<float>& panels, double* norms, Executor& executor);
+void AddSquaredNorms(const Panels<double>& panels, double* norms, Executor& executor);
+void AddSquaredNorms(const Panels<uint64_t>& panels, int32_t* norms, Executor& executor);
 
 }  // namespace spikeserve::simd
 

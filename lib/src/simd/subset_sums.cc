@@ -4,6 +4,7 @@
 
 #include "aligned_buffer.h"
 #include "simd/targets.h"
+#include "stop_check.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "simd/subset_sums.cc"
 #include "hwy/foreach_target.h"
@@ -26,6 +27,8 @@ constexpr int kGroups = static_cast<int>(BitBlocks::kDepth) / kGroupBits;
 static_assert(kGroups * kGroupBits == BitBlocks::kDepth);
 // Blocks whose sums are added up before those of other runs are.
 constexpr int64_t kRunBlocks = 16;
+// Rows whose sums take as long as the tables of a block.
+constexpr int64_t kRowsOfTables = 64;
 // Rows whose sums are in registers at a time.
 constexpr int kUnrolled = HWY_TARGET <= HWY_AVX3 ? 8 : HWY_TARGET == HWY_AVX2 ? 4 : 2;
 static_assert(kSubsetRows % kUnrolled == 0);
@@ -94,14 +97,19 @@ HWY_INLINE void AddBlock(const Tables<T>& tables, const uint64_t* HWY_RESTRICT w
 }
 
 template <typename T>
-HWY_INLINE void AllSubsetSums(const BitBlocks& x, RowRange rows, const T* y, T* sums) {
+HWY_INLINE bool AllSubsetSums(const BitBlocks& x, RowRange rows, const T* y, T* sums, Executor& executor) {
   constexpr int64_t kLanes = Panels<T>::kLanes;
   const int64_t count = (rows.count + kSubsetRows - 1) / kSubsetRows * kSubsetRows;
   if (x.count() == 0) std::fill_n(sums, count * kLanes, T{0});
   Tables<T> tables;
   // The run's sums, where there is more than one run.
   AlignedBuffer<T> run(x.count() > kRunBlocks ? count * kLanes : 0);
+  // A sum of a subset takes as long as a quarter of the multiplications that it stands for; a table as those of some
+  // rows.
+  const double cost = static_cast<double>((count + kRowsOfTables) * BitBlocks::kDepth * kLanes) / 4;
+  StopCheck stop(executor);
   for (int64_t b = 0; b < x.count(); ++b) {
+    if (b > 0 && stop.After(cost)) return false;
     tables.Fill(y + b * BitBlocks::kDepth * kLanes, std::min(BitBlocks::kDepth, x.depth() - b * BitBlocks::kDepth));
     const uint64_t* words = x.block(b) + rows.begin;
     T* run_sums = b < kRunBlocks ? sums : run.data();
@@ -113,13 +121,14 @@ HWY_INLINE void AllSubsetSums(const BitBlocks& x, RowRange rows, const T* y, T* 
       AddBlock<false>(tables, words, count, from, run_sums);
     }
   }
+  return true;
 }
 
-void FloatSubsetSums(const BitBlocks& x, RowRange rows, const float* y, float* sums) {
-  AllSubsetSums(x, rows, y, sums);
+bool FloatSubsetSums(const BitBlocks& x, RowRange rows, const float* y, float* sums, Executor& executor) {
+  return AllSubsetSums(x, rows, y, sums, executor);
 }
-void DoubleSubsetSums(const BitBlocks& x, RowRange rows, const double* y, double* sums) {
-  AllSubsetSums(x, rows, y, sums);
+bool DoubleSubsetSums(const BitBlocks& x, RowRange rows, const double* y, double* sums, Executor& executor) {
+  return AllSubsetSums(x, rows, y, sums, executor);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -132,11 +141,11 @@ namespace spikeserve::simd {
 HWY_EXPORT(FloatSubsetSums);
 HWY_EXPORT(DoubleSubsetSums);
 
-void SubsetSums(const BitBlocks& x, RowRange rows, const float* y, float* sums) {
-  HWY_DYNAMIC_DISPATCH(FloatSubsetSums)(x, rows, y, sums);
+bool SubsetSums(const BitBlocks& x, RowRange rows, const float* y, float* sums, Executor& executor) {
+  return HWY_DYNAMIC_DISPATCH(FloatSubsetSums)(x, rows, y, sums, executor);
 }
-void SubsetSums(const BitBlocks& x, RowRange rows, const double* y, double* sums) {
-  HWY_DYNAMIC_DISPATCH(DoubleSubsetSums)(x, rows, y, sums);
+bool SubsetSums(const BitBlocks& x, RowRange rows, const double* y, double* sums, Executor& executor) {
+  return HWY_DYNAMIC_DISPATCH(DoubleSubsetSums)(x, rows, y, sums, executor);
 }
 
 }  // namespace spikeserve::simd

@@ -8,6 +8,7 @@
 #include "bit_blocks.h"
 #include "panels.h"
 #include "simd/panel_product.h"
+#include "spikeserve/compute/executor.h"
 
 namespace spikeserve::simd {
 
@@ -18,10 +19,10 @@ namespace spikeserve::simd {
 // The method of the four Russians: of each six steps of depth the sums of all 64 subsets are tabulated, and a row then
 // adds one of them where a product would take six steps. Tables are worth their cost for some hundred rows. Sums are
 // added up over runs of 16 blocks, then the runs; there are only additions, in an order that is the same on every
-// machine.
+// machine. Returns false if the executor has stopped before the end.
 inline constexpr int64_t kSubsetRows = 8;
-void SubsetSums(const BitBlocks& x, RowRange rows, const float* y, float* sums);
-void SubsetSums(const BitBlocks& x, RowRange rows, const double* y, double* sums);
+[[nodiscard]] bool SubsetSums(const BitBlocks& x, RowRange rows, const float* y, float* sums, Executor& executor);
+[[nodiscard]] bool SubsetSums(const BitBlocks& x, RowRange rows, const double* y, double* sums, Executor& executor);
 
 }  // namespace spikeserve::simd
 

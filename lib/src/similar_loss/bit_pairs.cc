@@ -1,13 +1,15 @@
 #include "similar_loss/bit_pairs.h"
 
 #include <algorithm>
-#include <cmath>
+#include <atomic>
 #include <type_traits>
 #include <variant>
 
+#include "bit_words.h"
 #include "kernel_function.h"
 #include "simd/subset_sums.h"
 #include "simd/transpose.h"
+#include "stop_check.h"
 #include "tile_grid.h"
 
 namespace spikeserve {
@@ -19,37 +21,41 @@ BitPairs<T>::BitPairs(const BitMatrixView& spikes, const Kernel& kernel, LossTyp
       kernel_(kernel),
       loss_type_(loss_type),
       gradient_(gradient),
-      products_(BitOperand(spikes), static_cast<const BitOperand*>(nullptr), /*norms=*/true, executor) {
-  for (const int32_t ones : products_.x_norms()) norms_.push_back(std::sqrt(static_cast<double>(ones)));
-  if (!std::holds_alternative<LinearKernel>(kernel)) MakeTable();
+      products_(BitOperand(spikes), static_cast<const BitOperand*>(nullptr), /*norms=*/true, executor),
+      norms_(SquareRoots(products_.x_norms(), executor)) {
+  if (!std::holds_alternative<LinearKernel>(kernel)) MakeTable(executor);
   if (gradient) columns_.emplace(BitBlocks::OfColumns(spikes, executor));
 }
 
 template <typename T>
-void BitPairs<T>::MakeTable() {
-  const std::vector<int32_t>& ones = products_.x_norms();
-  const int64_t most = ones.empty() ? 0 : *std::max_element(ones.begin(), ones.end());
+void BitPairs<T>::MakeTable(Executor& executor) {
+  const int64_t most = MostOnes(products_.x_norms(), executor);
   const int64_t arguments = (TakesDistance(kernel_) ? 2 * most : most) + 1;
-  if (arguments > samples() * samples()) return;
+  if (arguments > samples() * samples() || executor.Stopped()) return;
+  // The multiplications of floats that take as long as the terms of an argument.
+  constexpr double kCost = 2000;
   constexpr int64_t kPiece = PairTerms::kMax;
   const double no_norms[kPiece] = {};
-  std::vector<Entry> table(static_cast<size_t>(2 * arguments));
-  for (const int32_t shares : {0, 1}) {
+  std::vector<Entry> table = Filled(2 * arguments, Entry{0, 0}, executor);
+  std::atomic<bool> defined = true;
+  const auto write_piece = [&](int32_t shares, int64_t begin, int64_t count) {
     int32_t shared[kPiece];
     std::fill_n(shared, kPiece, shares);
-    for (int64_t begin = 0; begin < arguments; begin += kPiece) {
-      const int64_t count = std::min(kPiece, arguments - begin);
-      double values[kPiece];
-      for (int64_t a = 0; a < count; ++a) values[a] = static_cast<double>(begin + a);
-      PairTerms terms;
-      EvaluatePairs(kernel_, loss_type_, values, shared, no_norms, 0, count, gradient_, terms);
-      for (int64_t a = 0; a < count; ++a) {
-        if (IsOutside(loss_type_, terms.similarity[a])) return;
-        table[2 * (begin + a) + shares] = {terms.loss[a], gradient_ ? terms.other[a] : 0};
-      }
+    double values[kPiece];
+    for (int64_t a = 0; a < count; ++a) values[a] = static_cast<double>(begin + a);
+    PairTerms terms;
+    EvaluatePairs(kernel_, loss_type_, values, shared, no_norms, 0, count, gradient_, terms);
+    for (int64_t a = 0; a < count; ++a) {
+      if (IsOutside(loss_type_, terms.similarity[a])) defined.store(false, std::memory_order_relaxed);
+      table[2 * (begin + a) + shares] = {terms.loss[a], gradient_ ? terms.other[a] : 0};
     }
-  }
-  table_ = std::move(table);
+  };
+  executor.ParallelFor(arguments, Grain(kCost), [&](int64_t first, int64_t end) {
+    for (int64_t begin = first; begin < end && defined.load(std::memory_order_relaxed); begin += kPiece) {
+      for (const int32_t shares : {0, 1}) write_piece(shares, begin, std::min(kPiece, end - begin));
+    }
+  });
+  if (defined) table_ = std::move(table);
 }
 
 template <typename T>
@@ -98,7 +104,7 @@ void BitPairs<T>::WriteGradient(RowRange is, const Panels<T>& gradient, MutableM
       const int64_t column = index / gradient.count() * kColumns;
       const int64_t count = std::min(kColumns, depth() - column);
       const int64_t rows = std::min(kLanes, is.count - panel * kLanes);
-      simd::SubsetSums(*columns_, {column, count}, gradient.panel(panel), sums.data());
+      if (!simd::SubsetSums(*columns_, {column, count}, gradient.panel(panel), sums.data(), executor)) return;
       Scalar* out = &grad(is.begin + panel * kLanes, column);
       if constexpr (std::is_same_v<T, Scalar>) {
         simd::Transpose(sums.data(), kLanes, count, rows, static_cast<const T*>(nullptr), out, grad.outerStride());

@@ -45,8 +45,9 @@ class BitPairs {
   bool may_be_outside() const { return loss_type_ == LossType::kBce && table_.empty(); }
 
   // The products of the samples `js` with `is`; both begin at multiples of PairTerms::kMax.
-  void Multiply(RowRange js, RowRange is, Tile& tile) const {
-    products_.Tile(js, is, tile.common.data(), PairTerms::kMax);
+  // Returns false if the executor has stopped before the end.
+  [[nodiscard]] bool Multiply(RowRange js, RowRange is, Tile& tile) const {
+    return products_.Tile(js, is, tile.common.data(), PairTerms::kMax);
   }
   // Of sample j, in row `row` of the tile, with `is`.
   void Terms(int64_t j, RowRange is, const Tile& tile, int64_t row, const int32_t* shared, PairTerms& terms) const;
@@ -62,7 +63,7 @@ class BitPairs {
     double other;
   };
 
-  void MakeTable();
+  void MakeTable(Executor& executor);
 
   const BitMatrixView spikes_;
   const Kernel& kernel_;

@@ -1,9 +1,8 @@
 #include "similar_loss/dense_pairs.h"
 
-#include <cmath>
-
 #include "kernel_function.h"
 #include "squared_distance.h"
+#include "stop_check.h"
 #include "weighted_sums.h"
 
 namespace spikeserve {
@@ -15,20 +14,25 @@ DensePairs<T, Scalar>::DensePairs(const MatrixView<Scalar>& spikes, const Kernel
       kernel_(kernel),
       loss_type_(loss_type),
       gradient_(gradient),
-      operand_(spikes, TakesDistance(kernel) ? Centre<T, Scalar>(spikes, spikes) : std::vector<T>()),
-      products_(operand_, static_cast<const DenseOperand<T, Scalar>*>(nullptr), /*norms=*/true, executor) {
-  for (const double norm : products_.x_norms()) norms_.push_back(std::sqrt(norm));
+      centre_(Centre<T, Scalar>(kernel, spikes, spikes, executor)),
+      operand_(spikes, centre_),
+      products_(operand_, static_cast<const DenseOperand<T, Scalar>*>(nullptr), /*norms=*/true, executor),
+      norms_(SquareRoots(products_.x_norms(), executor)) {
   if (gradient) columns_.emplace(operand_.PackColumns(executor));
 }
 
 template <typename T, typename Scalar>
-void DensePairs<T, Scalar>::Multiply(RowRange js, RowRange is, Tile& tile) const {
-  products_.Tile(js, is, tile.products.data(), PairTerms::kMax);
-  if (!TakesDistance(kernel_)) return;
+bool DensePairs<T, Scalar>::Multiply(RowRange js, RowRange is, Tile& tile) const {
+  if (!products_.Tile(js, is, tile.products.data(), PairTerms::kMax)) return false;
+  if (!TakesDistance(kernel_)) return true;
+  StopCheck stop(products_.executor());
   for (int64_t row = 0; row < js.count; ++row) {
-    ToSquaredDistances<T, Scalar>(products_, spikes_, spikes_, js.begin + row, is,
-                                  tile.products.data() + row * PairTerms::kMax);
+    if (!ToSquaredDistances<T, Scalar>(products_, spikes_, spikes_, js.begin + row, is,
+                                       tile.products.data() + row * PairTerms::kMax, stop)) {
+      return false;
+    }
   }
+  return true;
 }
 
 template <typename T, typename Scalar>

@@ -38,7 +38,7 @@ class DensePairs {
   double product_cost() const { return static_cast<double>(spikes_.cols()); }
   bool may_be_outside() const { return loss_type_ == LossType::kBce; }
 
-  void Multiply(RowRange js, RowRange is, Tile& tile) const;
+  [[nodiscard]] bool Multiply(RowRange js, RowRange is, Tile& tile) const;
   void Terms(int64_t j, RowRange is, const Tile& tile, int64_t row, const int32_t* shared, PairTerms& terms) const;
   void WriteGradient(RowRange is, const Panels<T>& gradient, MutableMatrixView<Scalar>& grad, Executor& executor) const;
 
@@ -48,6 +48,7 @@ class DensePairs {
   const LossType loss_type_;
   const bool gradient_;
   // For distances, all samples are moved by the same; their gradients do not notice.
+  const CentreRow<T> centre_;
   const DenseOperand<T, Scalar> operand_;
   const RowProducts<T> products_;
   // |x_i|

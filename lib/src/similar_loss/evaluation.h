@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "aligned_buffer.h"
+#include "bit_words.h"
 #include "operands.h"
 #include "panels.h"
 #include "row_products.h"
@@ -18,6 +19,7 @@
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/matrix.h"
+#include "stop_check.h"
 #include "tile_grid.h"
 
 namespace spikeserve {
@@ -43,6 +45,7 @@ class SimilarLossEvaluation {
         tile_rows_((samples_ + kRows - 1) / kRows),
         block_(std::min(grad == nullptr ? kBlock : kBlockWithGradient, samples_)),
         shared_labels_(BitOperand(labels), static_cast<const BitOperand*>(nullptr), /*norms=*/false, executor),
+        label_words_(WordsOf(labels.cols())),
         losses_(static_cast<size_t>(tile_rows_ * block_)),
         selves_(grad == nullptr ? 0 : static_cast<size_t>(tile_rows_ * block_)),
         sums_(static_cast<size_t>(block_)) {}
@@ -50,6 +53,7 @@ class SimilarLossEvaluation {
   absl::StatusOr<double> Run() {
     double sum = 0;
     for (int64_t begin = 0; begin < samples_; begin += block_) {
+      if (executor_.Stopped()) return NotWanted();
       const RowRange is{begin, std::min(block_, samples_ - begin)};
       std::optional<Panels<T>> gradient;
       if (grad_ != nullptr) gradient.emplace(is.count, samples_);
@@ -105,9 +109,11 @@ class SimilarLossEvaluation {
   // is not defined. Row j of a panel of `gradient`, if it is not null, gets the factors of x_j.
   std::optional<Outside> EvaluateTiles(RowRange is, Panels<T>* gradient) {
     constexpr double kPairCost = 100;
+    constexpr double kWordCost = 3;
     const int64_t across = (is.count + kColumns - 1) / kColumns;
     std::vector<std::optional<Outside>> outside(static_cast<size_t>(across * tile_rows_));
-    const double cost = static_cast<double>(std::min(kRows, samples_) * kColumns) * (pairs_.product_cost() + kPairCost);
+    const double pair_cost = pairs_.product_cost() + kWordCost * static_cast<double>(label_words_) + kPairCost;
+    const double cost = static_cast<double>(std::min(kRows, samples_) * kColumns) * pair_cost;
     executor_.ParallelFor(across * tile_rows_, Grain(cost), [&](int64_t first, int64_t end) {
       Scratch scratch;
       for (int64_t index = first; index < end; ++index) {
@@ -132,8 +138,8 @@ class SimilarLossEvaluation {
       std::fill_n(losses_.begin() + at, is.count, 0);
       return std::nullopt;
     }
-    pairs_.Multiply(js, is, scratch.tile);
-    shared_labels_.Tile(js, is, scratch.shared.data(), kColumns);
+    if (!pairs_.Multiply(js, is, scratch.tile)) return std::nullopt;
+    if (!shared_labels_.Tile(js, is, scratch.shared.data(), kColumns)) return std::nullopt;
     double losses[kColumns] = {};
     double selves[kColumns] = {};
     std::optional<Outside> outside;
@@ -183,6 +189,7 @@ class SimilarLossEvaluation {
   const int64_t tile_rows_;
   const int64_t block_;
   const RowProducts<uint64_t> shared_labels_;
+  const int64_t label_words_;
   // [tile_rows_, block_]: the sums of each tile's columns.
   std::vector<double> losses_;
   std::vector<double> selves_;

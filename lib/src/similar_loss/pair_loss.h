@@ -3,11 +3,15 @@
 #ifndef SPIKESERVE_COMPUTE_SRC_PAIR_LOSS_H_
 #define SPIKESERVE_COMPUTE_SRC_PAIR_LOSS_H_
 
+#include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "spikeserve/compute/executor.h"
 #include "spikeserve/compute/kernel.h"
 #include "spikeserve/compute/spike_similar_loss.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 
@@ -31,6 +35,17 @@ struct PairTerms {
 // `similarity` was written. Without `gradient` the terms self and other are left out.
 void EvaluatePairs(const Kernel& kernel, LossType loss_type, const double* arguments, const int32_t* shared,
                    const double* norms, double norm, int64_t count, bool gradient, PairTerms& terms);
+
+// The roots of the squares of the norms of all samples; fewer if the executor has stopped.
+template <typename T>
+std::vector<double> SquareRoots(const std::vector<T>& squares, Executor& executor) {
+  std::vector<double> roots;
+  roots.reserve(squares.size());
+  ForPieces(executor, static_cast<int64_t>(squares.size()), kElementsPerCheck, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) roots.push_back(std::sqrt(static_cast<double>(squares[i])));
+  });
+  return roots;
+}
 
 // Whether the loss is not defined.
 inline bool IsOutside(LossType loss_type, double similarity) {

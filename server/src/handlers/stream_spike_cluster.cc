@@ -75,8 +75,8 @@ class StreamSpikeCluster : public OpenedStream<Request> {
       const v1::Tensor& wire = v_threshold_ != nullptr ? *v_threshold_ : v1::Tensor::default_instance();
       SPIKESERVE_ASSIGN_OR_RETURN(auto v_threshold,
                                   DecodePerNeuron<Scalar>(wire, "open.v_threshold", codec::Accept::kNumber, context));
-      SPIKESERVE_ASSIGN_OR_RETURN(scan_,
-                                  SpikeClusterScan<Scalar>::Create(rows.shape()[1], v_threshold.values(), options_));
+      SPIKESERVE_ASSIGN_OR_RETURN(
+          scan_, SpikeClusterScan<Scalar>::Create(rows.shape()[1], v_threshold.values(), options_, context.executor));
       v_threshold_.reset();
     }
     auto* scan = std::get_if<SpikeClusterScan<Scalar>>(&scan_);

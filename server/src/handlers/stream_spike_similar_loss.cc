@@ -42,7 +42,7 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
                        "--max-decoded-bytes");
     }
     SPIKESERVE_ASSIGN_OR_RETURN(SpikeSimilarLossScan scan,
-                                SpikeSimilarLossScan::Create(AsMatrix(labels), kernel, loss_type));
+                                SpikeSimilarLossScan::Create(AsMatrix(labels), kernel, loss_type, context.executor));
     scan_.emplace(std::move(scan));
     compute_gradient_ = open.compute_gradient();
     return absl::OkStatus();

@@ -29,8 +29,9 @@ absl::StatusOr<Outgoing<Response>> ThresholdMargin(Incoming<Request> request, Co
   }
   SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes, ResultRoom(DataType::kFloat32, labels.shape(), "v_threshold", context,
                                                           response.tensor(Response::kVThresholdFieldNumber)));
-  SPIKESERVE_RETURN_IF_ERROR(TrainingThresholds(
-      labels.values(), options, absl::MakeSpan(reinterpret_cast<float*>(bytes), labels.values().size())));
+  SPIKESERVE_RETURN_IF_ERROR(TrainingThresholds(labels.values(), options,
+                                                absl::MakeSpan(reinterpret_cast<float*>(bytes), labels.values().size()),
+                                                context.executor));
   return response;
 }
 

@@ -52,7 +52,8 @@ class BitMatrix {
   BitMatrix& operator=(BitMatrix&&) = default;
 
   // The elements of `matrix`, where all are 0 or 1 (-0.0 is 0); nullopt otherwise, which is found at the first other
-  // value, more or less. Scalar is uint8_t, float or double.
+  // value, more or less. Scalar is uint8_t, float or double. When the executor has stopped, its elements may be
+  // anything.
   template <typename Scalar>
   static std::optional<BitMatrix> Pack(MatrixView<Scalar> matrix, Executor& executor = InlineExecutor());
 
@@ -72,6 +73,9 @@ class BitMatrix {
   struct Free {
     void operator()(uint8_t* p) const;
   };
+  struct Uninitialised {};
+
+  BitMatrix(int64_t rows, int64_t cols, Uninitialised);
 
   int64_t rows_;
   int64_t cols_;

@@ -28,7 +28,8 @@ class SpikeClusterScan {
   // A scan that has taken no rows. `v_threshold` has one element or one for each neuron; it is copied.
   // Errors: INVALID_ARGUMENT for neurons < 0, NaN in v_threshold, v_threshold of another length, t_in < 0, v_min NaN.
   static absl::StatusOr<SpikeClusterScan> Create(int64_t neurons, absl::Span<const Scalar> v_threshold,
-                                                 const SpikeClusterOptions& options);
+                                                 const SpikeClusterOptions& options,
+                                                 Executor& executor = InlineExecutor());
   SpikeClusterScan(SpikeClusterScan&&) noexcept;
   SpikeClusterScan& operator=(SpikeClusterScan&&) noexcept;
   ~SpikeClusterScan();

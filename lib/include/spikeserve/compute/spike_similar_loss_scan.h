@@ -26,7 +26,7 @@ class SpikeSimilarLossScan {
   // A scan that has seen no features of labels.rows() samples. `labels` [N, C] of 0/1 is copied.
   // Errors: INVALID_ARGUMENT for N = 0, labels other than 0 and 1, and those of CheckKernel.
   static absl::StatusOr<SpikeSimilarLossScan> Create(MatrixView<uint8_t> labels, const Kernel& kernel,
-                                                     LossType loss_type);
+                                                     LossType loss_type, Executor& executor = InlineExecutor());
 
   // Takes the next features, [N, any number], and keeps no view of them.
   // Errors: INVALID_ARGUMENT (field spikes) for another number of rows.
@@ -51,7 +51,7 @@ class SpikeSimilarLossScan {
   static int64_t ByteSize(int64_t samples, int64_t classes);
 
  private:
-  SpikeSimilarLossScan(BitMatrix labels, const Kernel& kernel, LossType loss_type);
+  SpikeSimilarLossScan(BitMatrix labels, const Kernel& kernel, LossType loss_type, Executor& executor);
 
   template <typename Features>
   absl::Status AddProducts(const Features& features, Executor& executor);

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "spikeserve/compute/executor.h"
 
 namespace spikeserve {
 
@@ -24,7 +25,7 @@ absl::Status CheckThresholdMargin(const ThresholdMarginOptions& options);
 // label_one_hot. (In evaluation the threshold is the scalar eval_threshold.)
 // Errors: those of CheckThresholdMargin; INVALID_ARGUMENT for another size.
 absl::Status TrainingThresholds(absl::Span<const double> label_one_hot, const ThresholdMarginOptions& options,
-                                absl::Span<float> v_threshold);
+                                absl::Span<float> v_threshold, Executor& executor = InlineExecutor());
 
 }  // namespace spikeserve
 
