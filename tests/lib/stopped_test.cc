@@ -297,7 +297,7 @@ TEST(Stopped, TheGradientOfALossOfVeryManyFeatures) {
   const RowMatrix<uint8_t> labels = Labels(kSamples, kSamples);
   const BitMatrix bits = Bits(kSamples, kFeatures);
   RowMatrix<float> grad(kSamples, kFeatures);
-  ExpectStops(kSamples * kFeatures, 320'000, [&](Executor& executor) {
+  ExpectStops(kSamples * kFeatures, 400'000, [&](Executor& executor) {
     (void)SpikeSimilarLoss<float>(bits, labels, LinearKernel{}, LossType::kMse, MutableMatrixView<float>(grad),
                                   executor);
   });

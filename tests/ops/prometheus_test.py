@@ -224,11 +224,13 @@ class ProcessTest(unittest.TestCase):
         for line in lines:
             self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
 
-    def test_failed_calls_are_in_the_log_of_who_looks_for_them(self):
-        for flags, logged in ((["--log-level=debug"], 1), ([], 0)):
+    def test_failed_calls_are_in_the_log_and_good_ones_in_that_of_who_looks_for_them(self):
+        for flags, logged, others in ((["--log-level=debug"], 1, 1), ([], 1, 0), (["--log-level=warning"], 0, 0)):
             server = Server(self.folder, *flags)
             server.spikectl("network", "reset", "absent")
+            server.spikectl("network", "list")
             server.end()
+            self.assertEqual(server.log.read_text().count('"ListNetworks"'), others)
             calls = [json.loads(line) for line in server.log.read_text().splitlines() if '"ResetNet"' in line]
             self.assertEqual(len(calls), logged)
             for call in calls:
