@@ -100,13 +100,13 @@ def run(args, folder, functions, functions_grpc, networks, networks_grpc, tensor
         "65536 samples through 2048 x 2048 weights": (
             {"linear": {"weight": tensor(floats(2048, 2048))}}, tensor(counts(1, 65536, 2048))),
         "a convolution of 64 by 64 planes": (
-            {"conv2d": {"weight": tensor(floats(64, 64, 3, 3))}}, tensor(counts(1, 16, 64, 256, 256))),
+            {"conv2d": {"weight": tensor(floats(64, 64, 5, 5))}}, tensor(counts(1, 8, 64, 256, 256))),
         "160 million neurons": ({"lif_node": {}}, silent(1, 1, 160_000_000)),
     }
 
     log = pathlib.Path(folder, "log")
     with log.open("w") as stderr:
-        server = subprocess.Popen([args.spikeserve, "--listen=127.0.0.1:0", "--log-level=debug", "--log-format=json",
+        server = subprocess.Popen([args.spikeserve, "--listen=127.0.0.1:0", "--log-level=debug", "--log-format=json", "--max-message-bytes=2147483647",
                                    f"--max-compute-time={args.seconds}"], stdout=subprocess.PIPE, stderr=stderr, text=True)
     late = {}
     try:
