@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -13,6 +13,7 @@
 #include "simd/spike_cluster_kernel.h"
 #include "spikeserve/compute/field_error.h"
 #include "stop_check.h"
+#include "voltage_history.h"
 
 namespace spikeserve {
 namespace {
@@ -80,7 +81,8 @@ class SpikeClusterScan<Scalar>::Impl {
       : neurons_(neurons),
         options_(options),
         t_in_(std::min(options.t_in, kMaxSteps)),
-        first_step_(options.rule == ClusterRule::kReference && options.t_in == 0 ? 1 : 0) {
+        first_step_(options.rule == ClusterRule::kReference && options.t_in == 0 ? 1 : 0),
+        history_(neurons, t_in_) {
     v_threshold_.reserve(v_threshold.size());
     ForPieces(executor, static_cast<int64_t>(v_threshold.size()), kElementsPerCheck, [&](int64_t begin, int64_t end) {
       v_threshold_.insert(v_threshold_.end(), v_threshold.begin() + begin, v_threshold.begin() + end);
@@ -141,13 +143,9 @@ class SpikeClusterScan<Scalar>::Impl {
   void JudgeLastSteps(const Block& block, const MatrixView<Scalar>& rows, Executor& executor) const;
   void Report(const Block& block, SpikeClusters& result, BlockEnd& end) const;
 
-  // The rows for which the history has room once `steps` rows were taken: they double until they are t_in.
-  int64_t HistoryCapacity(int64_t steps) const;
-  void GrowHistory(int64_t steps, Executor& executor);
-  Scalar* HistoryRow(int64_t step) const { return history_.get() + step % t_in_ * neurons_; }
   // The row of step `step`, one of `rows`, which are the next to be taken, or of the history.
   const Scalar* Row(const MatrixView<Scalar>& rows, int64_t step) const {
-    return step >= steps_ ? rows.data() + (step - steps_) * rows.outerStride() : HistoryRow(step);
+    return step >= steps_ ? rows.data() + (step - steps_) * rows.outerStride() : history_.Row(step);
   }
 
   int64_t neurons_;
@@ -158,9 +156,8 @@ class SpikeClusterScan<Scalar>::Impl {
   int64_t steps_ = 0;
   absl::Status status_;
   std::unique_ptr<Group[]> groups_;  // None before the first rows.
-  // A ring: the row of step s, one of the last min(t_in, steps_), is at s % t_in.
-  std::unique_ptr<Scalar[]> history_;
-  int64_t history_capacity_ = 0;
+  // The last min(t_in, steps_) rows.
+  VoltageHistory<Scalar> history_;
 };
 
 template <typename Scalar>
@@ -300,32 +297,13 @@ void SpikeClusterScan<Scalar>::Impl::Report(const Block& block, SpikeClusters& r
 }
 
 template <typename Scalar>
-int64_t SpikeClusterScan<Scalar>::Impl::HistoryCapacity(int64_t steps) const {
-  if (steps >= t_in_) return t_in_;
-  return steps == 0 ? 0 : std::min(t_in_, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(steps))));
-}
-
-template <typename Scalar>
-void SpikeClusterScan<Scalar>::Impl::GrowHistory(int64_t steps, Executor& executor) {
-  const int64_t capacity = HistoryCapacity(steps);
-  if (capacity == history_capacity_) return;
-  auto grown = std::make_unique_for_overwrite<Scalar[]>(static_cast<size_t>(capacity * neurons_));
-  // It is smaller than t_in, so no step has wrapped around.
-  executor.ParallelFor(steps_ * neurons_, kElementsPerCheck, [&](int64_t begin, int64_t end) {
-    std::copy(history_.get() + begin, history_.get() + end, grown.get() + begin);
-  });
-  history_ = std::move(grown);
-  history_capacity_ = capacity;
-}
-
-template <typename Scalar>
 absl::Status SpikeClusterScan<Scalar>::Impl::Add(const MatrixView<Scalar>& rows, Executor& executor) {
   if (absl::Status status = CheckRows(rows); !status.ok()) return status;
   if (rows.rows() == 0) return absl::OkStatus();
   const int64_t end = steps_ + rows.rows();
   const bool first = groups_ == nullptr;
   if (first) groups_ = std::make_unique_for_overwrite<Group[]>(static_cast<size_t>(GroupCount()));
-  GrowHistory(end, executor);
+  history_.Grow(end, steps_, executor);
   std::atomic<bool> maybe_nan = false;
   ForEachBlock(rows.rows(), executor, [&](int64_t b) {
     const Block block = BlockAt(b, &groups_[b * kBlockGroups]);
@@ -334,7 +312,7 @@ absl::Status SpikeClusterScan<Scalar>::Impl::Add(const MatrixView<Scalar>& rows,
     StopCheck stop(executor);
     for (int64_t s = std::max(steps_, end - t_in_); s < end; ++s) {
       if (stop.After(RunCost(block) / Run::kMaxSteps)) return;
-      std::copy_n(Row(rows, s) + block.first, block.neurons, HistoryRow(s) + block.first);
+      std::copy_n(Row(rows, s) + block.first, block.neurons, history_.Row(s) + block.first);
     }
   });
   if (maybe_nan) status_ = CheckNumbers(rows, steps_, executor);
@@ -396,7 +374,7 @@ int64_t SpikeClusterScan<Scalar>::Impl::ByteSizeAfter(int64_t rows) const {
   const double bytes = static_cast<double>(sizeof(*this)) +
                        static_cast<double>(v_threshold_.capacity()) * sizeof(Scalar) +
                        (steps > 0 ? static_cast<double>(GroupCount()) * sizeof(Group) : 0) +
-                       static_cast<double>(HistoryCapacity(steps)) * static_cast<double>(neurons_) * sizeof(Scalar);
+                       static_cast<double>(history_.Capacity(steps)) * static_cast<double>(neurons_) * sizeof(Scalar);
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   return bytes < static_cast<double>(kMax) ? static_cast<int64_t>(bytes) : kMax;
 }
