@@ -27,10 +27,10 @@ constexpr int64_t kPiece = 64;
 std::optional<double> SquaredDistance(const BitMatrixView& bits, int64_t row, const auto* dense, StopCheck& stop) {
   // The multiplications of floats that take as long as a difference.
   constexpr double kCost = 50;
-  constexpr int64_t kPiece = 1 << 16;
+  constexpr int64_t kColumns = 1 << 16;
   double sum = 0;
   for (int64_t k = 0; k < bits.cols();) {
-    const int64_t end = std::min(k + kPiece, bits.cols());
+    const int64_t end = std::min(k + kColumns, bits.cols());
     if (stop.After(kCost * static_cast<double>(end - k))) return std::nullopt;
     for (; k < end; ++k) {
       const double difference = static_cast<double>(bits(row, k)) - static_cast<double>(dense[k]);

@@ -12,27 +12,45 @@
 
 namespace spikeserve {
 
-// Asks an executor whether it has stopped, after so much work that asking costs nothing to speak of.
+// Asks an executor whether it has stopped, once for so much work that asking costs nothing to speak of. Of one thread.
 //
 // Who finds that it has leaves at once: what the executor's loops should have written may not be there. A body begins
 // only while the executor has not stopped, so that it finds all that earlier loops should have written.
 class StopCheck {
  public:
+  // In the units of Grain, about a multiplication: from 0.1 ms to some milliseconds.
+  static constexpr int64_t kCostPerQuestion = 1 << 21;
+
   explicit StopCheck(Executor& executor) : executor_(executor) {}
 
-  // Whether it has stopped. `cost` is that of the work since the last call, in the units of Grain.
+  // Whether it has stopped. `cost` is that of the work between two calls. Once true it stays true.
   bool After(double cost) {
-    // Some tenths of a millisecond.
-    constexpr double kEnough = 8e6;
     cost_ += cost;
-    if (cost_ < kEnough) return false;
-    cost_ = 0;
-    return executor_.Stopped();
+    if (cost_ >= static_cast<double>(kCostPerQuestion)) {
+      cost_ = 0;
+      stopped_ = stopped_ || executor_.Stopped();
+    }
+    return stopped_;
+  }
+
+  // Calls body(begin, end) for consecutive ranges that cover [0, count), of elements that each cost a few
+  // multiplications; of all but the last the lengths are multiples of 64. False where it has stopped.
+  template <typename Body>
+  bool ForPieces(int64_t count, Body body) {
+    constexpr int64_t kElementCost = 4;
+    constexpr int64_t kPiece = kCostPerQuestion / kElementCost;
+    for (int64_t begin = 0; begin < count; begin += kPiece) {
+      const int64_t end = std::min(begin + kPiece, count);
+      if (After(static_cast<double>(kElementCost * (end - begin)))) return false;
+      body(begin, end);
+    }
+    return true;
   }
 
  private:
   Executor& executor_;
   double cost_ = 0;
+  bool stopped_ = false;
 };
 
 // Elements that are copied, or looked at, in less than some milliseconds.

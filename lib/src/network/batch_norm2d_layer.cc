@@ -109,16 +109,16 @@ int64_t BatchNorm2dLayer::PrepareByteSize(const Shape&, int64_t, int64_t block, 
 
 int64_t BatchNorm2dLayer::KeptSize(const Shape&, int64_t steps) const { return 2 * steps * channels(); }
 
-BatchNorm2dLayer::Statistics BatchNorm2dLayer::Measure(const float* input, WorkMeter& meter) const {
+BatchNorm2dLayer::Statistics BatchNorm2dLayer::Measure(const float* input, StopCheck& stop) const {
   const int64_t sample = channels() * plane_;
   const double count = static_cast<double>(channel_elements());
   double sum = 0;
-  for (int64_t b = 0; b < batch_; ++b) sum += Sum(input + b * sample, plane_, meter);
+  for (int64_t b = 0; b < batch_; ++b) sum += Sum(input + b * sample, plane_, stop);
   const double mean = sum / count;
   double squares = 0;
   for (int64_t b = 0; b < batch_; ++b) {
     const float* plane = input + b * sample;
-    squares += SumOfTerms(plane_, meter, [&](int64_t i) { return (plane[i] - mean) * (plane[i] - mean); });
+    squares += SumOfTerms(plane_, stop, [&](int64_t i) { return (plane[i] - mean) * (plane[i] - mean); });
   }
   return {.mean = static_cast<float>(mean),
           .inverse_deviation = static_cast<float>(1 / std::sqrt(squares / count + spec_.eps)),
@@ -139,12 +139,12 @@ void BatchNorm2dLayer::MoveRunningStatistics(int64_t channel, const Statistics& 
 void BatchNorm2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
   const int64_t count = block.steps * channels();
   executor.ParallelFor(count, kElementGrain / channel_elements() + 1, [&](int64_t begin, int64_t end) {
-    WorkMeter meter(executor);
+    StopCheck stop(executor);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t channel = i % channels();
       const int64_t first = Begin(i / channels(), channel);
       statistics_[i] = training_
-                           ? Measure(block.input.data() + first, meter)
+                           ? Measure(block.input.data() + first, stop)
                            : Statistics{.mean = spec_.running_mean[channel],
                                         .inverse_deviation =
                                             static_cast<float>(1 / std::sqrt(spec_.running_var[channel] + spec_.eps)),
@@ -159,7 +159,7 @@ void BatchNorm2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
         const auto normalise = [=](int64_t p, int64_t to) {
           for (; p < to; ++p) y[p] = (x[p] - mean) * scale + bias;
         };
-        if (!meter.ForEachPiece(plane_, normalise)) return;
+        if (!stop.ForPieces(plane_, normalise)) return;
       }
     }
   });
@@ -182,7 +182,7 @@ void BatchNorm2dLayer::Backward(const BackwardBlock& block, bool, Executor& exec
   // Of each step and channel: of the gradients, and of their products with the normalised inputs.
   std::vector<double> sums(count), products(count);
   executor.ParallelFor(count, kElementGrain / channel_elements() + 1, [&](int64_t begin, int64_t end) {
-    WorkMeter meter(executor);
+    StopCheck stop(executor);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t channel = i % channels();
       const int64_t first = Begin(i / channels(), channel);
@@ -191,8 +191,8 @@ void BatchNorm2dLayer::Backward(const BackwardBlock& block, bool, Executor& exec
       for (int64_t b = 0; b < batch_; ++b) {
         const float* x = block.input.data() + first + b * sample;
         const float* dy = block.grad_output.data() + first + b * sample;
-        sums[i] += Sum(dy, plane_, meter);
-        products[i] += SumOfTerms(plane_, meter, [&](int64_t p) {
+        sums[i] += Sum(dy, plane_, stop);
+        products[i] += SumOfTerms(plane_, stop, [&](int64_t p) {
           return static_cast<double>(dy[p]) * static_cast<double>((x[p] - mean) * inverse_deviation);
         });
       }
@@ -209,7 +209,7 @@ void BatchNorm2dLayer::Backward(const BackwardBlock& block, bool, Executor& exec
         const auto go_back = [=](int64_t p, int64_t to) {
           for (; p < to; ++p) dx[p] = (dy[p] - grad_mean - (x[p] - mean) * slope) * scale;
         };
-        if (!meter.ForEachPiece(plane_, go_back)) return;
+        if (!stop.ForPieces(plane_, go_back)) return;
       }
     }
   });

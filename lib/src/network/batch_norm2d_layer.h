@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "network/network_layer.h"
-#include "network/work_meter.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 
@@ -49,7 +49,7 @@ class BatchNorm2dLayer final : public NetworkLayer {
   int64_t channel_elements() const { return batch_ * plane_; }
   // The first element of a step's channel; those of the next sample are channels() planes further.
   int64_t Begin(int64_t step, int64_t channel) const { return (step * batch_ * channels() + channel) * plane_; }
-  Statistics Measure(const float* input, WorkMeter& meter) const;
+  Statistics Measure(const float* input, StopCheck& stop) const;
   void MoveRunningStatistics(int64_t channel, const Statistics& step);
 
   // With all vectors of their size, if num_features is in its range.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "aligned_buffer.h"
 #include "network/constant_input.h"
+#include "network/element_loops.h"
 #include "network/plane_sums.h"
 #include "scratch.h"
 #include "simd/transpose.h"
@@ -184,7 +185,7 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
   executor.ParallelFor(
       parts * in(), (int64_t{1} << 20) / std::max<int64_t>(1, work) + 1, [&](int64_t begin, int64_t end) {
         AlignedBuffer<float> sums(kernel * tile);
-        WorkMeter meter(executor);
+        StopCheck stop(executor);
         for (int64_t unit = begin; unit < end; ++unit) {
           const int64_t part = unit / in();
           const int64_t channel = unit % in();
@@ -200,8 +201,8 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
               for (int64_t y = 0; y < rows.sources(); y += run) {
                 std::fill_n(sums.data(), kernel * tile, 0.0f);
                 if (!AddTapProducts(plane + y * input_.width, input_.width, rows, y, std::min(run, rows.sources() - y),
-                                    columns, from, sums.data(), outputs, meter) ||
-                    meter.Stopped(kernel * tile)) {
+                                    columns, from, sums.data(), outputs, stop) ||
+                    stop.After(kernel * tile)) {
                   return;
                 }
                 for (int64_t k = 0; k < kernel; ++k) {
@@ -228,10 +229,10 @@ void Conv2dLayer::AddBiasGradient(absl::Span<const float> grad_output, absl::Spa
   const int64_t plane = output_.height * output_.width;
   const int64_t samples = static_cast<int64_t>(grad_output.size()) / (out() * plane);
   executor.ParallelFor(out(), kElementGrain / (samples * plane) + 1, [&](int64_t begin, int64_t end) {
-    WorkMeter meter(executor);
+    StopCheck stop(executor);
     for (int64_t o = begin; o < end; ++o) {
       double sum = 0;
-      for (int64_t s = 0; s < samples; ++s) sum += Sum(grad_output.data() + (s * out() + o) * plane, plane, meter);
+      for (int64_t s = 0; s < samples; ++s) sum += Sum(grad_output.data() + (s * out() + o) * plane, plane, stop);
       gradient[o] += static_cast<float>(sum);
     }
   });
@@ -241,17 +242,10 @@ void Conv2dLayer::SetInputGradient(const BackwardBlock& block, Executor& executo
   // The weight as [out, kernel height, kernel width, in / groups], the kernel in reverse.
   const int64_t kernel = window_.kernel_size();
   ScratchFloats table(spec_.weight.size());
-  constexpr int64_t kBand = 16;  // Lines of the cache are written whole.
-  const int64_t bands = (group_in() + kBand - 1) / kBand;
-  executor.ParallelFor(kernel * bands, kElementGrain / (kBand * out()) + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t k = i / bands;
-      const int64_t channel = i % bands * kBand;
-      simd::Transpose(spec_.weight.data() + (channel * kernel + k) * out(), kernel * out(),
-                      std::min(kBand, group_in() - channel), out(), nullptr,
-                      table.data() + (kernel - 1 - k) * group_in() + channel, kernel * group_in());
-    }
-  });
+  for (int64_t k = 0; k < kernel; ++k) {
+    TransposeElements(spec_.weight.data() + k * out(), kernel * out(), group_in(), out(),
+                      table.data() + (kernel - 1 - k) * group_in(), kernel * group_in(), executor);
+  }
   PlaneProducts{.window = window_,
                 .direction = Direction::kBack,
                 .samples = Samples(block.input.size()),

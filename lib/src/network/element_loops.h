@@ -9,9 +9,9 @@
 
 #include "absl/types/span.h"
 #include "network/network_layer.h"
-#include "network/work_meter.h"
 #include "simd/transpose.h"
 #include "spikeserve/compute/executor.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 
@@ -22,10 +22,10 @@ inline void CopyElements(absl::Span<const float> from, absl::Span<float> to, Exe
   });
 }
 
-// Adds the elements to the end of a vector that has room for them; or some of them, where the meter has stopped.
+// Adds the elements to the end of a vector that has room for them; or some of them, where the executor has stopped.
 template <typename T>
-void AppendElements(absl::Span<const float> elements, WorkMeter& meter, std::vector<T>& to) {
-  meter.ForEachPiece(static_cast<int64_t>(elements.size()), [&](int64_t begin, int64_t end) {
+void AppendElements(absl::Span<const float> elements, StopCheck& stop, std::vector<T>& to) {
+  stop.ForPieces(static_cast<int64_t>(elements.size()), [&](int64_t begin, int64_t end) {
     to.insert(to.end(), elements.begin() + begin, elements.begin() + end);
   });
 }

@@ -13,9 +13,9 @@
 #include "network/network_layer.h"
 #include "network/neuron.h"
 #include "network/taken_state.h"
-#include "network/work_meter.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/stopping_executor.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 namespace {
@@ -34,8 +34,8 @@ LayerRecord MakeRecord(const RecordRequest& request, Shape shape) {
 
 void AppendSteps(const RecordRequest& request, const SpikingLayer& layer, absl::Span<const float> spikes,
                  Executor& executor, LayerRecord& record) {
-  WorkMeter meter(executor);
-  const auto append = [&](auto& to, absl::Span<const float> steps) { AppendElements(steps, meter, to); };
+  StopCheck stop(executor);
+  const auto append = [&](auto& to, absl::Span<const float> steps) { AppendElements(steps, stop, to); };
   if (request.spikes) append(record.spikes, spikes);
   if (request.v_before_reset) append(record.v_before_reset, layer.v_before_reset());
   if (request.v_after_reset) append(record.v_after_reset, layer.v_after_reset());

@@ -280,9 +280,9 @@ void SpikingLayer::EndForward() {
 void SpikingLayer::Watch(absl::Span<const float> spikes, Executor& executor) {
   if (spikes.empty()) return;
   MonitorPiece& piece = monitor_.back();
-  WorkMeter meter(executor);
-  AppendElements(spikes, meter, piece.spikes);
-  AppendElements(v_before_reset_, meter, piece.v_before_reset);
+  StopCheck stop(executor);
+  AppendElements(spikes, stop, piece.spikes);
+  AppendElements(v_before_reset_, stop, piece.v_before_reset);
 }
 
 LayerRecord SpikingLayer::Monitor() const {

@@ -96,11 +96,11 @@ simd::TapRun TapAxis::BackRun(int64_t source, int64_t first, int64_t targets) co
 }
 
 bool AddTapProducts(const float* plane, int64_t plane_stride, const AxisTile& rows, int64_t first, int64_t count,
-                    const AxisTile& columns, const float* from, float* to, int64_t size, WorkMeter& meter) {
+                    const AxisTile& columns, const float* from, float* to, int64_t size, StopCheck& stop) {
   const int64_t lanes = CeilDiv(size, simd::kTapLanes) * simd::kTapLanes;
   const int64_t work = std::max<int64_t>(1, rows.most_taps * columns.most_taps * lanes);
   // A piece is of whole rows, or of a part of one.
-  const int64_t piece = std::max<int64_t>(1, WorkMeter::kWorkPerQuestion / work);
+  const int64_t piece = std::max<int64_t>(1, StopCheck::kCostPerQuestion / work);
   const int64_t width = columns.sources();
   const int64_t piece_rows = std::max<int64_t>(1, piece / std::max<int64_t>(1, width));
   const int64_t piece_columns = std::min(piece, width);
@@ -108,7 +108,7 @@ bool AddTapProducts(const float* plane, int64_t plane_stride, const AxisTile& ro
     const int64_t height = std::min(piece_rows, count - y);
     for (int64_t z = 0; z < width; z += piece_columns) {
       const int64_t part = std::min(piece_columns, width - z);
-      if (meter.Stopped(height * part * work)) return false;
+      if (stop.After(height * part * work)) return false;
       simd::AddTapProducts(plane + y * plane_stride + z, plane_stride, rows.Part(first + y, height),
                            columns.Part(z, part), from, to, size);
     }
@@ -152,11 +152,11 @@ struct PlaneTile {
   AxisTile row, column;
 };
 
-bool IsDense(const float* planes, int64_t channels, Extent plane, const PlaneTile& tile, WorkMeter& meter) {
+bool IsDense(const float* planes, int64_t channels, Extent plane, const PlaneTile& tile, StopCheck& stop) {
   int64_t others = 0;
   for (int64_t c = 0; c < channels; ++c) {
     for (int64_t y = 0; y < tile.row.sources(); ++y) {
-      if (meter.Stopped(tile.column.sources())) return false;
+      if (stop.After(tile.column.sources())) return false;
       const float* row =
           planes + (c * plane.height + tile.row.source_begin + y) * plane.width + tile.column.source_begin;
       int32_t others_of_row = 0;
@@ -221,7 +221,7 @@ void PlaneProducts::Run(const float* from, float* to, Executor& executor) const 
   executor.ParallelFor(tiles, kGrain / std::max<int64_t>(1, tile_work) + 1, [&](int64_t begin, int64_t end) {
     AlignedBuffer<float> sums(tile_size * stride);
     ScratchFloats laid_out;
-    WorkMeter meter(executor);
+    StopCheck stop(executor);
     PlaneTile t{.first_row = -1, .rows = 0, .first_column = -1, .columns = 0, .row = {}, .column = {}};
     for (int64_t tile = begin; tile < end; ++tile) {
       const int64_t first_column = tile % column_tiles * tile_columns;
@@ -246,8 +246,8 @@ void PlaneProducts::Run(const float* from, float* to, Executor& executor) const 
       const int64_t table_offset = group % groups * group_step + first_channel;
       // Rows that are cut off have targets beside them that nobody reads.
       const int64_t targets = (t.rows - 1) * tile_columns + t.columns;
-      if (depth * tile_size <= kMaxTileColumns && IsDense(planes, source_channels, source, t, meter)) {
-        if (meter.Stopped(targets * stride * depth)) return;
+      if (depth * tile_size <= kMaxTileColumns && IsDense(planes, source_channels, source, t, stop)) {
+        if (stop.After(targets * stride * depth)) return;
         laid_out.resize(depth * tile_size);
         LayOut(*this, planes, t, tile_columns, laid_out.data());
         simd::MatrixProduct({laid_out.data(), 1, t.rows * tile_columns}, {table + table_offset, row_step}, targets,
@@ -259,7 +259,7 @@ void PlaneProducts::Run(const float* from, float* to, Executor& executor) const 
         for (int64_t c = 0; c < source_channels; ++c) {
           const float* plane = planes + (c * source.height + t.row.source_begin) * source.width + t.column.source_begin;
           if (!AddTapProducts(plane, source.width, t.row, 0, t.row.sources(), t.column,
-                              first_tap + table_offset + c * kernel * row_step, sums.data(), channels, meter)) {
+                              first_tap + table_offset + c * kernel * row_step, sums.data(), channels, stop)) {
             return;
           }
         }

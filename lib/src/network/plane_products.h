@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "network/window.h"
-#include "network/work_meter.h"
 #include "simd/tap_products.h"
 #include "spikeserve/compute/executor.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 
@@ -60,10 +60,10 @@ class TapAxis {
   int64_t inverse_;
 };
 
-// simd::AddTapProducts of `count` rows of `rows` from `first` on; `plane` begins with the first of them. Asks the meter
-// between pieces; false where it has stopped.
+// simd::AddTapProducts of `count` rows of `rows` from `first` on; `plane` begins with the first of them. Asks
+// between pieces; false where the executor has stopped.
 bool AddTapProducts(const float* plane, int64_t plane_stride, const AxisTile& rows, int64_t first, int64_t count,
-                    const AxisTile& columns, const float* from, float* to, int64_t size, WorkMeter& meter);
+                    const AxisTile& columns, const float* from, float* to, int64_t size, StopCheck& stop);
 
 // target[s, g, n] = start[g, n] + the sum over the channels c of group g of what the elements of source[s, g, c] send
 // to it through the window, each times the row of the table for its channel and the kernel's element. A sum's terms are

@@ -5,17 +5,17 @@
 
 #include <cstdint>
 
-#include "network/work_meter.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 
-// The sum of term(i) for i < count, or anything where the meter has stopped. Several sums side by side, which the
+// The sum of term(i) for i < count, or anything where the executor has stopped. Several sums side by side, which the
 // compiler may keep in vectors.
 template <class Term>
-double SumOfTerms(int64_t count, WorkMeter& meter, Term term) {
+double SumOfTerms(int64_t count, StopCheck& stop, Term term) {
   constexpr int kSums = 8;
   double sums[kSums] = {};
-  meter.ForEachPiece(count, [&](int64_t i, int64_t end) {
+  stop.ForPieces(count, [&](int64_t i, int64_t end) {
     for (; i + kSums <= end; i += kSums) {
       for (int k = 0; k < kSums; ++k) sums[k] += term(i + k);
     }
@@ -24,8 +24,8 @@ double SumOfTerms(int64_t count, WorkMeter& meter, Term term) {
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-inline double Sum(const float* values, int64_t count, WorkMeter& meter) {
-  return SumOfTerms(count, meter, [values](int64_t i) { return static_cast<double>(values[i]); });
+inline double Sum(const float* values, int64_t count, StopCheck& stop) {
+  return SumOfTerms(count, stop, [values](int64_t i) { return static_cast<double>(values[i]); });
 }
 
 }  // namespace spikeserve

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "network/work_meter.h"
 #include "spikeserve/compute/field_error.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 namespace {
@@ -52,18 +52,18 @@ void ForEachColumn(const AxisWindow& window, int64_t length, Range windows, Rang
 }
 
 // Calls body(y, from, begin, end, stride) for each of the plane's rows y that the windows `columns` of row `row` of the
-// outputs cover, and there as ForEachColumn does. False where the meter has stopped.
+// outputs cover, and there as ForEachColumn does. False where the executor has stopped.
 template <class Body>
-bool ForEachRow(const Window& window, Extent input, int64_t row, Range columns, WorkMeter& meter, Body body) {
+bool ForEachRow(const Window& window, Extent input, int64_t row, Range columns, StopCheck& stop, Body body) {
   // Each takes longer than a multiplication where the stride is not 1.
   constexpr int64_t kWork = 4;
   const Range rows = CoveredBy(window.height, row, input.height);
   const Range kernel = OnPlane(window.width, input.width, columns);
-  const int64_t part = WorkMeter::kWorkPerQuestion / (kWork * columns.size());
+  const int64_t part = StopCheck::kCostPerQuestion / (kWork * columns.size());
   for (int64_t y = rows.begin; y < rows.end; ++y) {
     for (int64_t k = kernel.begin; k < kernel.end; k += part) {
       const Range part_of_kernel = {k, std::min(k + part, kernel.end)};
-      if (meter.Stopped(kWork * columns.size() * part_of_kernel.size())) return false;
+      if (stop.After(kWork * columns.size() * part_of_kernel.size())) return false;
       ForEachColumn(window.width, input.width, columns, part_of_kernel,
                     [&](int64_t from, int64_t begin, int64_t end, auto stride) { body(y, from, begin, end, stride); });
     }
@@ -126,11 +126,11 @@ template <class Body>
 void Pool2dLayer::ForEachOutput(int64_t planes, Executor& executor, Body body) const {
   const int64_t work = output_.width * std::min<int64_t>(covered(), kElementGrain);
   executor.ParallelFor(planes * output_.height, 2 * kElementGrain / work + 1, [&](int64_t begin, int64_t end) {
-    WorkMeter meter(executor);
+    StopCheck stop(executor);
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t o = 0; o < output_.width; o += kMaxColumns) {
         const Range columns = {o, std::min(o + kMaxColumns, output_.width)};
-        if (!body(row / output_.height, row % output_.height, columns, meter)) return;
+        if (!body(row / output_.height, row % output_.height, columns, stop)) return;
       }
     }
   });
@@ -141,16 +141,16 @@ void Pool2dLayer::ForEachOutputBack(absl::Span<float> grad_input, Order order, E
   const int64_t grain = kElementGrain / std::max(input_plane(), output_plane()) + 1;
   const int64_t ranges = (output_.width + kMaxColumns - 1) / kMaxColumns;
   executor.ParallelFor(Planes(grad_input.size()), grain, [&](int64_t begin, int64_t end) {
-    WorkMeter meter(executor);
+    StopCheck stop(executor);
     for (int64_t plane = begin; plane < end; ++plane) {
       float* const zeros = grad_input.data() + plane * input_plane();
       const auto fill = [=](int64_t from, int64_t to) { std::fill(zeros + from, zeros + to, 0.0f); };
-      if (!meter.ForEachPiece(input_plane(), fill)) return;
+      if (!stop.ForPieces(input_plane(), fill)) return;
       for (int64_t row = 0; row < output_.height; ++row) {
         for (int64_t range = 0; range < ranges; ++range) {
           const int64_t first = (order == Order::kFromFirst ? range : ranges - 1 - range) * kMaxColumns;
           const Range columns = {first, std::min(first + kMaxColumns, output_.width)};
-          if (!body(plane, row, columns, meter)) return;
+          if (!body(plane, row, columns, stop)) return;
         }
       }
     }
@@ -171,7 +171,7 @@ void AvgPool2dLayer::Divide(int64_t row, Range columns, const float* sums, float
 }
 
 void AvgPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
-  ForEachOutput(Planes(block.input.size()), executor, [&](int64_t plane, int64_t row, Range columns, WorkMeter& meter) {
+  ForEachOutput(Planes(block.input.size()), executor, [&](int64_t plane, int64_t row, Range columns, StopCheck& stop) {
     const float* in = block.input.data() + plane * input_plane();
     float* out = block.output.data() + plane * output_plane() + row * output_.width;
     std::fill(out + columns.begin, out + columns.end, 0.0f);
@@ -179,7 +179,7 @@ void AvgPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
       const float* in_row = in + y * input_.width;
       for (int64_t o = first; o < last; ++o) out[o] += in_row[from + o * stride];
     };
-    if (!ForEachRow(window_, input_, row, columns, meter, add)) return false;
+    if (!ForEachRow(window_, input_, row, columns, stop, add)) return false;
     Divide(row, columns, out + columns.begin, out + columns.begin);
     return true;
   });
@@ -189,12 +189,12 @@ void AvgPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
 void AvgPool2dLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
   if (block.grad_input.empty()) return;
   ForEachOutputBack(block.grad_input, Order::kFromLast, executor,
-                    [&](int64_t plane, int64_t row, Range columns, WorkMeter& meter) {
+                    [&](int64_t plane, int64_t row, Range columns, StopCheck& stop) {
                       float shares[kMaxColumns];
                       const float* grad_out = block.grad_output.data() + plane * output_plane() + row * output_.width;
                       float* grad_in = block.grad_input.data() + plane * input_plane();
                       Divide(row, columns, grad_out + columns.begin, shares);
-                      return ForEachRow(window_, input_, row, columns, meter,
+                      return ForEachRow(window_, input_, row, columns, stop,
                                         [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
                                           float* in_row = grad_in + y * input_.width;
                                           for (int64_t o = first; o < last; ++o)
@@ -204,11 +204,11 @@ void AvgPool2dLayer::Backward(const BackwardBlock& block, bool, Executor& execut
 }
 
 void MaxPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
-  ForEachOutput(Planes(block.input.size()), executor, [&](int64_t plane, int64_t row, Range columns, WorkMeter& meter) {
+  ForEachOutput(Planes(block.input.size()), executor, [&](int64_t plane, int64_t row, Range columns, StopCheck& stop) {
     const float* in = block.input.data() + plane * input_plane();
     float* out = block.output.data() + plane * output_plane() + row * output_.width;
     std::fill(out + columns.begin, out + columns.end, -std::numeric_limits<float>::infinity());
-    return ForEachRow(window_, input_, row, columns, meter,
+    return ForEachRow(window_, input_, row, columns, stop,
                       [&](int64_t y, int64_t from, int64_t first, int64_t last, auto stride) {
                         const float* in_row = in + y * input_.width;
                         for (int64_t o = first; o < last; ++o) {
@@ -222,7 +222,7 @@ void MaxPool2dLayer::Forward(const ForwardBlock& block, Executor& executor) {
 void MaxPool2dLayer::Backward(const BackwardBlock& block, bool, Executor& executor) {
   if (block.grad_input.empty()) return;
   ForEachOutputBack(
-      block.grad_input, Order::kFromFirst, executor, [&](int64_t plane, int64_t row, Range columns, WorkMeter& meter) {
+      block.grad_input, Order::kFromFirst, executor, [&](int64_t plane, int64_t row, Range columns, StopCheck& stop) {
         // The maxima so far, and where they are.
         float maxima[kMaxColumns];
         int64_t places[kMaxColumns];
@@ -246,7 +246,7 @@ void MaxPool2dLayer::Backward(const BackwardBlock& block, bool, Executor& execut
             place_of_maximum = above ? place : place_of_maximum;
           }
         };
-        if (!ForEachRow(window_, input_, row, columns, meter, find)) return false;
+        if (!ForEachRow(window_, input_, row, columns, stop, find)) return false;
         for (int64_t o = columns.begin; o < columns.end; ++o) grad_in[places[o - columns.begin]] += grad_out[o];
         return true;
       });
