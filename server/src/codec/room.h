@@ -3,9 +3,11 @@
 #ifndef SPIKESERVE_SERVER_CODEC_ROOM_H_
 #define SPIKESERVE_SERVER_CODEC_ROOM_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "status_macros.h"
 
 namespace spikeserve::codec {
 
@@ -38,13 +40,25 @@ class Room {
     return memory_ == nullptr || bytes <= kSmall ? absl::OkStatus() : memory_->Take(bytes);
   }
 
-  // Asked every some milliseconds.
+  // Asked every some milliseconds: see InPieces.
   absl::Status Wanted() const { return memory_ == nullptr ? absl::OkStatus() : memory_->Wanted(); }
 
  private:
   int64_t max_bytes_;
   Memory* memory_ = nullptr;
 };
+
+// Calls fn(begin, end), which may fail, for consecutive pieces of [0, count), each of a few milliseconds at most, and
+// asks between them whether the result is still wanted.
+template <typename Fn>
+absl::Status InPieces(int64_t count, const Room& room, Fn fn) {
+  constexpr int64_t kPiece = int64_t{1} << 20;
+  for (int64_t begin = 0; begin < count; begin += kPiece) {
+    if (begin > 0) SPIKESERVE_RETURN_IF_ERROR(room.Wanted());
+    SPIKESERVE_RETURN_IF_ERROR(fn(begin, std::min(begin + kPiece, count)));
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace spikeserve::codec
 

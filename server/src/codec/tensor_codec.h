@@ -13,11 +13,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "codec/envelope.h"
 #include "codec/room.h"
 #include "codec/tensor_encoder.h"
+#include "codec/tensor_header.h"
 #include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/data_type.h"
 #include "spikeserve/compute/matrix.h"
@@ -26,24 +26,6 @@
 #include "spikeserve/v1/tensor.pb.h"
 
 namespace spikeserve::codec {
-
-// A tensor as it came: what the wire says of it, and the elements of its `data` form, which may stand apart.
-struct WireTensor {
-  WireTensor(const v1::Tensor& tensor)  // NOLINT(google-explicit-constructor)
-      : header(tensor), data(tensor.data()) {}
-  WireTensor(const v1::Tensor& header_in, absl::string_view data_in) : header(header_in), data(data_in) {}
-
-  const v1::Tensor& header;
-  absl::string_view data;
-};
-
-// Which tensors an operand may be.
-enum class Accept {
-  kFloat,    // FLOAT32 or FLOAT64.
-  kInteger,  // UINT8, INT32 or INT64.
-  kNumber,   // Any dtype.
-  kBinary,   // Any dtype, all elements 0 or 1.
-};
 
 // A decoded tensor: its elements as T. Where the wire has them as T already they are borrowed from the message, which
 // must then outlive the array and not move.
@@ -96,9 +78,6 @@ class BitArray {
   BitMatrixView view_;  // The bits stay where they are when their matrix moves.
 };
 
-// Whether the elements are 0 or 1 whatever they are: by the tensor's dtype or form.
-bool IsBinary(const v1::Tensor& tensor);
-
 // Decodes a tensor of 0/1, of any dtype and form, to bits: a row for each index of the first `row_dimensions`
 // dimensions, the others flattened. A tensor with fewer is refused by CheckRank.
 //
@@ -106,24 +85,10 @@ bool IsBinary(const v1::Tensor& tensor);
 absl::StatusOr<BitArray> DecodeBits(const WireTensor& tensor, std::string_view field, size_t row_dimensions,
                                     std::string_view needed, Room room);
 
-// INVALID_ARGUMENT where the tensor has another number of dimensions; `needed` describes them, such as "[T, N]".
-absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed);
-
-// Whether the tensor is right in itself and in the `data` form.
-bool IsDense(const WireTensor& tensor);
-
-// Checks a tensor in the `shared` form before its memory is looked up: INVALID_ARGUMENT and RESOURCE_EXHAUSTED as for
-// Decode, also where the size that it names is not what dtype and shape need.
-absl::Status CheckShared(const WireTensor& tensor, std::string_view field, int64_t max_bytes);
-
 // Decodes a response's tensor, which is in the `data` form, to one of the wire's own dtype. Errors as Decode.
 absl::StatusOr<Tensor> DecodeTensor(const WireTensor& tensor, std::string_view field, int64_t max_bytes);
 // The same; the elements are not copied where nobody else has them.
 absl::StatusOr<Tensor> TakeTensor(TensorField& tensor, std::string_view field, int64_t max_bytes);
-
-// The dtype of a mask that a request asks for: `fallback` where it is unspecified. INVALID_ARGUMENT for one not in
-// `allowed`.
-absl::StatusOr<DataType> DecodeMaskType(v1::DataType dtype, DataType fallback, absl::Span<const DataType> allowed);
 
 }  // namespace spikeserve::codec
 

@@ -1,5 +1,6 @@
 #include "handlers/row_store.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -94,16 +95,23 @@ absl::StatusOr<Eigen::Map<const RowMatrix<Scalar>>> RowStore::Matrix(std::string
       return OverLimit(field, rows_ * cols_, "elements that become floats", limit, "--max-decoded-bytes");
     }
     SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows_ * cols_, sizeof(Scalar)));
-    if (kind_ == Kind::kBits) {
-      out.resize(count);
-      const BitMatrixView view = bits();
-      for (int64_t r = 0; r < rows_; ++r) {
-        if (r % 256 == 255) SPIKESERVE_RETURN_IF_ERROR(context.room.Wanted());
-        for (int64_t c = 0; c < cols_; ++c) out[r * cols_ + c] = static_cast<Scalar>(view(r, c));
+    out.clear();
+    out.reserve(count);
+    const auto append = [&](int64_t begin, int64_t end) -> absl::Status {
+      if (kind_ != Kind::kBits) {
+        out.insert(out.end(), floats_.begin() + begin, floats_.begin() + end);
+        return absl::OkStatus();
       }
-    } else {
-      out.assign(floats_.begin(), floats_.end());
-    }
+      const BitMatrixView view = bits();
+      while (begin < end) {
+        const int64_t r = begin / cols_, c = begin % cols_;
+        const int64_t c_end = std::min(cols_, c + end - begin);
+        for (int64_t k = c; k < c_end; ++k) out.push_back(static_cast<Scalar>(view(r, k)));
+        begin += c_end - c;
+      }
+      return absl::OkStatus();
+    };
+    SPIKESERVE_RETURN_IF_ERROR(codec::InPieces(rows_ * cols_, context.room, append));
   }
   return Eigen::Map<const RowMatrix<Scalar>>(out.data(), rows_, cols_);
 }

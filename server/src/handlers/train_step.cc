@@ -28,11 +28,18 @@ absl::StatusOr<codec::Array<float>> Repeat(const codec::Array<float>& step, int6
   Shape shape = step.shape();
   shape.insert(shape.begin(), times);
   std::vector<float> steps;
-  steps.reserve(step.values().size() * static_cast<size_t>(times));
-  for (int64_t t = 0; t < times; ++t) {
-    if (t % 256 == 255) SPIKESERVE_RETURN_IF_ERROR(room.Wanted());
-    steps.insert(steps.end(), step.values().begin(), step.values().end());
-  }
+  const auto size = static_cast<int64_t>(step.values().size());
+  steps.reserve(static_cast<size_t>(times * size));
+  const auto append = [&](int64_t begin, int64_t end) -> absl::Status {
+    while (begin < end) {
+      const auto first = step.values().begin() + begin % size;
+      const int64_t count = std::min(end - begin, size - begin % size);
+      steps.insert(steps.end(), first, first + count);
+      begin += count;
+    }
+    return absl::OkStatus();
+  };
+  SPIKESERVE_RETURN_IF_ERROR(codec::InPieces(times * size, room, append));
   return codec::Array<float>(std::move(shape), std::move(steps));
 }
 
