@@ -249,7 +249,7 @@ HWY_INLINE void AddNorms(const Panels<T>& panels, int64_t begin, int64_t end, Su
       const T* elements = panels.panel(p) + lane;
       auto sum = hn::Zero(d);
       for (int64_t piece = 0; piece < panels.depth(); piece += kPiece) {
-        if (piece > 0 && executor.Stopped()) return;
+        if (piece > 0 && executor.Stopped()) break;
         const int64_t piece_end = std::min(piece + kPiece, panels.depth());
         for (int64_t k = piece; k < piece_end; ++k) sum = hn::Add(sum, Square(LoadForNorm(elements + k * kLanes)));
       }
