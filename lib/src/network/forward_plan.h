@@ -58,7 +58,7 @@ absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, con
 
 // Whether so much work may take more than some milliseconds, so that it is worth asking on the way whether it is still
 // wanted, and keeping what undoes it.
-inline bool TakesLong(double work) { return work >= 1 << 23; }
+inline bool TakesLong(double work) { return work >= 1 << 24; }
 
 // Refuses values of another number than the shape says, and NaN; `field` names them.
 absl::Status CheckValues(std::string_view field, absl::Span<const float> values, const Shape& shape);

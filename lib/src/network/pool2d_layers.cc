@@ -59,7 +59,10 @@ bool ForEachRow(const Window& window, Extent input, int64_t row, Range columns, 
   constexpr int64_t kWork = 4;
   const Range rows = CoveredBy(window.height, row, input.height);
   const Range kernel = OnPlane(window.width, input.width, columns);
-  const int64_t part = StopCheck::kCostPerQuestion / (kWork * columns.size());
+  // A division costs as much as a narrow kernel.
+  const int64_t row_work = kWork * columns.size() * kernel.size();
+  const int64_t part =
+      row_work <= StopCheck::kCostPerQuestion ? kernel.size() : StopCheck::kCostPerQuestion / (kWork * columns.size());
   for (int64_t y = rows.begin; y < rows.end; ++y) {
     for (int64_t k = kernel.begin; k < kernel.end; k += part) {
       const Range part_of_kernel = {k, std::min(k + part, kernel.end)};
@@ -127,10 +130,16 @@ void Pool2dLayer::ForEachOutput(int64_t planes, Executor& executor, Body body) c
   const int64_t work = output_.width * std::min<int64_t>(covered(), kElementGrain);
   executor.ParallelFor(planes * output_.height, 2 * kElementGrain / work + 1, [&](int64_t begin, int64_t end) {
     StopCheck stop(executor);
-    for (int64_t row = begin; row < end; ++row) {
+    int64_t plane = begin / output_.height;
+    int64_t row = begin % output_.height;
+    for (int64_t i = begin; i < end; ++i) {
       for (int64_t o = 0; o < output_.width; o += kMaxColumns) {
         const Range columns = {o, std::min(o + kMaxColumns, output_.width)};
-        if (!body(row / output_.height, row % output_.height, columns, stop)) return;
+        if (!body(plane, row, columns, stop)) return;
+      }
+      if (++row == output_.height) {
+        ++plane;
+        row = 0;
       }
     }
   });
