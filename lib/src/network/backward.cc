@@ -132,7 +132,7 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
   if (!plan.ok()) return plan.status();
 
   const auto check = [&](const std::string& field, absl::Span<const float> values, const Shape& step) {
-    return values.empty() ? absl::OkStatus() : CheckValues(field, values, WithSteps(steps, step));
+    return values.empty() ? absl::OkStatus() : CheckValues(field, values, WithSteps(steps, step), wanted);
   };
   if (absl::Status s = check("grad_output", args.grad_output, plan->step_shapes.back()); !s.ok()) return s;
   if (args.grad_output.empty() && args.layers.empty()) {

@@ -170,12 +170,10 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
   // A kernel's sums over a run of elements, for some outputs.
   constexpr int64_t kLanes = simd::kTapLanes;
   const int64_t tile = std::min<int64_t>(64, (group_out() + kLanes - 1) / kLanes * kLanes);
-  AxisTile rows, columns;
-  TapAxis(window_.height, Direction::kForward, input_.height,
-          {.kernel = {0, window_.width.kernel * tile}, .target = {output_.width * out(), 0}})
-      .Cut(0, output_.height, rows);
-  TapAxis(window_.width, Direction::kForward, input_.width, {.kernel = {0, tile}, .target = {out(), 0}})
-      .Cut(0, output_.width, columns);
+  const TapAxis row_axis(window_.height, Direction::kForward, input_.height,
+                         {.kernel = {0, window_.width.kernel * tile}, .target = {output_.width * out(), 0}});
+  const TapAxis column_axis(window_.width, Direction::kForward, input_.width,
+                            {.kernel = {0, tile}, .target = {out(), 0}});
   const int64_t run = std::max<int64_t>(1, kRunElements / input_.width);
 
   const int64_t parts =
@@ -185,6 +183,9 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
   executor.ParallelFor(
       parts * in(), (int64_t{1} << 20) / std::max<int64_t>(1, work) + 1, [&](int64_t begin, int64_t end) {
         AlignedBuffer<float> sums(kernel * tile);
+        AxisTile rows, columns;
+        row_axis.Cut(0, output_.height, rows);
+        column_axis.Cut(0, output_.width, columns);
         StopCheck stop(executor);
         for (int64_t unit = begin; unit < end; ++unit) {
           const int64_t part = unit / in();
@@ -193,8 +194,8 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
           float* channel_sums = (parts == 1 ? gradient.data() : part_sums.data() + part * gradient.size()) +
                                 channel % group_in() * kernel * out() + group * group_out();
           for (int64_t s = samples * part / parts; s < samples * (part + 1) / parts; ++s) {
-            const float* plane = input.data() + (s * in() + channel) * in_plane + rows.source_begin * input_.width +
-                                 columns.source_begin;
+            const float* plane = input.data() + (s * in() + channel) * in_plane + rows.source_begin() * input_.width +
+                                 columns.source_begin();
             for (int64_t n = 0; n < group_out(); n += tile) {
               const int64_t outputs = std::min(tile, group_out() - n);
               const float* from = grads.data() + s * out_plane * out() + group * group_out() + n;

@@ -30,6 +30,7 @@ class DropoutLayer final : public NetworkLayer {
   void Put(std::unique_ptr<LayerMemory> memory) override;
   std::unique_ptr<LayerMemory> Mark() const override;
   LayerState State() const override { return {.mask = mask_, .masks_drawn = masks_drawn_}; }
+  int64_t StateByteSize() const override { return static_cast<int64_t>(mask_.size() * sizeof(float)); }
   absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state) override;
   int64_t ByteSize() const override;
 

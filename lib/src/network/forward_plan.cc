@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "network/neuron.h"
 #include "spikeserve/compute/field_error.h"
+#include "stop_check.h"
 
 namespace spikeserve {
 namespace {
@@ -97,14 +98,28 @@ absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, con
   return plan;
 }
 
-absl::Status CheckValues(std::string_view field, absl::Span<const float> values, const Shape& shape) {
+absl::Status CheckValues(std::string_view field, absl::Span<const float> values, const Shape& shape,
+                         absl::FunctionRef<absl::Status()> wanted) {
   if (ElementCount(shape) != static_cast<int64_t>(values.size())) {
     return InvalidField(field, absl::StrCat(values.size(), " elements"),
                         absl::StrCat("as many as its shape ", ShapeString(shape), " says"));
   }
-  const auto nan = std::find_if(values.begin(), values.end(), [](float x) { return std::isnan(x); });
-  if (nan == values.end()) return absl::OkStatus();
-  return InvalidField(field, absl::StrCat("NaN at element ", nan - values.begin()), "numbers");
+  // The first NaN is looked for only where there is one: a search cannot look at several elements at once.
+  constexpr size_t kPiece = 1 << 12;
+  size_t asked = 0;
+  for (size_t begin = 0; begin < values.size(); begin += kPiece) {
+    if (begin - asked >= kElementsPerCheck) {
+      if (absl::Status status = wanted(); !status.ok()) return status;
+      asked = begin;
+    }
+    const absl::Span<const float> piece = values.subspan(begin, kPiece);
+    unsigned any = 0;
+    for (const float x : piece) any |= x != x ? 1u : 0u;
+    if (any == 0) continue;
+    const auto nan = std::find_if(piece.begin(), piece.end(), [](float x) { return std::isnan(x); });
+    return InvalidField(field, absl::StrCat("NaN at element ", begin + (nan - piece.begin())), "numbers");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace spikeserve

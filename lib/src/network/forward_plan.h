@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -60,8 +61,10 @@ absl::StatusOr<ForwardPlan> PlanForward(const Layers& layers, bool training, con
 // wanted, and keeping what undoes it.
 inline bool TakesLong(double work) { return work >= 1 << 24; }
 
-// Refuses values of another number than the shape says, and NaN; `field` names them.
-absl::Status CheckValues(std::string_view field, absl::Span<const float> values, const Shape& shape);
+// Refuses values of another number than the shape says, and NaN; `field` names them. Many are looked at for as long as
+// that is `wanted`.
+absl::Status CheckValues(std::string_view field, absl::Span<const float> values, const Shape& shape,
+                         absl::FunctionRef<absl::Status()> wanted);
 
 }  // namespace spikeserve
 

@@ -90,7 +90,7 @@ absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, co
                                                absl::FunctionRef<absl::Status()> wanted) {
   const absl::StatusOr<ForwardPlan> plan = PlanForward(layers_, training_, sample_shape_, shape, options.records);
   if (!plan.ok()) return plan.status();
-  if (absl::Status status = CheckValues("input", input, shape); !status.ok()) return status;
+  if (absl::Status status = CheckValues("input", input, shape, wanted); !status.ok()) return status;
   Trace& trace = learning_->trace;
   Trace dropped;
   if (!options.keep_trace && plan->steps > 0) dropped = std::exchange(trace, {});
@@ -240,6 +240,14 @@ std::vector<LayerRecord> Network::Monitors() const {
     }
   }
   return records;
+}
+
+int64_t Network::MonitorByteSize() const {
+  int64_t bytes = 0;
+  for (const auto& layer : layers_) {
+    if (const SpikingLayer* spiking = layer->spiking()) bytes = AddBytes(bytes, spiking->MonitorByteSize());
+  }
+  return bytes;
 }
 
 void Network::SetTraining(bool training) {

@@ -154,6 +154,8 @@ class NetworkLayer {
 
   // The state by the names of its parts; empty after a reset.
   virtual LayerState State() const { return {}; }
+  // What its vectors take.
+  virtual int64_t StateByteSize() const { return 0; }
   // Sets the state for steps of shape `input`; without parts it is that of a new layer. INVALID_ARGUMENT, with nothing
   // changed, for parts of other sizes and those that the layer does not have; `field` is what a request calls the
   // state.

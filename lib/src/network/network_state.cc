@@ -34,6 +34,12 @@ NetworkState Network::State() const {
   return state;
 }
 
+int64_t Network::StateByteSize() const {
+  int64_t bytes = 0;
+  for (const auto& layer : layers_) bytes = AddBytes(bytes, layer->StateByteSize());
+  return bytes;
+}
+
 absl::Status Network::SetState(const NetworkState& state) {
   const bool settled = !state.sample_shape.empty();
   std::vector<Shape> inputs(layers_.size());
@@ -89,6 +95,11 @@ OptimizerState Network::GetOptimizerState() const {
   if (!memory.first.empty()) state.first_moments = Export(layers_, memory.first);
   if (!memory.second.empty()) state.second_moments = Export(layers_, memory.second);
   return state;
+}
+
+int64_t Network::OptimizerByteSize() const {
+  const OptimizerMemory& memory = learning_->optimizer;
+  return spikeserve::ByteSize(memory.first) + spikeserve::ByteSize(memory.second);
 }
 
 absl::Status Network::SetOptimizerState(const OptimizerState& state) {

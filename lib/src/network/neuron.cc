@@ -299,6 +299,10 @@ LayerRecord SpikingLayer::Monitor() const {
   return record;
 }
 
+int64_t SpikingLayer::MonitorByteSize() const {
+  return ElementCount(monitor_shape_).value_or(0) * static_cast<int64_t>(sizeof(uint8_t) + sizeof(float));
+}
+
 void SpikingLayer::Reset() { Take(); }
 
 std::unique_ptr<LayerMemory> SpikingLayer::Take() {
@@ -347,9 +351,8 @@ absl::Status SpikingLayer::SetState(std::string_view field, const Shape& input, 
 int64_t SpikingLayer::ByteSize() const {
   int64_t floats = v_.size();
   if (const auto* thresholds = std::get_if<ThresholdTensor>(&neuron().v_threshold)) floats += thresholds->values.size();
-  const int64_t watched = ElementCount(monitor_shape_).value_or(0);
   return sizeof(NeuronLayer<RifNode>) + name().size() + floats * sizeof(float) +
-         monitor_.size() * sizeof(MonitorPiece) + watched * (sizeof(uint8_t) + sizeof(float));
+         monitor_.size() * sizeof(MonitorPiece) + MonitorByteSize();
 }
 
 template <typename Node>

@@ -44,6 +44,7 @@ class SpikingLayer : public NetworkLayer {
   // Whether there is a monitor, and its record of all steps since the last reset: spikes and v_before_reset.
   bool monitored() const { return neuron().monitor; }
   LayerRecord Monitor() const;
+  int64_t MonitorByteSize() const;
 
   absl::Status Check(std::string_view field, KnownShape& shape) const override;
   absl::StatusOr<Shape> OutputShape(const Shape& input) const override;
@@ -55,6 +56,7 @@ class SpikingLayer : public NetworkLayer {
   std::unique_ptr<LayerMemory> Mark() const override;
   void Rewind(std::unique_ptr<LayerMemory> mark) override;
   LayerState State() const override;
+  int64_t StateByteSize() const override { return static_cast<int64_t>(v_.size() * sizeof(float)); }
   absl::Status SetState(std::string_view field, const Shape& input, const LayerState& state) override;
   int64_t ByteSize() const override;
   SpikingLayer* spiking() override { return this; }

@@ -55,17 +55,25 @@ void TapAxis::Cut(int64_t first, int64_t targets, AxisTile& tile) const {
   const int64_t begin = forward ? first * stride - padding : CeilDiv(first + padding - dilation * (kernel - 1), stride);
   const int64_t end =
       1 + (forward ? last * stride - padding + dilation * (kernel - 1) : FloorDiv(last + padding, stride));
-  tile.source_begin = std::clamp<int64_t>(begin, 0, sources_);
-  tile.runs.clear();
-  tile.most_taps = 0;
-  for (int64_t source = tile.source_begin; source < std::min(end, sources_); ++source) {
-    tile.runs.push_back(forward ? ForwardRun(source, first, targets) : BackRun(source, first, targets));
-    tile.most_taps = std::max(tile.most_taps, tile.runs.back().count);
+  tile.axis_ = this;
+  tile.first_target_ = first;
+  tile.targets_ = targets;
+  tile.source_begin_ = std::clamp<int64_t>(begin, 0, sources_);
+  tile.sources_ = std::max<int64_t>(0, std::min(end, sources_) - tile.source_begin_);
+  tile.Keep(0);
+  tile.most_taps_ = std::min(kernel, targets);
+  if (tile.sources_ <= AxisTile::kMaxRuns) {
+    tile.most_taps_ = 0;
+    for (const simd::TapRun& run : tile.runs_) tile.most_taps_ = std::max(tile.most_taps_, run.count);
   }
   const int64_t kernel_step = forward ? kernel_step_ : 1;
   const int64_t target_step = forward ? -dilation / divisor_ : dilation;
-  tile.step = {.from = kernel_step * steps_.kernel.from + target_step * steps_.target.from,
-               .to = kernel_step * steps_.kernel.to + target_step * steps_.target.to};
+  tile.step_ = {.from = kernel_step * steps_.kernel.from + target_step * steps_.target.from,
+                .to = kernel_step * steps_.kernel.to + target_step * steps_.target.to};
+}
+
+simd::TapRun TapAxis::RunFrom(int64_t source, int64_t first, int64_t targets) const {
+  return direction_ == Direction::kForward ? ForwardRun(source, first, targets) : BackRun(source, first, targets);
 }
 
 simd::TapRun TapAxis::Run(int64_t count, int64_t kernel, int64_t target) const {
@@ -95,12 +103,25 @@ simd::TapRun TapAxis::BackRun(int64_t source, int64_t first, int64_t targets) co
   return Run(last - k + 1, k, begin + k * window_.dilation - first);
 }
 
-bool AddTapProducts(const float* plane, int64_t plane_stride, const AxisTile& rows, int64_t first, int64_t count,
-                    const AxisTile& columns, const float* from, float* to, int64_t size, StopCheck& stop) {
+void AxisTile::Keep(int64_t first) {
+  kept_begin_ = first;
+  runs_.clear();
+  for (int64_t source = first; source < std::min(first + kMaxRuns, sources_); ++source) {
+    runs_.push_back(axis_->RunFrom(source_begin_ + source, first_target_, targets_));
+  }
+}
+
+simd::AxisTaps AxisTile::Part(int64_t first, int64_t count) {
+  if (first < kept_begin_ || first + count > kept_begin_ + static_cast<int64_t>(runs_.size())) Keep(first);
+  return {count, runs_.data() + (first - kept_begin_), step_};
+}
+
+bool AddTapProducts(const float* plane, int64_t plane_stride, AxisTile& rows, int64_t first, int64_t count,
+                    AxisTile& columns, const float* from, float* to, int64_t size, StopCheck& stop) {
   const int64_t lanes = CeilDiv(size, simd::kTapLanes) * simd::kTapLanes;
-  const int64_t work = std::max<int64_t>(1, rows.most_taps * columns.most_taps * lanes);
+  const int64_t work = std::max<int64_t>(1, rows.most_taps() * columns.most_taps() * lanes);
   // A piece is of whole rows, or of a part of one.
-  const int64_t piece = std::max<int64_t>(1, StopCheck::kCostPerQuestion / work);
+  const int64_t piece = std::clamp<int64_t>(StopCheck::kCostPerQuestion / work, 1, AxisTile::kMaxRuns);
   const int64_t width = columns.sources();
   const int64_t piece_rows = std::max<int64_t>(1, piece / std::max<int64_t>(1, width));
   const int64_t piece_columns = std::min(piece, width);
@@ -158,7 +179,7 @@ bool IsDense(const float* planes, int64_t channels, Extent plane, const PlaneTil
     for (int64_t y = 0; y < tile.row.sources(); ++y) {
       if (stop.After(tile.column.sources())) return false;
       const float* row =
-          planes + (c * plane.height + tile.row.source_begin + y) * plane.width + tile.column.source_begin;
+          planes + (c * plane.height + tile.row.source_begin() + y) * plane.width + tile.column.source_begin();
       int32_t others_of_row = 0;
       for (int64_t z = 0; z < tile.column.sources(); ++z) others_of_row += row[z] != 0 ? 1 : 0;
       others += others_of_row;
@@ -257,7 +278,8 @@ void PlaneProducts::Run(const float* from, float* to, Executor& executor) const 
         for (int64_t p = 0; starts != nullptr && p < targets; ++p)
           std::copy_n(starts, channels, sums.data() + p * stride);
         for (int64_t c = 0; c < source_channels; ++c) {
-          const float* plane = planes + (c * source.height + t.row.source_begin) * source.width + t.column.source_begin;
+          const float* plane =
+              planes + (c * source.height + t.row.source_begin()) * source.width + t.column.source_begin();
           if (!AddTapProducts(plane, source.width, t.row, 0, t.row.sources(), t.column,
                               first_tap + table_offset + c * kernel * row_step, sums.data(), channels, stop)) {
             return;

@@ -22,29 +22,21 @@ struct TapSteps {
   simd::Tap target;
 };
 
-// The sources, of a whole axis, from which something may come to a tile of targets.
-struct AxisTile {
-  int64_t source_begin = 0;
-  std::vector<simd::TapRun> runs;
-  simd::Tap step = {};
-  // Of a source.
-  int64_t most_taps = 0;
-
-  int64_t sources() const { return static_cast<int64_t>(runs.size()); }
-  // Of `count` sources from `first` on, counted from source_begin.
-  simd::AxisTaps Part(int64_t first, int64_t count) const { return {count, runs.data() + first, step}; }
-  simd::AxisTaps All() const { return Part(0, sources()); }
-};
+class AxisTile;
 
 // An axis of `sources`, that go through a window to targets.
 class TapAxis {
  public:
   TapAxis(const AxisWindow& window, Direction direction, int64_t sources, const TapSteps& steps);
 
-  // The tile of `targets` >= 1 from `first` on.
+  // The tile of `targets` >= 1 from `first` on. The axis must outlive it.
   void Cut(int64_t first, int64_t targets, AxisTile& tile) const;
 
  private:
+  friend class AxisTile;
+
+  // From `source` to the tile of `targets` from `first` on.
+  simd::TapRun RunFrom(int64_t source, int64_t first, int64_t targets) const;
   simd::TapRun ForwardRun(int64_t source, int64_t first, int64_t targets) const;
   simd::TapRun BackRun(int64_t source, int64_t first, int64_t targets) const;
   simd::TapRun Run(int64_t count, int64_t kernel, int64_t target) const;
@@ -60,10 +52,44 @@ class TapAxis {
   int64_t inverse_;
 };
 
+// The sources, of a whole axis, from which something may come to a tile of targets.
+//
+// Runs take several times the memory of their elements. So those of a long axis are kept for a part of it only, the
+// last one that was asked for. Of one thread.
+class AxisTile {
+ public:
+  // The longest part.
+  static constexpr int64_t kMaxRuns = 1 << 14;
+
+  int64_t source_begin() const { return source_begin_; }
+  int64_t sources() const { return sources_; }
+  // That no source exceeds.
+  int64_t most_taps() const { return most_taps_; }
+  // Of `count` <= kMaxRuns sources from `first` on, counted from source_begin; valid until the next call.
+  simd::AxisTaps Part(int64_t first, int64_t count);
+
+ private:
+  friend class TapAxis;
+
+  // Keeps the runs of as many sources as may be, from `first` on.
+  void Keep(int64_t first);
+
+  const TapAxis* axis_ = nullptr;
+  int64_t first_target_ = 0;
+  int64_t targets_ = 0;
+  int64_t source_begin_ = 0;
+  int64_t sources_ = 0;
+  int64_t most_taps_ = 0;
+  simd::Tap step_ = {};
+  // Of the sources from kept_begin_ on.
+  int64_t kept_begin_ = 0;
+  std::vector<simd::TapRun> runs_;
+};
+
 // simd::AddTapProducts of `count` rows of `rows` from `first` on; `plane` begins with the first of them. Asks
 // between pieces; false where the executor has stopped.
-bool AddTapProducts(const float* plane, int64_t plane_stride, const AxisTile& rows, int64_t first, int64_t count,
-                    const AxisTile& columns, const float* from, float* to, int64_t size, StopCheck& stop);
+bool AddTapProducts(const float* plane, int64_t plane_stride, AxisTile& rows, int64_t first, int64_t count,
+                    AxisTile& columns, const float* from, float* to, int64_t size, StopCheck& stop);
 
 // target[s, g, n] = start[g, n] + the sum over the channels c of group g of what the elements of source[s, g, c] send
 // to it through the window, each times the row of the table for its channel and the kernel's element. A sum's terms are

@@ -162,7 +162,7 @@ absl::StatusOr<TrainStepResult> Network::TrainStep(absl::Span<const float> input
   const absl::StatusOr<TrainPlan> plan = PlanTrainStep(layers_, shape, options);
   if (!plan.ok()) return plan.status();
   if (absl::Status status = CheckLabels(classes, shape[1]); !status.ok()) return status;
-  if (absl::Status status = CheckValues("input", input, shape); !status.ok()) return status;
+  if (absl::Status status = CheckValues("input", input, shape, wanted); !status.ok()) return status;
 
   // All that the steps change is put aside, and back again if anything fails. A step that succeeds leaves what the
   // layers have learnt from the batch, but none of the state.

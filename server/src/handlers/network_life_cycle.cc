@@ -42,48 +42,50 @@ absl::StatusOr<Outgoing<v1::ListNetworksResponse>> ListNetworks(Incoming<v1::Lis
 
 absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetworkRequest> request, HeldNetwork& held,
                                                             Context& context) {
-  const auto check_size = [&](int64_t bytes) {
-    const int64_t limit = context.limits.max_message_bytes;
-    if (bytes <= limit) return absl::OkStatus();
-    return OverLimit("network", bytes, "bytes of layers and what goes with them", limit, "--max-message-bytes");
-  };
-  // Not to be copied for nothing.
-  SPIKESERVE_RETURN_IF_ERROR(check_size(held.network.ParameterByteSize()));
   Outgoing<v1::GetNetworkResponse> response(context.buffers);
-  // Nothing is changed, so that there may be an end after each part.
-  const auto check = [&]() -> absl::Status {
+  // Asked before each part, of so many bytes: nothing is changed, so that there may be an end between them.
+  const auto check = [&](int64_t part) -> absl::Status {
     SPIKESERVE_RETURN_IF_ERROR(context.wanted());
-    return check_size(static_cast<int64_t>(response->ByteSizeLong()));
+    const int64_t bytes = static_cast<int64_t>(response->ByteSizeLong()) + part;
+    const int64_t limit = context.limits.max_message_bytes;
+    if (bytes > limit) {
+      return OverLimit("network", bytes, "bytes of layers and what goes with them", limit, "--max-message-bytes");
+    }
+    // A copy, and what the response makes of it.
+    return context.room.Take(part, 2);
   };
-  for (const LayerSpec& spec : held.network.Spec()) {
+  const Network& network = held.network;
+  const int64_t parameters = network.ParameterByteSize();
+  SPIKESERVE_RETURN_IF_ERROR(check(parameters));
+  for (const LayerSpec& spec : network.Spec()) {
     SPIKESERVE_RETURN_IF_ERROR(context.wanted());
     codec::EncodeLayer(spec, response->add_layers());
   }
-  response->set_training(held.network.training());
+  response->set_training(network.training());
   response->set_next_step(held.next_step);
   if (request->include_monitors()) {
-    SPIKESERVE_RETURN_IF_ERROR(check());
+    SPIKESERVE_RETURN_IF_ERROR(check(network.MonitorByteSize()));
     RecordRequest parts;
     parts.spikes = parts.v_before_reset = true;
-    for (const LayerRecord& record : held.network.Monitors()) {
-      SPIKESERVE_RETURN_IF_ERROR(check());
+    for (const LayerRecord& record : network.Monitors()) {
+      SPIKESERVE_RETURN_IF_ERROR(context.wanted());
       codec::EncodeRecord(record, parts, DataType::kBool, /*single_step=*/false, response->add_monitors());
     }
   }
   if (request->include_state()) {
-    SPIKESERVE_RETURN_IF_ERROR(check());
-    codec::EncodeState(held.network.State(), response->mutable_state());
+    SPIKESERVE_RETURN_IF_ERROR(check(network.StateByteSize()));
+    codec::EncodeState(network.State(), response->mutable_state());
   }
   if (request->include_optimizer_state()) {
-    SPIKESERVE_RETURN_IF_ERROR(check());
-    codec::EncodeOptimizerState(held.network.GetOptimizerState(), response->mutable_optimizer_state());
+    SPIKESERVE_RETURN_IF_ERROR(check(network.OptimizerByteSize()));
+    codec::EncodeOptimizerState(network.GetOptimizerState(), response->mutable_optimizer_state());
   }
   if (request->include_gradients()) {
-    SPIKESERVE_RETURN_IF_ERROR(check());
-    codec::EncodeParameters(held.network.Gradients(), response->mutable_gradients());
+    SPIKESERVE_RETURN_IF_ERROR(check(parameters));
+    codec::EncodeParameters(network.Gradients(), response->mutable_gradients());
   }
   response->set_format_version(codec::kNetworkFormatVersion);
-  SPIKESERVE_RETURN_IF_ERROR(check());
+  SPIKESERVE_RETURN_IF_ERROR(check(0));
   return response;
 }
 

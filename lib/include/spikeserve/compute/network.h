@@ -188,19 +188,22 @@ class Network {
   absl::StatusOr<TrainStepMemory> TrainStepByteSize(const Shape& shape, const TrainStepOptions& options) const;
 
   // --- What is beside the layers. With these of another network, its gradients and mode, one of the same layers
-  // continues bit for bit.
+  // continues bit for bit. The elements of each take ...ByteSize.
 
   NetworkState State() const;
+  int64_t StateByteSize() const;
   // INVALID_ARGUMENT, with nothing changed, for a state that does not fit the layers. Monitors begin anew.
   absl::Status SetState(const NetworkState& state);
 
   OptimizerState GetOptimizerState() const;
+  int64_t OptimizerByteSize() const;
   // INVALID_ARGUMENT, with nothing changed, for one that does not fit the parameters.
   absl::Status SetOptimizerState(const OptimizerState& state);
 
   // The records of the layers with a monitor: spikes and v_before_reset of all steps since the last reset, of
   // shape [0] before the first.
   std::vector<LayerRecord> Monitors() const;
+  int64_t MonitorByteSize() const;
 
   // The memory that parameters, state, monitors, trace, gradients and optimiser take, in bytes.
   int64_t ByteSize() const;
