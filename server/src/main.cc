@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
@@ -72,6 +73,19 @@ int Fail(const absl::Status& status) {
   return kExitUsage;
 }
 
+// What it means that the process ends at once, at a second signal. The signals' thread has it for as long as there is a
+// process.
+struct EndAtOnce {
+  std::atomic<bool> loses_networks = false;
+  std::atomic<int> exit_code = kExitCancelled;
+
+  // All that is left is to give memory back, and nothing depends on that.
+  void AllIsDone(int code) {
+    exit_code = code;
+    loses_networks = false;
+  }
+};
+
 // The networks' files; null without --state-dir.
 absl::StatusOr<std::unique_ptr<NetworkFiles>> OpenState(const std::string& path) {
   if (path.empty()) return nullptr;
@@ -97,9 +111,10 @@ absl::Status LoadState(NetworkFiles& files, const ServerConfig& config, Engine& 
   events({Severity::kInfo, "loading networks", {{"state_dir", config.state_dir}}});
   const absl::StatusOr<int> loaded =
       files.Load([&](const auto& network) { return spikeserve::state::Restore(network, engine); }, events,
-                 [&] { return signals.HaveCome(); });
+                 [&] { return signals.HaveCome(); }, [&] { return spikeserve::state::RoomForFile(engine); });
   if (absl::IsCancelled(loaded.status())) return loaded.status();
   if (!loaded.ok()) return absl::InvalidArgumentError(absl::StrCat("--state-dir: ", loaded.status().message()));
+  engine.networks().StartIdleTimes();
   if (*loaded > 0) events({Severity::kInfo, "networks loaded", {{"networks", int64_t{*loaded}}}});
   if (config.EachCallerIsSomebody()) WarnOfNetworksOfNobody(engine, events);
   return absl::OkStatus();
@@ -151,8 +166,8 @@ void TellOfListening(const char* what, const char* message, const std::string& a
 }
 
 // Until a signal comes, and then in an orderly way to the end; returns the exit code.
-int ServeUntilSignal(const ServerConfig& config, spikeserve::process::EndSignals& signals, Server& server,
-                     std::optional<NetworkSaver>& saver, const EventSink& events) {
+int ServeUntilSignal(const ServerConfig& config, spikeserve::process::EndSignals& signals, EndAtOnce& end_at_once,
+                     Server& server, std::optional<NetworkSaver>& saver, const EventSink& events) {
   const std::string signal = signals.Wait();
   events({Severity::kInfo,
           "draining",
@@ -168,12 +183,15 @@ int ServeUntilSignal(const ServerConfig& config, spikeserve::process::EndSignals
             {{"calls", cut_off}, {"drain_timeout_s", absl::ToDoubleSeconds(config.drain_timeout)}}});
   }
   if (saver) events({Severity::kInfo, "writing networks", {{"state_dir", config.state_dir}}});
-  if (saver && !saver->SaveLast()) {
+  const bool saved = !saver || saver->SaveLast();
+  const int exit_code = !saved ? kExitUnsaved : cut_off > 0 ? kExitCancelled : 0;
+  end_at_once.AllIsDone(exit_code);
+  if (saved) {
+    events({Severity::kInfo, "ended"});
+  } else {
     events({Severity::kError, "ended, and not all networks are written", {{"state_dir", config.state_dir}}});
-    return kExitUnsaved;
   }
-  events({Severity::kInfo, "ended"});
-  return cut_off > 0 ? kExitCancelled : 0;
+  return exit_code;
 }
 
 int Serve(ServerConfig config) {
@@ -181,11 +199,13 @@ int Serve(ServerConfig config) {
   spikeserve::process::AllowAllDescriptors();
   // Who reads the log may go; the server stays.
   std::signal(SIGPIPE, SIG_IGN);
-  spikeserve::process::EndSignals signals([options = config.telemetry.log, keeps = !config.state_dir.empty()] {
+  const auto end_at_once = std::make_shared<EndAtOnce>();
+  spikeserve::process::EndSignals signals([options = config.telemetry.log, end_at_once] {
     // A log of its own: the other one may be gone by then. It waits until the line is written.
-    Log(options).Write(LogLevel::kWarning, keeps ? "a second signal, ending at once; networks are not written"
-                                                 : "a second signal, ending at once");
-    _exit(kExitCancelled);
+    Log(options).Write(LogLevel::kWarning, end_at_once->loses_networks
+                                               ? "a second signal, ending at once; networks are not written"
+                                               : "a second signal, ending at once");
+    _exit(end_at_once->exit_code);
   });
   Log log(config.telemetry.log);
   const EventSink events = [&log](const Event& event) { log.Write(event); };
@@ -206,6 +226,7 @@ int Serve(ServerConfig config) {
   const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config.server);
   if (absl::IsCancelled(server.status())) {
     // Their files are as they were.
+    end_at_once->AllIsDone(0);
     events({Severity::kInfo, "ended before all networks were loaded", {{"signal", signals.Wait()}}});
     return 0;
   }
@@ -213,7 +234,10 @@ int Serve(ServerConfig config) {
   Engine& engine = (*server)->engine();
   TellOfStart(config, engine.statistics().threads, events);
   std::optional<NetworkSaver> saver;
-  if (*state != nullptr) saver.emplace(**state, engine.networks(), config.state_interval, events);
+  if (*state != nullptr) {
+    saver.emplace(**state, engine.networks(), config.state_interval, events);
+    end_at_once->loses_networks = true;
+  }
   // Ends before what it tells of.
   const absl::Cleanup end_metrics = [&] { metrics->reset(); };
   if (*metrics != nullptr) {
@@ -225,7 +249,7 @@ int Serve(ServerConfig config) {
     TellOfListening("listening on", "listening", address, events);
   }
   if (*metrics != nullptr) TellOfListening("metrics on", "metrics", (*metrics)->address(), events);
-  return ServeUntilSignal(config, signals, **server, saver, events);
+  return ServeUntilSignal(config, signals, *end_at_once, **server, saver, events);
 }
 
 }  // namespace

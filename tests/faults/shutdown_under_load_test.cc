@@ -1,11 +1,17 @@
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/client/client.h"
@@ -121,6 +127,86 @@ TEST(ShutdownUnderLoad, FiftyTimesEveryCallIsAnsweredOrFailsUnavailable) {
     EXPECT_EQ(server.WaitForExit(), 0) << server.Stderr();
     EXPECT_GE(callers.outcomes().answered, calls);
   }
+}
+
+// A network that counts its steps, and the caller who makes them, one numbered change after the other, until the server
+// is gone.
+class NumberedCaller {
+ public:
+  // Calls `on_answer` after each.
+  NumberedCaller(const Client& client, std::function<void()> on_answer) : client_(client) {
+    absl::StatusOr<NetworkHandle> network =
+        client_.CreateNetwork({{.name = "n", .kind = IfNode{{.v_threshold = 1e9f}}}});
+    EXPECT_TRUE(network.ok()) << network.status();
+    if (!network.ok()) return;
+    network->Release();
+    name_ = network->name();
+    thread_ = std::thread([this, on_answer = std::move(on_answer)] {
+      while (StepOnce()) on_answer();
+    });
+  }
+  ~NumberedCaller() { Join(); }
+
+  void Join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  // After Join: that the server has all that was answered, and at most the change beside it whose answer was lost.
+  void ExpectKept(const Client& server) const {
+    const auto got = server.AttachNetwork(name_).Get(GetNetworkArgs{.include_state = true});
+    ASSERT_TRUE(got.ok()) << got.status();
+    EXPECT_GE(got->next_step, answered_);
+    EXPECT_LE(got->next_step, answered_ + 1);
+    if (got->next_step == 0) return;
+    ASSERT_EQ(got->state.layers.size(), 1u);
+    EXPECT_EQ(got->state.layers[0].v, std::vector<float>{static_cast<float>(got->next_step)});
+  }
+
+ private:
+  bool StepOnce() {
+    const std::vector<float> one = {1};
+    const auto result = client_.AttachNetwork(name_).Forward(
+        {.input = TensorView(absl::MakeConstSpan(one), {1, 1, 1}), .step = answered_});
+    if (!result.ok()) {
+      EXPECT_TRUE(absl::IsUnavailable(result.status())) << result.status();
+      return false;
+    }
+    EXPECT_EQ(result->next_step, ++answered_);
+    return true;
+  }
+
+  Client client_;
+  std::string name_;
+  // The changes that were answered; the thread's until Join.
+  uint64_t answered_ = 0;
+  std::thread thread_;
+};
+
+TEST(ShutdownUnderLoad, EveryChangeThatWasAnsweredIsThereAfterTheRestart) {
+  const std::string folder = absl::StrCat(::testing::TempDir(), "shutdown_under_load_test.", getpid());
+  const std::vector<std::string> flags = {"--listen=127.0.0.1:0", "--drain-timeout=5", "--state-dir=" + folder,
+                                          "--state-interval=0.01"};
+  std::mt19937 random(8);
+  for (int i = 0; i < 8; ++i) {
+    SCOPED_TRACE(i);
+    std::vector<std::unique_ptr<NumberedCaller>> callers;
+    {
+      ServerProcess server(flags);
+      const Client client = *Client::Connect(server.WaitForAddresses().at(0), {.retry = {.max_attempts = 1}});
+      std::atomic<int64_t> answers = 0;
+      for (int k = 0; k < 4; ++k) callers.push_back(std::make_unique<NumberedCaller>(client, [&] { ++answers; }));
+      const int64_t calls = static_cast<int64_t>(random() % 300);
+      while (server.Running() && answers < calls) absl::SleepFor(absl::Microseconds(100));
+      server.Signal(SIGTERM);
+      for (const auto& caller : callers) caller->Join();
+      EXPECT_EQ(server.WaitForExit(), 0) << server.Stderr();
+    }
+    ServerProcess server(flags);
+    const Client client = *Client::Connect(server.WaitForAddresses().at(0));
+    for (const auto& caller : callers) caller->ExpectKept(client);
+    EXPECT_EQ(server.End(SIGTERM), 0) << server.Stderr();
+  }
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

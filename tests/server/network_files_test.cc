@@ -259,6 +259,35 @@ TEST(NetworkFiles, ANetworkOverALimitIsLeftAndOneThatIsWrongIsSetAside) {
   EXPECT_THAT(disk->Names(), ElementsAre(kFile + ".corrupt"));
 }
 
+// It would be in memory before its network is found to be over a limit.
+TEST(NetworkFiles, AFileOfMoreBytesThanThereIsRoomForIsLeftUnread) {
+  const std::string other(32, 'a'), damaged(4000, 'x');
+  const auto disk = Disk(/*kept=*/true);
+  disk->Put(other + ".network", damaged);
+  NetworkFiles files(disk->Open());
+  const int64_t bytes = static_cast<int64_t>(disk->Bytes(kFile).size());
+  std::vector<std::string> said;
+  const auto load = [&](int64_t room) {
+    said.clear();
+    const auto taken = files.Load([](const v1::StoredNetwork&) { return absl::OkStatus(); },
+                                  [&](const server::Event& event) { said.push_back(testing::Text(event)); },
+                                  [] { return false; }, [&] { return room; });
+    EXPECT_TRUE(taken.ok()) << taken.status();
+    return taken.value_or(-1);
+  };
+  const auto left = [](const std::string& file) {
+    return AllOf(StartsWith("network not loaded; its file is left as it is file=" + file),
+                 HasSubstr("--max-network-bytes"));
+  };
+  EXPECT_EQ(load(bytes - 1), 0);
+  EXPECT_THAT(said, ElementsAre(left(kFile), left(other + ".network")));
+  EXPECT_THAT(files.Networks(), IsEmpty()) << "they are not ours to remove";
+  EXPECT_EQ(load(bytes), 1);
+  EXPECT_THAT(said, ElementsAre(left(other + ".network")));
+  EXPECT_EQ(load(4000), 1);
+  EXPECT_THAT(said, ElementsAre(HasSubstr("is corrupt")));
+}
+
 TEST(NetworkFiles, LoadingStopsBetweenTwoFiles) {
   const auto disk = Disk(/*kept=*/true);
   const std::string second = std::string("z") + kFile;

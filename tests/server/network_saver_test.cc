@@ -1,7 +1,13 @@
 #include "state/network_saver.h"
 
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <future>
 #include <latch>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,6 +26,7 @@
 namespace spikeserve::state {
 namespace {
 
+using ::testing::AllOf;
 using testing::BitsOf;
 using testing::Crash;
 using ::testing::ElementsAre;
@@ -39,12 +46,16 @@ struct Service {
     auto owned = std::make_unique<server::Engine>(std::move(options));
     engine = owned.get();
     client.emplace(MakeInProcessConnection(std::move(owned)));
-    const auto taken = files.Load([&](const auto& network) { return Restore(network, *engine); }, events());
+    const auto taken = files.Load([&](const auto& network) { return Restore(network, *engine); }, events(),
+                                  [] { return false; }, [&] { return RoomForFile(*engine); });
     EXPECT_TRUE(taken.ok()) << taken.status();
     loaded = taken.value_or(-1);
-    // In these tests it saves when it is told to.
-    saver.emplace(files, engine->networks(), absl::Hours(24), events());
+    engine->networks().StartIdleTimes();
+    // In most of these tests it saves when it is told to.
+    SaveEvery(absl::Hours(24));
   }
+
+  void SaveEvery(absl::Duration interval) { saver.emplace(files, engine->networks(), interval, events()); }
 
   server::EventSink events() {
     return [this](const server::Event& event) { said.push_back(testing::Text(event)); };
@@ -56,6 +67,12 @@ struct Service {
     return made->network;
   }
   NetworkHandle At(const std::string& network) { return client->AttachNetwork(network); }
+  std::shared_ptr<server::HeldNetwork> Held(const std::string& network) const {
+    for (const auto& held : engine->networks().All()) {
+      if (held->name == network) return held;
+    }
+    return nullptr;
+  }
   absl::StatusOr<TrainStepArgs::Result> Train(const std::string& network, std::optional<uint64_t> step = std::nullopt) {
     const Numbers input({5, 8, 6}, static_cast<uint32_t>(step.value_or(100)));
     return At(network).TrainStep(
@@ -91,6 +108,59 @@ struct Service {
   std::vector<std::string> said;
   std::optional<NetworkSaver> saver;
 };
+
+// A call on a network that takes until its end.
+class LongCall {
+ public:
+  LongCall(const Service& service, const std::string& network) {
+    service.Held(network)->strand->Post([end = end_] { end->wait(); });
+  }
+  ~LongCall() { End(); }
+
+  void End() {
+    if (!std::exchange(ended_, true)) end_->count_down();
+  }
+
+ private:
+  const std::shared_ptr<std::latch> end_ = std::make_shared<std::latch>(1);
+  bool ended_ = false;
+};
+
+// The networks whose files are replaced, as the saver's thread does so.
+class Replaced {
+ public:
+  // Must be there until the saver is gone.
+  explicit Replaced(FakeDisk& disk) {
+    disk.before = [this](const std::string& operation, int) {
+      const std::lock_guard lock(mutex_);
+      if (absl::StartsWith(operation, "rename ")) ++count_[operation.substr(7, 32)];
+      replaced_.notify_all();
+      return absl::OkStatus();
+    };
+  }
+
+  int Count(const std::string& network) {
+    const std::lock_guard lock(mutex_);
+    return count_[network];
+  }
+  // Whether it was replaced so often within half a minute.
+  bool Await(const std::string& network, int times) {
+    std::unique_lock lock(mutex_);
+    return replaced_.wait_for(lock, std::chrono::seconds(30), [&] { return count_[network] >= times; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable replaced_;
+  std::map<std::string, int> count_;  // Guarded by mutex_.
+};
+
+// A long call takes one thread of these.
+server::EngineOptions TwoThreads() {
+  server::EngineOptions options;
+  options.threads = 2;
+  return options;
+}
 
 class NetworkSaverTest : public ::testing::Test {
  protected:
@@ -302,6 +372,137 @@ TEST_F(NetworkSaverTest, ASlowDiskHoldsUpNoCall) {
   saving.join();
 }
 
+// Nothing else was saved until it ended.
+TEST_F(NetworkSaverTest, ALongCallHoldsUpTheSavingOfItsOwnNetworkOnly) {
+  Replaced replaced(*disk_);
+  Service service(disk_, TwoThreads());
+  const std::string busy = service.Create(), other = service.Create();
+  const absl::Time begin = absl::Now();
+  LongCall call(service, busy);
+  service.SaveEvery(absl::Milliseconds(1));
+  ASSERT_TRUE(replaced.Await(other, 1));
+  for (int times = 2; times <= 4; ++times) {
+    ASSERT_TRUE(service.Train(other).ok());
+    ASSERT_TRUE(replaced.Await(other, times));
+  }
+  EXPECT_EQ(replaced.Count(busy), 0);
+  EXPECT_EQ(service.saver->statistics().last_success, absl::InfinitePast()) << "one network is in no file yet";
+  EXPECT_EQ(service.saver->statistics().failures, 0) << "to wait is no failure";
+  call.End();
+  EXPECT_TRUE(replaced.Await(busy, 1)) << "it asks for no other turn";
+  EXPECT_TRUE(service.saver->SaveLast());
+  EXPECT_GE(service.saver->statistics().last_success, begin);
+  EXPECT_THAT(service.said, IsEmpty());
+  Service second(disk_);
+  for (const std::string& name : {busy, other}) EXPECT_EQ(second.Everything(name), service.Everything(name));
+}
+
+// Long calls on other networks, or on none, take them.
+TEST_F(NetworkSaverTest, NetworksAreSavedWhileAllThreadsCompute) {
+  Replaced replaced(*disk_);
+  Service service(disk_, TwoThreads());
+  const std::string first = service.Create(), second = service.Create(), idle = service.Create();
+  LongCall on_first(service, first), on_second(service, second);
+  service.SaveEvery(absl::Milliseconds(1));
+  EXPECT_TRUE(replaced.Await(idle, 1));
+}
+
+TEST_F(NetworkSaverTest, ALastSuccessIsOfATimeWhenTheBusyNetworkWasWrittenToo) {
+  Replaced replaced(*disk_);
+  Service service(disk_, TwoThreads());
+  const std::string busy = service.Create(), other = service.Create();
+  ASSERT_TRUE(service.saver->Save());
+  const absl::Time saved = absl::Now();
+  EXPECT_LE(service.saver->statistics().last_success, saved);
+  ASSERT_TRUE(service.Train(busy).ok());
+  service.WaitForStrands();
+  LongCall call(service, busy);
+  service.SaveEvery(absl::Milliseconds(1));
+  for (int times = 2; times <= 3; ++times) {
+    ASSERT_TRUE(service.Train(other).ok());
+    ASSERT_TRUE(replaced.Await(other, times));
+    EXPECT_LE(service.saver->statistics().last_success, saved);
+  }
+  call.End();
+  while (service.saver->statistics().last_success <= saved) std::this_thread::yield();
+  EXPECT_EQ(replaced.Count(busy), 2);
+}
+
+TEST_F(NetworkSaverTest, TheLastSaveWaitsForALongCall) {
+  Service service(disk_, TwoThreads());
+  const std::string busy = service.Create();
+  ASSERT_TRUE(service.Train(busy).ok());
+  LongCall call(service, busy);
+  auto saved = std::async(std::launch::async, [&] { return service.saver->SaveLast(); });
+  EXPECT_EQ(saved.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  call.End();
+  EXPECT_TRUE(saved.get());
+  EXPECT_EQ(DecodeStateFile(disk_->Bytes(busy + ".network"))->next_step(), 1u);
+}
+
+TEST_F(NetworkSaverTest, ANetworkThatIsDeletedInALongCallIsNotWrittenAfterIt) {
+  Replaced replaced(*disk_);
+  Service service(disk_, TwoThreads());
+  const std::string busy = service.Create(), other = service.Create();
+  const auto held = service.Held(busy);  // As a call that waits has it.
+  LongCall call(service, busy);
+  service.SaveEvery(absl::Milliseconds(1));
+  // After a second turn has begun, it is asked for sure.
+  ASSERT_TRUE(replaced.Await(other, 1));
+  ASSERT_TRUE(service.Train(other).ok());
+  ASSERT_TRUE(replaced.Await(other, 2));
+  ASSERT_TRUE(service.engine->networks().Remove(busy, held->owner).ok());
+  EXPECT_TRUE(service.saver->Save());
+  call.End();
+  while (held->strand->busy()) std::this_thread::yield();
+  EXPECT_TRUE(service.saver->SaveLast());
+  EXPECT_EQ(replaced.Count(busy), 0);
+  EXPECT_THAT(disk_->Names(), ElementsAre(other + ".network"));
+}
+
+// So that one network at a time takes more memory; and its calls do not wait for the disk.
+TEST_F(NetworkSaverTest, ANetworkWhoseCallEndsDuringAWriteIsEncodedAfterIt) {
+  Service service(disk_, TwoThreads());
+  const std::string busy = service.Create(), other = service.Create();
+  LongCall call(service, busy);
+  std::latch writing(1), go_on(1);
+  disk_->before = [&, first = true](const std::string& operation, int) mutable {
+    if (operation == "write" && std::exchange(first, false)) {
+      writing.count_down();
+      go_on.wait();
+    }
+    return absl::OkStatus();
+  };
+  auto saved = std::async(std::launch::async, [&] { return service.saver->Save(); });
+  writing.wait();
+  call.End();
+  service.WaitForStrands();
+  EXPECT_TRUE(service.Train(busy).ok());
+  go_on.count_down();
+  EXPECT_TRUE(saved.get());
+  EXPECT_EQ(DecodeStateFile(disk_->Bytes(busy + ".network"))->next_step(), 1u);
+  EXPECT_THAT(disk_->Names(), SizeIs(2));
+}
+
+TEST_F(NetworkSaverTest, FailuresAreCountedUntilAllIsWritten) {
+  Service service(disk_);
+  const std::string name = service.Create();
+  disk_->before = [](const std::string&, int) { return kFull; };
+  const absl::Time begin = absl::Now();
+  for (int failures = 1; failures <= 3; ++failures) {
+    EXPECT_FALSE(service.saver->Save());
+    EXPECT_EQ(service.saver->statistics().failures, failures);
+    EXPECT_LT(service.saver->statistics().last_success, begin);
+  }
+  // What is deleted needs no file.
+  ASSERT_TRUE(service.At(name).Delete().ok());
+  disk_->before = [](const std::string&, int) { return absl::OkStatus(); };
+  EXPECT_TRUE(service.saver->Save());
+  EXPECT_EQ(service.saver->statistics().failures, 0);
+  EXPECT_GE(service.saver->statistics().last_success, begin);
+  EXPECT_THAT(service.said, ElementsAre(HasSubstr("not all networks are written"), "all networks are written again"));
+}
+
 // A snapshot is between two changes, also while they come one after the other.
 TEST_F(NetworkSaverTest, WhatIsSavedDuringTrainingIsAStepOfIt) {
   constexpr int kSteps = 30;
@@ -360,6 +561,40 @@ TEST_F(NetworkSaverTest, LimitsHoldWhenNetworksAreLoadedAndWhatDoesNotFitIsLeft)
   limits.max_decoded_bytes = 8;
   expect_left(limits, 0, "--max-decoded-bytes");
   expect_left({}, 3, "");
+}
+
+TEST_F(NetworkSaverTest, AFileThatIsLargerThanTheLimitsAllowIsNotRead) {
+  server::EngineOptions options;
+  options.limits.max_network_bytes = 10'000;
+  const std::string file = std::string(32, 'a') + ".network", damaged((64 << 20) + 20'000, 'x');
+  disk_->Put(file, damaged);
+  Service small(disk_, options);
+  EXPECT_THAT(small.said, ElementsAre(AllOf(HasSubstr("its file is left as it is"), HasSubstr("--max-network-bytes"))));
+  EXPECT_THAT(disk_->Names(), ElementsAre(file));
+  // Of what is held already there is less room.
+  const int64_t room = RoomForFile(*small.engine);
+  small.Create();
+  EXPECT_EQ(RoomForFile(*small.engine), room - small.engine->networks().Total().bytes);
+  options.limits.max_network_bytes_per_identity = 100;
+  EXPECT_LT(RoomForFile(*Service(std::make_shared<FakeDisk>(), options).engine), room);
+  // Where the limits allow it, it is read.
+  options.limits = {};
+  EXPECT_THAT(Service(disk_, options).said, ElementsAre(HasSubstr("is corrupt")));
+}
+
+TEST_F(NetworkSaverTest, ANetworkThatTakesAllThatTheLimitsAllowIsLoaded) {
+  server::EngineOptions options;
+  std::string name;
+  {
+    Service service(disk_);
+    name = service.Create();
+    for (uint64_t step = 0; step < 2; ++step) ASSERT_TRUE(service.Train(name, step).ok());
+    ASSERT_TRUE(service.saver->Save());
+  }
+  options.limits.max_network_bytes = Service(disk_).engine->networks().Total().bytes;
+  Service service(disk_, options);
+  EXPECT_EQ(service.loaded, 1);
+  EXPECT_THAT(service.said, IsEmpty());
 }
 
 TEST_F(NetworkSaverTest, AFileWithWrongLayersOrAWrongReplyIsSetAside) {

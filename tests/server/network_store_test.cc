@@ -2,12 +2,15 @@
 
 #include <latch>
 #include <set>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/compute_pool.h"
+#include "runtime/engine.h"
+#include "runtime/steady_time.h"
 
 namespace spikeserve::server {
 namespace {
@@ -48,6 +51,46 @@ TEST_F(NetworkStoreTest, ABusyNetworkDoesNotExpire) {
   pool_.Wait();
   store.Expire();
   EXPECT_EQ(store.List("alice").size(), 0u);
+}
+
+// Wall clocks jump, such as where a machine first hears of the time: every network was deleted then, and its file.
+TEST(EngineOptions, NetworksExpireByAClockThatNobodySets) {
+  const absl::Time before = SteadyNow(), now = EngineOptions().clock(), after = SteadyNow();
+  EXPECT_LE(before, now);
+  EXPECT_LE(now, after);
+}
+
+TEST_F(NetworkStoreTest, RestoredNetworksAreIdleOnlyFromWhenCallersReachThem) {
+  limits_.network_idle_timeout = absl::Seconds(10);
+  NetworkStore store = Make();
+  const auto restore = [&](char digit) {
+    ASSERT_TRUE(store.Restore(std::string(32, digit), "alice", OneNeuron(), 0, nullptr).ok());
+  };
+  restore('1');
+  now_ += absl::Hours(1);
+  store.Expire();
+  restore('2');
+  now_ += absl::Hours(1);
+  EXPECT_EQ(store.List("alice").size(), 2u);
+  EXPECT_EQ(store.List("alice")[0].idle, absl::ZeroDuration());
+  store.StartIdleTimes();
+  now_ += absl::Seconds(8);
+  for (const NetworkStore::Info& info : store.List("alice")) EXPECT_EQ(info.idle, absl::Seconds(8));
+  EXPECT_TRUE(store.Find(std::string(32, '1'), "alice").ok());
+  now_ += absl::Seconds(8);
+  ASSERT_EQ(store.List("alice").size(), 1u);
+  EXPECT_EQ(store.List("alice")[0].name, std::string(32, '1'));
+  EXPECT_EQ(store.expired(), 1);
+}
+
+TEST_F(NetworkStoreTest, IdleTimesThatHaveStartedGoOn) {
+  limits_.network_idle_timeout = absl::Seconds(10);
+  NetworkStore store = Make();
+  ASSERT_TRUE(store.Add(OneNeuron(), "alice").ok());
+  now_ += absl::Seconds(8);
+  store.StartIdleTimes();
+  now_ += absl::Seconds(8);
+  EXPECT_TRUE(store.List("alice").empty());
 }
 
 TEST_F(NetworkStoreTest, BytesAreCountedOverAllNetworksAndGivenBack) {

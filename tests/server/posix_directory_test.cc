@@ -2,21 +2,39 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+namespace {
+
+// The inodes of what was synced.
+std::vector<ino_t> synced;
+
+}  // namespace
+
+// In place of the system's library's, which it calls.
+extern "C" int fsync(int descriptor) {
+  struct stat info;
+  if (fstat(descriptor, &info) == 0) synced.push_back(info.st_ino);
+  return static_cast<int>(syscall(SYS_fsync, descriptor));
+}
+
 namespace spikeserve::state {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
 class PosixDirectoryTest : public ::testing::Test {
@@ -67,6 +85,19 @@ TEST_F(PosixDirectoryTest, ItAndItsFilesAreForTheOwnerAlone) {
   EXPECT_EQ(ModeOf(path_), 0700u);
   EXPECT_EQ(ModeOf(path_ + "/a"), 0600u);
   EXPECT_EQ(ModeOf(path_ + "/" + kLockFile), 0600u);
+}
+
+// A crash could take the new directory, with all that was synced in it.
+TEST_F(PosixDirectoryTest, WhereItIsMadeItsNameIsSynced) {
+  struct stat parent;
+  ASSERT_EQ(stat(::testing::TempDir().c_str(), &parent), 0);
+  synced.clear();
+  auto directory = Open();
+  EXPECT_THAT(synced, Contains(parent.st_ino));
+  directory.reset();
+  synced.clear();
+  Open();
+  EXPECT_THAT(synced, IsEmpty()) << "it was there";
 }
 
 TEST_F(PosixDirectoryTest, IsOpenedByOneAtATime) {

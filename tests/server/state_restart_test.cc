@@ -48,6 +48,13 @@ class StateRestartTest : public ::testing::Test {
     EXPECT_TRUE(made.ok()) << made.status();
     return made->network;
   }
+  // Networks of 9 MB.
+  static void CreateLarge(const Client& client, int networks) {
+    for (int i = 0; i < networks; ++i) {
+      const LinearLayer large{RowMatrix<float>::Ones(1500, 1500), {}};
+      ASSERT_TRUE(client.Call(CreateNetworkArgs{.layers = {{.kind = large}}}).ok());
+    }
+  }
   // The training step of that number.
   absl::StatusOr<TrainStepArgs::Result> Train(const NetworkHandle& network, int step) const {
     return network.TrainStep(
@@ -184,11 +191,7 @@ TEST_F(StateRestartTest, ASignalWhileNetworksAreLoadedEndsTheServerAndKeepsThem)
   constexpr int kNetworks = 20;
   {
     ServerProcess server = Start();
-    const Client client = Connect(server);
-    for (int i = 0; i < kNetworks; ++i) {
-      const LinearLayer large{RowMatrix<float>::Ones(1500, 1500), {}};
-      ASSERT_TRUE(client.Call(CreateNetworkArgs{.layers = {{.kind = large}}}).ok());
-    }
+    CreateLarge(Connect(server), kNetworks);
     EXPECT_EQ(server.End(SIGTERM), 0);
   }
   // A server may be too quick for the signal, but not each time.
@@ -203,6 +206,40 @@ TEST_F(StateRestartTest, ASignalWhileNetworksAreLoadedEndsTheServerAndKeepsThem)
   EXPECT_TRUE(in_time);
   ServerProcess next = Start();
   EXPECT_EQ(Connect(next).ListNetworks()->size(), size_t{kNetworks});
+}
+
+// All is written by then; what is left is to give memory back.
+TEST_F(StateRestartTest, ASecondSignalAfterTheLastWriteLeavesTheExitCode) {
+  constexpr int kNetworks = 10;
+  {
+    // Within a tenth of a second it would be the first signal once more.
+    ServerProcess server({"--listen=127.0.0.1:0", "--state-dir=" + state_, "--drain-delay=0.2"});
+    CreateLarge(Connect(server), kNetworks);
+    server.Signal(SIGTERM);
+    Await([&] { return ::testing::Value(server.Log(), Contains("info: ended")); });
+    while (server.Running()) {
+      server.Signal(SIGTERM);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(server.WaitForExit(), 0);
+    EXPECT_THAT(server.Stderr(), Not(HasSubstr("not written")));
+  }
+  ServerProcess next = Start();
+  EXPECT_EQ(Connect(next).ListNetworks()->size(), size_t{kNetworks});
+}
+
+TEST_F(StateRestartTest, ALoadedNetworkThatNobodyCallsExpires) {
+  std::string name;
+  {
+    ServerProcess server = Start();
+    name = Create(Connect(server));
+    EXPECT_EQ(server.End(SIGTERM), 0);
+  }
+  ServerProcess server(
+      {"--listen=127.0.0.1:0", "--state-dir=" + state_, "--state-interval=0.02", "--network-idle-timeout=0.3"});
+  EXPECT_NE(server.address(), "");
+  Await([&] { return !std::filesystem::exists(File(name)); });
+  EXPECT_EQ(server.End(SIGTERM), 0);
 }
 
 TEST_F(StateRestartTest, ADeletedNetworkDoesNotComeBack) {
@@ -244,6 +281,21 @@ TEST_F(StateRestartTest, ACorruptFileIsSetAsideAndTheServerComesUp) {
   EXPECT_THAT(server.Stderr(), HasSubstr(broken + ".network.corrupt"));
   EXPECT_FALSE(std::filesystem::exists(File(broken)));
   EXPECT_TRUE(std::filesystem::exists(File(broken) + ".corrupt"));
+}
+
+TEST_F(StateRestartTest, AFileThatIsLargerThanTheLimitsAllowIsLeftUnread) {
+  std::string name;
+  {
+    ServerProcess server = Start();
+    name = Create(Connect(server));
+    EXPECT_EQ(server.End(SIGTERM), 0);
+  }
+  std::filesystem::resize_file(File(name), 1 << 30);  // It would be found to be corrupt.
+  ServerProcess server({"--listen=127.0.0.1:0", "--state-dir=" + state_, "--max-network-bytes=1000000"});
+  EXPECT_TRUE(Connect(server).ListNetworks()->empty());
+  EXPECT_THAT(server.Log(), Contains("warning: network not loaded; its file is left as it is"));
+  EXPECT_EQ(server.End(SIGTERM), 0);
+  EXPECT_TRUE(std::filesystem::exists(File(name)));
 }
 
 TEST_F(StateRestartTest, ADirectoryThatCannotBeUsedEndsTheStartWithOneLine) {

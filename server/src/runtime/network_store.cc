@@ -1,5 +1,6 @@
 #include "runtime/network_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -29,7 +30,7 @@ absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Add(Network network, 
   SPIKESERVE_ASSIGN_OR_RETURN(const std::string name, RandomBytes(16));
   auto held =
       std::make_shared<HeldNetwork>(absl::BytesToHexString(name), std::string(owner), std::move(network), pool_);
-  SPIKESERVE_RETURN_IF_ERROR(Insert(held));
+  SPIKESERVE_RETURN_IF_ERROR(Insert(held, clock_()));
   return held;
 }
 
@@ -38,17 +39,23 @@ absl::Status NetworkStore::Restore(std::string name, std::string owner, Network 
   auto held = std::make_shared<HeldNetwork>(std::move(name), std::move(owner), std::move(network), pool_);
   held->next_step = next_step;
   held->last_reply = std::move(last_reply);
-  return Insert(std::move(held));
+  return Insert(std::move(held), absl::InfiniteFuture());
 }
 
-absl::Status NetworkStore::Insert(std::shared_ptr<HeldNetwork> held) {
+void NetworkStore::StartIdleTimes() {
+  const std::lock_guard lock(mutex_);
+  const absl::Time now = clock_();
+  for (auto& [name, slot] : slots_) slot.last_used = std::min(slot.last_used, now);
+}
+
+absl::Status NetworkStore::Insert(std::shared_ptr<HeldNetwork> held, absl::Time last_used) {
   const int64_t bytes = held->ByteSize();
   const std::lock_guard lock(mutex_);
   ExpireLocked();
   SPIKESERVE_RETURN_IF_ERROR(CheckCountLocked(held->owner));
   SPIKESERVE_RETURN_IF_ERROR(CheckBytesLocked("layers", held->owner, bytes));
   Slot& slot = slots_[held->name];
-  slot = Slot{std::move(held), bytes, clock_()};
+  slot = Slot{std::move(held), bytes, last_used};
   CountLocked(slot.held->owner, 1, bytes);
   return absl::OkStatus();
 }
@@ -85,7 +92,8 @@ std::vector<NetworkStore::Info> NetworkStore::List(std::string_view owner) {
   const absl::Time now = clock_();
   std::vector<Info> infos;
   for (const auto& [name, slot] : slots_) {
-    if (slot.held->owner == owner) infos.push_back({name, slot.bytes, now - slot.last_used});
+    if (slot.held->owner != owner) continue;
+    infos.push_back({name, slot.bytes, std::max(now - slot.last_used, absl::ZeroDuration())});
   }
   return infos;
 }

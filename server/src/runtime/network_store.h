@@ -68,15 +68,21 @@ class NetworkStore {
     int64_t bytes = 0;
   };
 
-  // `pool` must outlive the store. `clock` tells the time for expiry.
+  // `pool` must outlive the store. `clock` tells the time for expiry, of which only differences count: one that
+  // somebody can set would let networks expire that were just used.
   NetworkStore(const Limits& limits, ComputePool& pool, std::function<absl::Time()> clock);
 
   // Keeps `network` under a new name that cannot be guessed. RESOURCE_EXHAUSTED over the limits' number or bytes.
   absl::StatusOr<std::shared_ptr<HeldNetwork>> Add(Network network, std::string_view owner);
 
-  // Keeps a network as an earlier server held it, under its name, which none has now. Errors: those of Add.
+  // Keeps a network as an earlier server held it, under its name, which none has now. It does not expire before it is
+  // used, or StartIdleTimes is called. Errors: those of Add.
   absl::Status Restore(std::string name, std::string owner, Network network, uint64_t next_step,
                        std::unique_ptr<const codec::Envelope> last_reply);
+
+  // From now on the restored networks that nobody has used count as idle: callers reach them. To restore many may take
+  // longer than a network may be idle.
+  void StartIdleTimes();
 
   // All networks, which does not count as a use of them.
   std::vector<std::shared_ptr<HeldNetwork>> All();
@@ -109,13 +115,14 @@ class NetworkStore {
   struct Slot {
     std::shared_ptr<HeldNetwork> held;
     int64_t bytes;
+    // Infinite future: its idle time has not started.
     absl::Time last_used;
   };
 
   using Slots = absl::flat_hash_map<std::string, Slot>;
 
   // The errors of Add.
-  absl::Status Insert(std::shared_ptr<HeldNetwork> held);
+  absl::Status Insert(std::shared_ptr<HeldNetwork> held, absl::Time last_used);
   // The caller of these holds mutex_.
   void ExpireLocked();
   Slots::iterator FindLocked(std::string_view name, std::string_view owner);

@@ -6,7 +6,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/guarded.h"
-#include "state/state_file.h"
 #include "status_macros.h"
 
 namespace spikeserve::state {
@@ -33,7 +32,8 @@ bool MayBeTakenLater(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<int> NetworkFiles::Load(absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take,
-                                       const server::EventSink& events, absl::FunctionRef<bool()> stop) {
+                                       const server::EventSink& events, absl::FunctionRef<bool()> stop,
+                                       absl::FunctionRef<int64_t()> room) {
   SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> files, directory_->List());
   std::sort(files.begin(), files.end());
   int taken = 0;
@@ -44,7 +44,7 @@ absl::StatusOr<int> NetworkFiles::Load(absl::FunctionRef<absl::Status(const v1::
       continue;
     }
     if (!absl::EndsWith(file, kSuffix)) continue;
-    const absl::Status status = server::Guarded([&] { return LoadOne(file, take); });
+    const absl::Status status = server::Guarded([&] { return LoadOne(file, room(), take); });
     const server::Event::Field reason = {"reason", std::string(status.message())};
     if (status.ok()) {
       ++taken;
@@ -63,9 +63,14 @@ absl::StatusOr<int> NetworkFiles::Load(absl::FunctionRef<absl::Status(const v1::
   return taken;
 }
 
-absl::Status NetworkFiles::LoadOne(const std::string& file,
+absl::Status NetworkFiles::LoadOne(const std::string& file, int64_t room,
                                    absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take) {
-  absl::StatusOr<std::string> bytes = directory_->Read(file, kMaxStateFileBytes);
+  absl::StatusOr<std::string> bytes = directory_->Read(file, std::min(room, kMaxStateFileBytes));
+  if (absl::IsResourceExhausted(bytes.status()) && room < kMaxStateFileBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(bytes.status().message(), "; there is room for a file of ", room,
+                     " (the server's --max-network-bytes or --max-network-bytes-per-identity)"));
+  }
   // A disk that does not give a file says nothing of what is in it.
   if (!bytes.ok()) return absl::UnavailableError(bytes.status().message());
   SPIKESERVE_ASSIGN_OR_RETURN(const v1::StoredNetwork network, DecodeStateFile(*bytes));

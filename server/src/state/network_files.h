@@ -18,6 +18,7 @@
 #include "runtime/event.h"
 #include "spikeserve/v1/stored_network.pb.h"
 #include "state/directory.h"
+#include "state/state_file.h"
 
 namespace spikeserve::state {
 
@@ -31,13 +32,15 @@ class NetworkFiles {
 
   // Gives `take` each network that is kept, in the order of their names. A file that is corrupt, or whose network
   // `take` finds wrong, is set aside: renamed to NAME.network.corrupt. What `take` answers RESOURCE_EXHAUSTED to, what
-  // is of another version, and what cannot be read stays as it is, for a server that can take it. Each is an
-  // event; none keeps the others from being taken. What is left of writes that did not end is removed; the directory's
-  // other files are left alone. Returns how many `take` took; an error where the directory cannot be listed, and
-  // CANCELLED where `stop`, which is asked before each file, says that the rest is not wanted.
+  // is of another version, and what cannot be read stays as it is, for a server that can take it; so does, without
+  // being read, what has more bytes than `room`, which is asked before each file. Each is an event; none keeps the
+  // others from being taken. What is left of writes that did not end is removed; the directory's other files are left
+  // alone. Returns how many `take` took; an error where the directory cannot be listed, and CANCELLED where `stop`,
+  // which is asked before each file, too, says that the rest is not wanted.
   absl::StatusOr<int> Load(
       absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take, const server::EventSink& events,
-      absl::FunctionRef<bool()> stop = [] { return false; });
+      absl::FunctionRef<bool()> stop = [] { return false; },
+      absl::FunctionRef<int64_t()> room = [] { return kMaxStateFileBytes; });
 
   // Writes the network's file, or replaces it. Errors: those of the directory, and of EncodeStateFile.
   absl::Status Write(const v1::StoredNetwork& network);
@@ -51,7 +54,8 @@ class NetworkFiles {
   std::optional<uint64_t> StepOf(const std::string& network) const;
 
  private:
-  absl::Status LoadOne(const std::string& file, absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take);
+  absl::Status LoadOne(const std::string& file, int64_t room,
+                       absl::FunctionRef<absl::Status(const v1::StoredNetwork&)> take);
   absl::Status WriteWhole(const std::string& file, std::string_view bytes);
 
   const std::unique_ptr<Directory> directory_;

@@ -27,6 +27,14 @@ absl::Status Cannot(const char* action, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", action, " ", path));
 }
 
+// Lets the name of `directory` survive a crash of the machine.
+bool SyncParent(const FileDescriptor& directory) {
+  const FileDescriptor parent(openat(directory.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // One that may be written to, but not read, cannot be synced; that is no reason not to serve.
+  if (!parent) return errno == EACCES;
+  return fsync(parent.get()) == 0;
+}
+
 class PosixFile final : public WritableFile {
  public:
   explicit PosixFile(FileDescriptor file) : file_(std::move(file)) {}
@@ -75,7 +83,7 @@ class PosixDirectory final : public Directory {
     if (fstat(file.get(), &info) != 0) return Errno("open it");
     if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError("it is no regular file");
     if (info.st_size > max_bytes) {
-      return absl::ResourceExhaustedError(absl::StrCat("it has ", info.st_size, " bytes, more than any network"));
+      return absl::ResourceExhaustedError(absl::StrCat("it has ", info.st_size, " bytes, more than ", max_bytes));
     }
     std::string bytes(static_cast<size_t>(info.st_size), '\0');
     size_t size = 0;
@@ -116,9 +124,12 @@ class PosixDirectory final : public Directory {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Directory>> OpenDirectory(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Cannot("make", path);
+  const bool made = mkdir(path.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST) return Cannot("make", path);
   FileDescriptor directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return Cannot("open", path);
+  // Or a crash of the machine could take the directory, with all that is synced in it.
+  if (made && !SyncParent(directory)) return Cannot("write", path);
   FileDescriptor lock(openat(directory.get(), kLockFile, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!lock) return Cannot("write to", path);
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {

@@ -14,8 +14,9 @@ namespace spikeserve::state {
 // The file that is locked while a server uses the directory.
 inline constexpr char kLockFile[] = "lock";
 
-// The directory at `path`, made (for its owner alone) where only it itself is missing. Nobody else can open it until
-// the result goes. Errors, with `path` in the message: as the system says; UNAVAILABLE where it is in use.
+// The directory at `path`, made (for its owner alone, and so that it survives a crash of the machine) where only it
+// itself is missing. Nobody else can open it until the result goes. Errors, with `path` in the message: as the system
+// says; UNAVAILABLE where it is in use.
 absl::StatusOr<std::unique_ptr<Directory>> OpenDirectory(const std::string& path);
 
 // The errors that OpenDirectory would give, but for that of a directory that is in use; changes nothing.

@@ -1,5 +1,7 @@
 #include "state/stored_network.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -11,12 +13,18 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "runtime/limits.h"
+#include "state/state_file.h"
 #include "status_macros.h"
 
 namespace spikeserve::state {
 namespace {
 
 using Reply = std::unique_ptr<const codec::Envelope>;
+
+// What a file may have beyond the bytes that its network is counted with. Tensors are in it as they are in memory;
+// names and shapes stand in it once more for each parameter, gradient and moment. That comes to about 100 bytes for a
+// small layer with all of these, so that this is enough for half a million layers.
+constexpr int64_t kBesideTensors = int64_t{64} << 20;
 
 void StoreReply(const codec::Envelope& reply, v1::StoredReply* stored) {
   stored->set_type(reply.message->GetDescriptor()->full_name());
@@ -44,6 +52,14 @@ v1::StoredNetwork Store(const server::HeldNetwork& held) {
   codec::EncodeNetwork(held.network, stored.mutable_checkpoint());
   if (held.last_reply != nullptr) StoreReply(*held.last_reply, stored.mutable_last_reply());
   return stored;
+}
+
+int64_t RoomForFile(server::Engine& engine) {
+  const server::Limits& limits = engine.limits();
+  int64_t bytes = limits.max_network_bytes - engine.networks().Total().bytes;
+  // Whose it is the file tells; nobody may have more than this.
+  if (limits.max_network_bytes_per_identity > 0) bytes = std::min(bytes, limits.max_network_bytes_per_identity);
+  return std::min(bytes, kMaxStateFileBytes) + kBesideTensors;
 }
 
 absl::Status Restore(const v1::StoredNetwork& stored, server::Engine& engine) {
