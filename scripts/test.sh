@@ -56,8 +56,8 @@ built_and_tested() {
 
 # Memory errors hide in what the optimised tests do not look at; these are the tests that meet most code.
 units_tested_under_asan() {
-  scripts/build.sh asan -DSPIKESERVE_BUILD_BENCH=OFF tests_lib tests_server tests_fuzz &&
-    within 1h ctest --preset asan -L '^(lib|server|fuzz)$'
+  within 2h scripts/build.sh asan -DSPIKESERVE_BUILD_BENCH=OFF tests_lib tests_server tests_telemetry tests_fuzz &&
+    within 1h ctest --preset asan -L '^(lib|server|telemetry|fuzz)$'
 }
 
 scripts/install.sh --test ${container:+--container}

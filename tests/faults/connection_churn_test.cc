@@ -1,3 +1,5 @@
+#include <signal.h>
+
 #include <string>
 
 #include "absl/time/clock.h"
@@ -29,14 +31,19 @@ void Churn(const std::string& address, int connections) {
 TEST(ConnectionChurn, TenThousandConnectionsLeaveNeitherDescriptorsNorMemoryBehind) {
   ServerProcess server({"--listen=127.0.0.1:0"});
   const std::string address = server.WaitForAddresses().at(0);
-  Churn(address, 1000);  // What is kept for later is there.
+  ASSERT_NO_FATAL_FAILURE(Churn(address, 1000));  // What is kept for later is there.
   const int64_t bytes = server.ResidentBytes();
   const int descriptors = server.OpenFileDescriptors();
-  Churn(address, 10'000);
+  ASSERT_NO_FATAL_FAILURE(Churn(address, 10'000));
   // Never, if connections leak; those that are being closed take a moment.
   while (server.Running() && server.OpenFileDescriptors() > descriptors) absl::SleepFor(absl::Milliseconds(10));
+  const int64_t bytes_after = server.ResidentBytes();
+  // One that has ended has neither.
+  ASSERT_TRUE(server.Running()) << server.Stderr();
+  EXPECT_GT(bytes_after, 0);
   // A kilobyte for each would be twice as much.
-  EXPECT_LT(server.ResidentBytes() - bytes, int64_t{5} << 20) << server.Stderr();
+  EXPECT_LT(bytes_after - bytes, int64_t{5} << 20) << server.Stderr();
+  EXPECT_EQ(server.End(SIGTERM), 0) << server.Stderr();
 }
 
 }  // namespace

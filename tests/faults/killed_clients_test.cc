@@ -39,6 +39,8 @@ TEST(KilledClients, AreForgottenAndTheirCallsAndStreamsEnd) {
     statistics = client.ServerStatistics();
   }
   EXPECT_TRUE(statistics.ok()) << statistics.status() << server.Stderr();
+  EXPECT_TRUE(server.Running()) << server.Stderr();
+  EXPECT_EQ(server.End(SIGTERM), 0) << server.Stderr();
 }
 
 }  // namespace

@@ -1,12 +1,16 @@
 // Peers that break the rules, vanish, or do not listen: the server goes on serving others, and gives back what it held
 // for them.
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <deque>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -38,14 +42,21 @@ constexpr int64_t kSmallBlockCost = 1;
 
 class PeersTest : public ::testing::Test {
  protected:
-  void Start(std::vector<std::string> flags = {}) {
-    flags.insert(flags.begin(), "--listen=127.0.0.1:0");
+  void Start(std::vector<std::string> flags = {}, const std::string& listen = "127.0.0.1:0") {
+    flags.insert(flags.begin(), "--listen=" + listen);
     // AddressSanitizer, where it is there, gives freed memory back as the ordinary allocator does.
     const std::string as_freed = "ASAN_OPTIONS=quarantine_size_mb=1:allocator_release_to_os_interval_ms=0";
     server_ = std::make_unique<ServerProcess>(flags, std::vector<std::string>{as_freed});
     address_ = server_->WaitForAddresses().at(0);
     ExpectServing();
     descriptors_ = server_->OpenFileDescriptors();
+  }
+
+  // It lives to the end, and finds nothing wrong then (as a sanitizer may). The peers are gone.
+  void TearDown() override {
+    if (server_ == nullptr) return;
+    EXPECT_TRUE(server_->Running()) << "it has ended by itself";
+    EXPECT_EQ(server_->End(SIGTERM), 0) << server_->Stderr();
   }
 
   void ExpectServing() {
@@ -56,22 +67,27 @@ class PeersTest : public ::testing::Test {
   // Waits until the server has closed the connections of peers that are gone. Never, if it leaks them.
   void WaitUntilForgotten() {
     while (server_->Running() && server_->OpenFileDescriptors() > descriptors_) absl::SleepFor(absl::Milliseconds(10));
+    EXPECT_TRUE(server_->Running()) << "it has ended: " << server_->Stderr();
   }
 
   void WaitUntilIdle() {
     const Client client = *Client::Connect(address_);
-    for (auto s = client.ServerStatistics(); s.ok() && s->calls_in_progress > 1; s = client.ServerStatistics()) {
+    auto statistics = client.ServerStatistics();
+    for (; statistics.ok() && statistics->calls_in_progress > 1; statistics = client.ServerStatistics()) {
       absl::SleepFor(absl::Milliseconds(5));
     }
+    // There may be no room for so much as this.
+    EXPECT_TRUE(statistics.ok() || absl::IsResourceExhausted(statistics.status())) << statistics.status();
   }
 
-  // There is no room, but room is made: others are served, and the log tells at whose cost.
-  void ExpectServingBySacrifice() {
-    const std::vector<uint8_t> labels(1000, 1);
+  // There is no room for an answer of 40 KB for each label, but room is made: others are served, and the log tells at
+  // whose cost.
+  void ExpectServingBySacrifice(int64_t count = 1000) {
+    const std::vector<uint8_t> labels(static_cast<size_t>(count), 1);
     const auto result =
         Client::Connect(address_, {.retry = {.max_attempts = 1000}})
             ->RedundantOneHot(
-                {.labels = TensorView(absl::MakeConstSpan(labels), {1000}), .num_classes = 10, .n = 1000});
+                {.labels = TensorView(absl::MakeConstSpan(labels), {count}), .num_classes = 10, .n = 1000});
     EXPECT_TRUE(result.ok()) << result.status();
     EXPECT_THAT(server_->Log(), Contains(HasSubstr("warning: answers given up")));
   }
@@ -235,9 +251,44 @@ TEST_F(PeersTest, SmallAnswersThatNobodyTakesAreGivenUpToo) {
     peers.emplace_back(address_).Send(calls);
     WaitUntilIdle();
   }
-  ExpectServingBySacrifice();
+  ExpectServingBySacrifice(100);
   peers.clear();
   WaitUntilForgotten();
+}
+
+// To gRPC all peers of a Unix socket have the same name.
+TEST_F(PeersTest, WhoDoesNotReadOnAUnixSocketCostsNobodyElseThereAnAnswer) {
+  Start({"--max-bytes-in-flight=20000000", "--untaken-answer-timeout=2"},
+        "unix:" + ::testing::TempDir() + "/peers-" + std::to_string(getpid()));
+  // Of 6 MB: there is room for two of them.
+  const std::string call = testing::Greeting() + testing::CallFrames(kRedundantOneHot, OneHotRequest(150), 1);
+  const auto wait_for_data = [](FrameReader& reader) {
+    auto frame = reader.Next();
+    while (frame && frame->type != testing::kDataFrame) frame = reader.Next();
+    return frame ? frame->payload.size() : 0;
+  };
+  RawConnection hoarder(address_);
+  hoarder.Send(call);
+  FrameReader hoarders(hoarder);
+  ASSERT_GT(wait_for_data(hoarders), 0u);
+  absl::SleepFor(absl::Seconds(3));  // Its time is over.
+  RawConnection honest(address_);
+  honest.Send(call);
+  FrameReader reader(honest);
+  size_t bytes = wait_for_data(reader);
+  ASSERT_GT(bytes, 0u);
+  ExpectServingBySacrifice(250);
+  honest.Send(testing::WindowUpdate(0, bytes) + testing::WindowUpdate(1, bytes));
+  for (auto frame = reader.Next();; frame = reader.Next()) {
+    ASSERT_TRUE(frame.has_value());
+    if (frame->stream != 1) continue;
+    ASSERT_NE(frame->type, testing::kResetFrame) << "after " << bytes << " bytes";
+    if ((frame->flags & testing::kEndStream) != 0) break;
+    if (frame->type != testing::kDataFrame || frame->payload.empty()) continue;
+    bytes += frame->payload.size();
+    honest.Send(testing::WindowUpdate(0, frame->payload.size()) + testing::WindowUpdate(1, frame->payload.size()));
+  }
+  EXPECT_GT(bytes, 6'000'000u) << server_->Stderr();
 }
 
 TEST_F(PeersTest, ClientsThatReadSlowlyGetAllOfTheirAnswers) {

@@ -7,51 +7,54 @@ namespace spikeserve::rpc {
 namespace {
 
 const absl::Time kNow = absl::FromUnixSeconds(1000);
+// Two connections.
+const char kTwo[2] = {};
+const PeerAllowances::Key kA = &kTwo[0], kB = &kTwo[1];
 
 TEST(PeerAllowances, ForAnAnswerIsThePatienceAndASecondForEach10Megabytes) {
   PeerAllowances allowances(absl::Seconds(5));
-  allowances.Begin("a", 100'000'000, kNow);
-  EXPECT_EQ(allowances.Until("a"), kNow + absl::Seconds(15));
+  allowances.Begin(kA, 100'000'000, kNow);
+  EXPECT_EQ(allowances.Until(kA), kNow + absl::Seconds(15));
 }
 
 TEST(PeerAllowances, TheAnswersOfAConnectionHaveTheTimeOfAllOfThem) {
   PeerAllowances allowances(absl::Seconds(5));
-  for (int i = 0; i < 40; ++i) allowances.Begin("a", 100'000'000, kNow);
-  allowances.Begin("b", 100'000'000, kNow);
-  EXPECT_EQ(allowances.Until("a"), kNow + absl::Seconds(405));
-  EXPECT_EQ(allowances.Until("b"), kNow + absl::Seconds(15));
+  for (int i = 0; i < 40; ++i) allowances.Begin(kA, 100'000'000, kNow);
+  allowances.Begin(kB, 100'000'000, kNow);
+  EXPECT_EQ(allowances.Until(kA), kNow + absl::Seconds(405));
+  EXPECT_EQ(allowances.Until(kB), kNow + absl::Seconds(15));
 }
 
 TEST(PeerAllowances, WhoTakesASmallAnswerNowAndThenGetsNoMoreTimeForLargeOnes) {
   PeerAllowances allowances(absl::Seconds(5));
-  allowances.Begin("a", 100'000'000, kNow);
+  allowances.Begin(kA, 100'000'000, kNow);
   for (int i = 0; i < 100; ++i) {
     const absl::Time later = kNow + i * absl::Milliseconds(150);
-    allowances.Begin("a", 100'000, later);
-    allowances.End("a", 100'000, later);
+    allowances.Begin(kA, 100'000, later);
+    allowances.End(kA, 100'000, later);
   }
-  EXPECT_LE(allowances.Until("a"), kNow + absl::Seconds(16));
+  EXPECT_LE(allowances.Until(kA), kNow + absl::Seconds(16));
 }
 
 TEST(PeerAllowances, TimeThatWasNotNeededIsNotSavedUp) {
   PeerAllowances allowances(absl::Seconds(5));
   absl::Time now = kNow;
-  allowances.Begin("a", 100'000'000, now);
+  allowances.Begin(kA, 100'000'000, now);
   for (int i = 0; i < 100; ++i) {  // Ten times as fast as need be, and never without an answer.
     now += absl::Seconds(1);
-    allowances.Begin("a", 100'000'000, now);
-    allowances.End("a", 100'000'000, now);
+    allowances.Begin(kA, 100'000'000, now);
+    allowances.End(kA, 100'000'000, now);
   }
-  EXPECT_EQ(allowances.Until("a"), now + absl::Seconds(15));
+  EXPECT_EQ(allowances.Until(kA), now + absl::Seconds(15));
 }
 
 TEST(PeerAllowances, AnEmptyAnswerIsOneToo) {
   PeerAllowances allowances(absl::Seconds(5));
-  allowances.Begin("a", 0, kNow);
-  allowances.Begin("a", 5, kNow);
-  allowances.End("a", 5, kNow);
-  EXPECT_EQ(allowances.Until("a"), kNow + absl::Seconds(5));
-  allowances.End("a", 0, kNow);
+  allowances.Begin(kA, 0, kNow);
+  allowances.Begin(kA, 5, kNow);
+  allowances.End(kA, 5, kNow);
+  EXPECT_EQ(allowances.Until(kA), kNow + absl::Seconds(5));
+  allowances.End(kA, 0, kNow);
 }
 
 TEST(Answers, AreNotWatchedWhileTheyTakeLittleTogether) {

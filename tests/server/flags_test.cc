@@ -99,6 +99,24 @@ TEST_F(FlagsTest, OtherVariablesOfThePrefixAreNobodysBusiness) {
   EXPECT_THAT(Config({}).warnings, IsEmpty());
 }
 
+// CLI11 took 010 for 8.
+TEST_F(FlagsTest, ZerosBeforeANumberChangeNothing) {
+  const ServerConfig config = Config({"--threads=010", "--max-calls=0099", FlagFile("--max-pairs=0100\n")});
+  EXPECT_EQ(config.server.engine.threads, 10);
+  EXPECT_EQ(config.server.engine.limits.max_calls, 99);
+  EXPECT_EQ(config.server.engine.limits.max_pairs, 100);
+  EXPECT_THAT(Error({"--threads=0x10"}), HasSubstr("got 0x10"));
+}
+
+TEST_F(FlagsTest, CallsOnAnOldConnectionHaveTheTimeThatOneMayTake) {
+  const auto grace = [](const std::vector<std::string>& flags) {
+    return Config(flags).server.connections.max_age_grace;
+  };
+  EXPECT_EQ(grace({"--drain-timeout=1", "--max-compute-time=7", "--max-queue-delay=2"}), absl::Seconds(9));
+  EXPECT_EQ(grace({"--drain-timeout=100", "--max-compute-time=7", "--max-queue-delay=2"}), absl::Seconds(100));
+  EXPECT_GE(grace({}), Config({}).server.engine.limits.max_compute_time);
+}
+
 TEST_F(FlagsTest, AMistakeIsToldWithItsPlace) {
   EXPECT_THAT(Error({"--threads=5000"}), AllOf(HasSubstr("--threads"), HasSubstr("got 5000"), HasSubstr("0 to 1024")));
   EXPECT_THAT(Error({"--threads=1.5"}), HasSubstr("got 1.5"));
@@ -151,6 +169,11 @@ TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {
   EXPECT_THAT(Error({"--check-config", "--listen=unix:"}), HasSubstr("unix:PATH"));
   EXPECT_THAT(Error({"--check-config", "--listen=unix:/" + std::string(107, 'a')}), HasSubstr("107 bytes"));
   EXPECT_THAT(Error({"--check-config", "--listen=http://127.0.0.1:1"}), HasSubstr("HOST:PORT"));
+  // gRPC would take these for something else than a host and its port: 123 for a socket's name, 5 for a part of ::1:5.
+  for (const char* address : {"unix-abstract:123", "UNIX-ABSTRACT:123", "::1:5", "ipv4:127.0.0.1:5", "dns:5"}) {
+    EXPECT_THAT(Error({"--check-config", absl::StrCat("--listen=", address)}),
+                AllOf(HasSubstr(address), HasSubstr("HOST:PORT"), HasSubstr("unix:PATH")));
+  }
   EXPECT_THAT(Error({"--check-config", "--listen=127.0.0.1:5,127.0.0.1:5"}), HasSubstr("127.0.0.1:5 twice"));
   EXPECT_THAT(Error({"--check-config", "--listen=127.0.0.1:5", "--metrics-listen=127.0.0.1:5"}),
               HasSubstr("--metrics-listen: 127.0.0.1:5 twice"));

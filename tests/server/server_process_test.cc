@@ -10,18 +10,26 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <future>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
+#include "rpc/grpc_lifetime.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/client/health.h"
+#include "support/certificates.h"
 #include "support/raw_http2.h"
 
 namespace spikeserve {
@@ -68,12 +76,17 @@ void WaitForCallInProgress(const Client& client) {
   });
 }
 
-// A server of this flag that computes a long call.
+// A server of these flags that computes a long call.
 struct BusyServer {
-  explicit BusyServer(const std::string& flag) : process({kAnyPort, kManyPairs, flag}) {
+  explicit BusyServer(std::vector<std::string> flags) : process(WithItsOwn(std::move(flags))) {
     const std::string& address = process.address();
     answer = ClientOf(address, {.max_attempts = 1}).Async(LongCall());
     WaitForCallInProgress(ClientOf(address));
+  }
+
+  static std::vector<std::string> WithItsOwn(std::vector<std::string> flags) {
+    flags.insert(flags.end(), {kAnyPort, kManyPairs});
+    return flags;
   }
 
   ServerProcess process;
@@ -84,14 +97,33 @@ TEST(ServerProcess, WhatKeepsItFromStartingIsOneLineAndExitCode2) {
   ServerProcess first({kAnyPort});
   const std::vector<std::string> addresses = first.WaitForAddresses();
   ASSERT_EQ(addresses.size(), 1u);
-  const std::vector<std::vector<std::string>> wrong = {
-      {"--listen=" + addresses[0]}, {"--listen=nonsense"}, {"--threads=x"}, {"--nonsense"}, {"--flagfile=/no/file"}};
-  for (const std::vector<std::string>& flags : wrong) {
+  const testing::CertificateAuthority authority;
+  const testing::KeyPair pair = authority.Issue();
+  const std::string certificate = "--tls-cert=" + testing::WriteTestFile("process.pem", pair.certificate);
+  const std::string key = "--tls-key=" + testing::WriteTestFile("process.key", pair.key);
+  const std::string another_key = "--tls-key=" + testing::WriteTestFile("another.key", authority.Issue().key);
+  const std::string no_pem = testing::WriteTestFile("no.pem", "nonsense");
+  // And what its line is about.
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
+      {{"--listen=" + addresses[0]}, "--listen: cannot listen on " + addresses[0]},
+      {{"--listen=nonsense"}, "--listen"},
+      {{"--listen=unix-abstract:123"}, "--listen: \"unix-abstract:123\""},
+      {{"--threads=x"}, "--threads"},
+      {{"--nonsense"}, "--nonsense"},
+      {{"--flagfile=/no/file"}, "/no/file"},
+      {{kAnyPort, "--tls-cert=/no/file", key}, "--tls-cert: cannot read the file /no/file"},
+      {{kAnyPort, certificate, "--tls-key=/no/file"}, "--tls-key: cannot read the file /no/file"},
+      {{kAnyPort, "--tls-cert=" + no_pem, key}, "--tls-cert: the file " + no_pem},
+      {{kAnyPort, certificate, "--tls-key=" + no_pem}, "--tls-key: the file " + no_pem},
+      {{kAnyPort, certificate, another_key}, "another private key"},
+      {{kAnyPort, certificate, key, "--tls-client-ca=" + no_pem}, "--tls-client-ca: the file " + no_pem}};
+  for (const auto& [flags, subject] : wrong) {
     ServerProcess server(flags);
-    EXPECT_EQ(server.WaitForExit(), 2) << flags[0];
+    EXPECT_EQ(server.WaitForExit(), 2) << absl::StrJoin(flags, " ");
     const std::string error = server.Stderr();
     EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 1) << error;
     EXPECT_TRUE(absl::StartsWith(error, "spikeserve: ")) << error;
+    EXPECT_THAT(error, HasSubstr(subject));
   }
 }
 
@@ -147,7 +179,7 @@ TEST(ServerProcess, ACallThatWasAcceptedIsAnsweredBeforeItEnds) {
 }
 
 TEST(ServerProcess, CallsThatTakeLongerThanTheDrainTimeoutAreCancelledAndExitCode3TellsSo) {
-  BusyServer busy("--drain-timeout=0.2");
+  BusyServer busy({"--drain-timeout=0.2"});
   ServerProcess& server = busy.process;
   server.Signal(SIGTERM);
   const absl::Status status = busy.answer.get().status();
@@ -157,6 +189,15 @@ TEST(ServerProcess, CallsThatTakeLongerThanTheDrainTimeoutAreCancelledAndExitCod
   EXPECT_THAT(server.Log(), AllOf(Contains("warning: call cut off"),
                                   Contains("warning: calls cut off, because they took longer than --drain-timeout")));
   EXPECT_THAT(server.Stderr(), HasSubstr("\"calls\":1,\"drain_timeout_s\":0.2"));
+}
+
+// Closing it after the time of the drain would end calls that may take longer.
+TEST(ServerProcess, ACallOutlivesTheAgeOfItsConnection) {
+  BusyServer busy({"--max-connection-age=1", "--drain-timeout=0.2"});
+  EXPECT_EQ(busy.answer.wait_for(std::chrono::milliseconds(2500)), std::future_status::timeout);
+  busy.process.Signal(SIGTERM);
+  EXPECT_THAT(std::string(busy.answer.get().status().message()), HasSubstr("longer than its --drain-timeout"));
+  EXPECT_EQ(busy.process.WaitForExit(), 3);
 }
 
 // Load balancers hold a stream on the health, and tools one on the reflection: neither is a call to be finished.
@@ -223,7 +264,7 @@ TEST(ServerProcess, SignalsThatAreNotForItsEndDoNotEndIt) {
 }
 
 TEST(ServerProcess, TheSameSignalTwiceWithinATenthOfASecondIsOne) {
-  BusyServer busy("--drain-timeout=0.2");
+  BusyServer busy({"--drain-timeout=0.2"});
   ServerProcess& server = busy.process;
   server.Signal(SIGTERM);
   server.Signal(SIGTERM);
@@ -242,6 +283,29 @@ TEST(ServerProcess, ARequestThatIsNoTextLeavesNoLineOnStderrButTheLogs) {
               ElementsAre("info: started", "info: listening", "info: call failed", "info: draining", "info: ended"));
   const std::string all = server.Stderr();
   EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 5) << all;
+}
+
+TEST(ServerProcess, TheLineOfACallHasTheTraceThatItCameWith) {
+  rpc::KeepGrpcInitialized();
+  ServerProcess server({kAnyPort, "--log-level=debug"});
+  grpc::GenericStub stub(grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  context.AddMetadata("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  const grpc::Slice empty;
+  const grpc::ByteBuffer request(&empty, 1);
+  grpc::ByteBuffer response;
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareUnaryCall(&context, testing::kServerStatistics, request, &queue);
+  call->StartCall();
+  grpc::Status status;
+  call->Finish(&response, &status, nullptr);
+  void* tag;
+  bool ok;
+  queue.Next(&tag, &ok);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(server.End(SIGTERM), 0);
+  EXPECT_THAT(server.Stderr(), AllOf(HasSubstr("\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\""),
+                                     HasSubstr("\"span_id\":\"00f067aa0ba902b7\"")));
 }
 
 TEST(ServerProcess, HasAsManyDescriptorsAsItMayHave) {
@@ -271,7 +335,7 @@ TEST(ServerProcess, APipeInPlaceOfAFileIsRefused) {
 }
 
 TEST(ServerProcess, ASecondSignalEndsItAtOnce) {
-  BusyServer busy("--drain-timeout=1000");
+  BusyServer busy({"--drain-timeout=1000"});
   ServerProcess& server = busy.process;
   server.Signal(SIGTERM);
   WaitUntil([&] { return absl::StrContains(server.Stderr(), "draining"); });

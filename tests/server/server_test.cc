@@ -1,8 +1,14 @@
 #include "rpc/server.h"
 
+#include <netdb.h>
+
+#include <algorithm>
 #include <future>
 #include <latch>
+#include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -10,6 +16,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
+#include "rpc/listening.h"
 #include "rpc/rich_status.h"
 #include "runtime/retry_after.h"
 #include "spikeserve/client/client.h"
@@ -54,6 +61,45 @@ TEST(Server, ATakenPortIsRefusedAndNamed) {
   const auto second = Server::Start(options);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(first->addresses()[0]));
+}
+
+std::string PortOf(const std::string& address) { return address.substr(address.rfind(':')); }
+
+TEST(Server, APortIsFreeUnlessSomebodyListensThere) {
+  const auto server = StartOn({"127.0.0.1:0"});
+  const std::string port = PortOf(server->addresses()[0]);
+  const absl::Status taken = CheckPortFree("127.0.0.1" + port);
+  EXPECT_EQ(taken.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(taken.message()), HasSubstr("127.0.0.1" + port + ": Address already in use"));
+  EXPECT_TRUE(CheckPortFree("127.0.0.2" + port).ok());
+  // Whether gRPC can listen there is gRPC's to find out: this machine may have others of a name's addresses.
+  EXPECT_TRUE(CheckPortFree("192.0.2.1" + port).ok());
+  EXPECT_TRUE(CheckPortFree("127.0.0.1:0").ok());
+  EXPECT_TRUE(CheckPortFree("unix:/no/such/directory/socket").ok());
+}
+
+bool LocalhostIsBothLoopbacks() {
+  addrinfo hints = {};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo("localhost", "1", &hints, &found) != 0) return false;
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
+  bool v4 = false, v6 = false;
+  for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    (one->ai_family == AF_INET6 ? v6 : v4) = true;
+  }
+  return v4 && v6;
+}
+
+// gRPC is content with one of a name's addresses, and whoever has the other gets half of the calls.
+TEST(Server, APortThatIsTakenOnOneOfANamesAddressesIsRefused) {
+  if (!LocalhostIsBothLoopbacks()) GTEST_SKIP() << "localhost has one address here";
+  const auto first = StartOn({"127.0.0.1:0"});
+  ServerOptions options;
+  options.listen = {"localhost" + PortOf(first->addresses()[0])};
+  const absl::Status status = Server::Start(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("Address already in use"));
 }
 
 TEST(Server, AnAddressThatIsNoneIsRefused) {

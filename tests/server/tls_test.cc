@@ -53,6 +53,17 @@ class TlsTest : public ::testing::Test {
                        {.tls = TlsOptions{.ca_pem = authority_.certificate(), .server_name = name}});
   }
 
+  // Whether a new connection gets in whose client shows a certificate of this authority, and finds a server named
+  // `name`.
+  absl::Status EnterWith(const CertificateAuthority& authority, const std::string& address, const std::string& name) {
+    const KeyPair shown = authority.Issue();
+    return CheckHealth(address, absl::Seconds(30),
+                       {.tls = TlsOptions{.ca_pem = authority_.certificate(),
+                                          .certificate_pem = shown.certificate,
+                                          .key_pem = shown.key,
+                                          .server_name = name}});
+  }
+
   KeyPair Named(const std::string& name) {
     return authority_.Issue({.alternative_names = absl::StrCat("DNS:", name, ",IP:127.0.0.1")});
   }
@@ -132,6 +143,35 @@ TEST_F(TlsTest, ACertificateThatIsNotValidYetIsTakenWhenItIs) {
   while (!Find(server->addresses()[0], "second.test").ok()) {
     absl::SleepFor(absl::Milliseconds(20));
   }
+}
+
+TEST_F(TlsTest, TheAuthoritiesOfClientsAreReplacedWhateverTheCertificatesFileHolds) {
+  const CertificateAuthority first, second;
+  ServerOptions options = Options(Named("first.test"));
+  options.tls->client_ca = WriteTestFile("tls-client-ca.pem", first.certificate());
+  const auto server = *Server::Start(options);
+  const auto enter = [&](const CertificateAuthority& authority, const std::string& name = "first.test") {
+    return EnterWith(authority, server->addresses()[0], name);
+  };
+  EXPECT_TRUE(enter(first).ok()) << enter(first);
+  EXPECT_EQ(enter(second).code(), absl::StatusCode::kUnavailable);
+  const auto expect_replaced = [&](const CertificateAuthority& before, const CertificateAuthority& by) {
+    WriteTestFile("tls-client-ca.pem", by.certificate());
+    while (!enter(by).ok()) absl::SleepFor(absl::Milliseconds(20));
+    EXPECT_EQ(enter(before).code(), absl::StatusCode::kUnavailable);
+  };
+  expect_replaced(first, second);
+  WriteTestFile("tls.pem", "nonsense");
+  while (!HasLogged("--tls-cert: ")) absl::SleepFor(absl::Milliseconds(20));
+  expect_replaced(second, first);
+  // And the other way round.
+  WriteTestFile("tls-client-ca.pem", "nonsense");
+  while (!HasLogged("--tls-client-ca: ")) absl::SleepFor(absl::Milliseconds(20));
+  const KeyPair next = Named("second.test");
+  WriteTestFile("tls.key", next.key);
+  WriteTestFile("tls.pem", next.certificate);
+  while (!enter(first, "second.test").ok()) absl::SleepFor(absl::Milliseconds(20));
+  EXPECT_EQ(enter(second, "second.test").code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(TlsTest, FilesThatAreNotWhatTheyShouldBeAreRefusedBeforeAnythingIsServed) {

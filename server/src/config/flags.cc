@@ -41,12 +41,15 @@ struct Values {
 // A whole number from `min` to `max`.
 template <typename T>
 void AddNumber(CLI::App& app, const std::string& name, T& value, const std::string& help, int64_t min, int64_t max) {
-  const auto check = [min, max](const std::string& text) -> std::string {
+  // CLI11 itself would read 010 as an octal number, which is 8.
+  const auto set = [&value, name, min, max](const std::string& text) {
     int64_t number;
-    if (absl::SimpleAtoi(text, &number) && number >= min && number <= max) return "";
-    return absl::StrCat("got ", text, "; need a whole number from ", min, " to ", max);
+    if (!absl::SimpleAtoi(text, &number) || number < min || number > max) {
+      throw CLI::ValidationError(name, absl::StrCat("got ", text, "; need a whole number from ", min, " to ", max));
+    }
+    value = static_cast<T>(number);
   };
-  app.add_option(name, value, help)->check(check)->capture_default_str()->type_name("N");
+  app.add_option_function<std::string>(name, set, help)->default_str(absl::StrCat(value))->type_name("N");
 }
 
 void AddLimit(CLI::App& app, const std::string& name, int64_t& value, const std::string& help,
@@ -203,8 +206,10 @@ void AddLifeCycle(CLI::App& app, Values& values) {
       app, "--untaken-answer-timeout", values.config.server.connections.untaken_answer_timeout,
       "Time, and one second for each 10 MB, after which an answer that its client has not taken is given up when "
       "others need its memory");
-  AddSeconds(app, "--max-connection-age", values.config.server.connections.max_age,
-             "Time after which a connection is closed gently, so that clients spread over servers");
+  AddSeconds(
+      app, "--max-connection-age", values.config.server.connections.max_age,
+      "Time after which a connection is closed gently, so that clients spread over servers; its calls go on for as "
+      "long as one may take");
   AddSeconds(app, "--drain-delay", values.config.drain_delay,
              "Time to go on serving after SIGTERM or SIGINT, while health checks say NOT_SERVING", Zero::kAllowed);
   AddSeconds(app, "--drain-timeout", values.config.drain_timeout, "Time that accepted calls get to finish then");
@@ -245,6 +250,12 @@ void AddConfiguration(CLI::App& app, Values& values) {
   app.add_option(kFlagFile, values.flag_file, "A file with a flag on each line, for those that are not given otherwise")
       ->type_name("FILE");
   app.add_flag("--check-config", values.check_config, "Check the configuration, and end");
+}
+
+// A call that may take its time does so also where its connection grows old meanwhile.
+absl::Duration GraceOfOldConnections(const ServerConfig& config) {
+  const server::Limits& limits = config.server.engine.limits;
+  return std::max(config.drain_timeout, limits.max_queue_delay + limits.max_compute_time);
 }
 
 // What CLI11 finds wrong, in one line that tells where it is.
@@ -336,7 +347,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   } catch (const CLI::ParseError& error) {
     return Explain(error, arguments);
   }
-  values.config.server.connections.max_age_grace = values.config.drain_timeout;
+  values.config.server.connections.max_age_grace = GraceOfOldConnections(values.config);
   ShareNetworks(app, values.config);
   if (values.share_memory) values.config.server.shared_memory = values.shared_memory;
   SPIKESERVE_RETURN_IF_ERROR(TakeTls(values));

@@ -5,11 +5,13 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "grpc/grpc.h"
-#include "grpc/support/alloc.h"
+#include "grpc/grpc_security.h"
 #include "runtime/happens_before.h"
 #include "runtime/steady_time.h"
 
 namespace spikeserve::rpc {
+
+void Answers::ReleaseContext::operator()(grpc_auth_context* context) const { grpc_auth_context_release(context); }
 
 bool Answers::Begin() {
   if (closed_) return false;
@@ -28,12 +30,11 @@ Answers::Sending Answers::Send(grpc_call* call, int64_t bytes) {
     if (unwatched_bytes_.fetch_add(bytes) + bytes <= kUnwatchedBytes) return {.unwatched_bytes = bytes};
     unwatched_bytes_ -= bytes;
   }
-  char* const peer_text = grpc_call_get_peer(call);
-  const absl::Cleanup free_text = [&] { gpr_free(peer_text); };
+  Watched answer{decltype(Watched::connection)(grpc_call_auth_context(call)), bytes};
   const std::lock_guard lock(mutex_);
-  const auto it = watched_.try_emplace(call, Watched{peer_text, bytes}).first;
+  const auto it = watched_.try_emplace(call, std::move(answer)).first;
   absl::Cleanup forget = [&] { watched_.erase(it); };
-  allowances_.Begin(it->second.peer, bytes, server::SteadyNow());
+  allowances_.Begin(it->second.peer(), bytes, server::SteadyNow());
   std::move(forget).Cancel();
   grpc_call_ref(call);
   return {.watched = call};
@@ -46,7 +47,7 @@ void Answers::Sent(const Sending& sending) {
     const std::lock_guard lock(mutex_);
     const auto it = watched_.find(sending.watched);
     if (it == watched_.end()) return;
-    allowances_.End(it->second.peer, it->second.bytes, server::SteadyNow());
+    allowances_.End(it->second.peer(), it->second.bytes, server::SteadyNow());
     watched_.erase(it);
   }
   grpc_call_unref(sending.watched);
@@ -62,12 +63,12 @@ int64_t Answers::GiveUpUntaken() {
     if (now < next_look_) return 0;
     next_look_ = now + kBetweenLooks;
     for (const auto& [call, answer] : watched_) {
-      if (now >= allowances_.Until(answer.peer)) untaken.push_back(call);
+      if (now >= allowances_.Until(answer.peer())) untaken.push_back(call);
     }
     // Not to be given up again while gRPC is about it; their own references stay with those below.
     for (grpc_call* call : untaken) {
       const auto it = watched_.find(call);
-      allowances_.End(it->second.peer, it->second.bytes, now);
+      allowances_.End(it->second.peer(), it->second.bytes, now);
       watched_.erase(it);
     }
   }

@@ -5,13 +5,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
-#include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "rpc/peer_allowances.h"
 
+struct grpc_auth_context;
 struct grpc_call;
 
 namespace spikeserve::rpc {
@@ -50,8 +51,15 @@ class Answers {
   int64_t GiveUpUntaken();
 
  private:
+  struct ReleaseContext {
+    void operator()(grpc_auth_context* context) const;
+  };
   struct Watched {
-    std::string peer;
+    PeerAllowances::Key peer() const { return connection.get(); }
+
+    // gRPC makes one for each connection, with or without TLS, and has no other name for it: all the peers of a Unix
+    // socket are "unix:" to it. No other connection gets its address while this is here.
+    std::unique_ptr<grpc_auth_context, ReleaseContext> connection;
     int64_t bytes;
   };
 

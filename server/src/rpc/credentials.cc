@@ -29,31 +29,37 @@ namespace {
 using identity::FlagFile;
 using identity::Pem;
 
-std::vector<FlagFile> FlagFiles(const TlsFiles& files) {
-  std::vector<FlagFile> all = {{"--tls-cert", files.certificate}, {"--tls-key", files.key}};
-  if (!files.client_ca.empty()) all.push_back({"--tls-client-ca", files.client_ca});
-  return all;
+std::vector<FlagFile> KeyPairFiles(const TlsFiles& files) {
+  return {{"--tls-cert", files.certificate}, {"--tls-key", files.key}};
 }
 
-// What gRPC is given.
-struct Material {
+// Empty where clients show no certificate.
+std::vector<FlagFile> ClientCaFiles(const TlsFiles& files) {
+  if (files.client_ca.empty()) return {};
+  return {{"--tls-client-ca", files.client_ca}};
+}
+
+Pem PemOf(const FlagFile& file, const std::string& content) { return {content, file.flag, file.path}; }
+
+// What gRPC is given to show to clients.
+struct KeyPair {
   // Key and certificate are in one file, so that gRPC cannot read them of two versions.
-  std::string key_pair;
-  std::string client_ca;
+  std::string pem;
   absl::Time expiry;
 };
 
-absl::StatusOr<Material> CheckContents(const std::vector<FlagFile>& files, const std::vector<std::string>& contents) {
-  const auto pem = [&](size_t i) { return Pem{contents[i], files[i].flag, files[i].path}; };
-  const absl::Time now = absl::Now();
-  Material material;
-  SPIKESERVE_ASSIGN_OR_RETURN(material.key_pair, identity::ReadKeyPair(pem(0), pem(1), now));
-  SPIKESERVE_ASSIGN_OR_RETURN(material.expiry, identity::ExpiryOf(pem(0)));
-  if (files.size() > 2) {
-    SPIKESERVE_RETURN_IF_ERROR(identity::CheckAuthorities(pem(2), now));
-    material.client_ca = contents[2];
-  }
-  return material;
+// Of KeyPairFiles.
+absl::StatusOr<KeyPair> CheckKeyPair(const std::vector<FlagFile>& files, const std::vector<std::string>& contents) {
+  const Pem certificate = PemOf(files[0], contents[0]);
+  KeyPair pair;
+  SPIKESERVE_ASSIGN_OR_RETURN(pair.pem, identity::ReadKeyPair(certificate, PemOf(files[1], contents[1]), absl::Now()));
+  SPIKESERVE_ASSIGN_OR_RETURN(pair.expiry, identity::ExpiryOf(certificate));
+  return pair;
+}
+
+// Of ClientCaFiles.
+absl::Status CheckClientCa(const std::vector<FlagFile>& files, const std::vector<std::string>& contents) {
+  return files.empty() ? absl::OkStatus() : identity::CheckAuthorities(PemOf(files[0], contents[0]), absl::Now());
 }
 
 absl::Status SystemError(std::string_view what) {
@@ -107,23 +113,27 @@ TlsCredentials::TlsCredentials() = default;
 TlsCredentials::~TlsCredentials() = default;
 
 absl::Status TlsCredentials::Check(const TlsFiles& files) {
-  const std::vector<FlagFile> all = FlagFiles(files);
-  SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> contents, identity::ReadFiles(all));
-  return CheckContents(all, contents).status();
+  const std::vector<FlagFile> pair = KeyPairFiles(files), client_ca = ClientCaFiles(files);
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> pair_contents, identity::ReadFiles(pair));
+  SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> client_ca_contents, identity::ReadFiles(client_ca));
+  SPIKESERVE_RETURN_IF_ERROR(CheckKeyPair(pair, pair_contents).status());
+  return CheckClientCa(client_ca, client_ca_contents);
 }
 
 absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFiles& files, server::EventSink events,
                                                                      absl::Duration period) {
-  const std::vector<FlagFile> all = FlagFiles(files);
-  SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> contents, identity::ReadFiles(all));
-  SPIKESERVE_ASSIGN_OR_RETURN(const Material material, CheckContents(all, contents));
+  const std::vector<FlagFile> pair_files = KeyPairFiles(files), client_ca_files = ClientCaFiles(files);
+  SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> pair_contents, identity::ReadFiles(pair_files));
+  SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> client_ca_contents, identity::ReadFiles(client_ca_files));
+  SPIKESERVE_ASSIGN_OR_RETURN(const KeyPair pair, CheckKeyPair(pair_files, pair_contents));
+  SPIKESERVE_RETURN_IF_ERROR(CheckClientCa(client_ca_files, client_ca_contents));
   std::unique_ptr<TlsCredentials> self(new TlsCredentials());
-  SPIKESERVE_ASSIGN_OR_RETURN(self->key_pair_, MemoryFile::Create(material.key_pair));
-  if (!files.client_ca.empty()) {
-    SPIKESERVE_ASSIGN_OR_RETURN(self->client_ca_, MemoryFile::Create(material.client_ca));
+  SPIKESERVE_ASSIGN_OR_RETURN(self->key_pair_, MemoryFile::Create(pair.pem));
+  if (!client_ca_files.empty()) {
+    SPIKESERVE_ASSIGN_OR_RETURN(self->client_ca_, MemoryFile::Create(client_ca_contents[0]));
   }
 
-  self->expiry_ = absl::ToUnixSeconds(material.expiry);
+  self->expiry_ = absl::ToUnixSeconds(pair.expiry);
   const std::string key_pair = self->key_pair_->path();
   const std::string client_ca = self->client_ca_ == nullptr ? "" : self->client_ca_->path();
   grpc::experimental::TlsServerCredentialsOptions options(
@@ -135,13 +145,21 @@ absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFi
     options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   }
   self->credentials_ = grpc::experimental::TlsServerCredentials(options);
-  self->watch_ = std::make_unique<identity::FileWatch>(
-      all, std::move(contents),
-      [self = self.get(), all](const std::vector<std::string>& changed) -> absl::Status {
-        SPIKESERVE_ASSIGN_OR_RETURN(const Material next, CheckContents(all, changed));
-        SPIKESERVE_RETURN_IF_ERROR(self->key_pair_->Replace(next.key_pair));
+  self->key_pair_watch_ = std::make_unique<identity::FileWatch>(
+      pair_files, std::move(pair_contents),
+      [self = self.get(), pair_files](const std::vector<std::string>& changed) -> absl::Status {
+        SPIKESERVE_ASSIGN_OR_RETURN(const KeyPair next, CheckKeyPair(pair_files, changed));
+        SPIKESERVE_RETURN_IF_ERROR(self->key_pair_->Replace(next.pem));
         self->expiry_ = absl::ToUnixSeconds(next.expiry);
-        return self->client_ca_ == nullptr ? absl::OkStatus() : self->client_ca_->Replace(next.client_ca);
+        return absl::OkStatus();
+      },
+      events, period);
+  if (self->client_ca_ == nullptr) return self;
+  self->client_ca_watch_ = std::make_unique<identity::FileWatch>(
+      client_ca_files, std::move(client_ca_contents),
+      [self = self.get(), client_ca_files](const std::vector<std::string>& changed) -> absl::Status {
+        SPIKESERVE_RETURN_IF_ERROR(CheckClientCa(client_ca_files, changed));
+        return self->client_ca_->Replace(changed[0]);
       },
       std::move(events), period);
   return self;

@@ -27,7 +27,8 @@ struct TlsFiles {
 };
 
 // Serves what is in the files, about two seconds after it has changed there. What is no certificate, has another key or
-// has expired is not taken: what was there before is served on. Connections that are open stay as they are.
+// has expired is not taken: what was there before is served on. The server's certificate and the authorities are taken
+// each by itself. Connections that are open stay as they are.
 //
 // Thread-safe.
 class TlsCredentials {
@@ -56,7 +57,9 @@ class TlsCredentials {
   std::unique_ptr<MemoryFile> client_ca_;  // Null: clients show no certificate.
   std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::atomic<int64_t> expiry_{0};  // In Unix seconds.
-  std::unique_ptr<identity::FileWatch> watch_;
+  // Of their own, so that neither waits for the other's files to be right.
+  std::unique_ptr<identity::FileWatch> key_pair_watch_;
+  std::unique_ptr<identity::FileWatch> client_ca_watch_;  // Null where client_ca_ is.
 };
 
 }  // namespace spikeserve::rpc

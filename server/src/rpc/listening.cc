@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -57,7 +58,9 @@ std::string WhyNotUnix(const sockaddr_un& address) {
   return error == 0 ? "unknown reason" : std::strerror(error);
 }
 
-std::string WhyNotPort(const std::string& address) {
+// Why none can listen on one of the addresses that "HOST:PORT" stands for, a name for several, where the error is one
+// that `counts`; empty: there is no such error.
+std::string WhyNotPort(const std::string& address, absl::FunctionRef<bool(int error)> counts) {
   const std::string port = address.substr(address.rfind(':') + 1);
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
@@ -67,11 +70,26 @@ std::string WhyNotPort(const std::string& address) {
   if (failed != 0) return gai_strerror(failed);
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-    if (const int error = ErrorOfBinding(one->ai_family, one->ai_addr, one->ai_addrlen); error != 0) {
-      return std::strerror(error);
-    }
+    const int error = ErrorOfBinding(one->ai_family, one->ai_addr, one->ai_addrlen);
+    if (error != 0 && counts(error)) return std::strerror(error);
   }
-  return "unknown reason";
+  return "";
+}
+
+// gRPC reads "SCHEME:REST" as something else than a host and its port.
+bool IsScheme(const std::string& host) {
+  for (const char* scheme : {"unix-abstract", "dns", "ipv4", "ipv6", "vsock"}) {
+    if (absl::EqualsIgnoreCase(host, scheme)) return true;
+  }
+  return false;
+}
+
+// A name, an IPv4 address, or an IPv6 address in brackets: without these gRPC would take all for the address, and
+// choose a port itself.
+bool IsHost(const std::string& host) {
+  const bool in_brackets = absl::StartsWith(host, "[") && absl::EndsWith(host, "]");
+  return !host.empty() && host.find('/') == std::string::npos && !IsScheme(host) &&
+         (in_brackets || host.find(':') == std::string::npos);
 }
 
 }  // namespace
@@ -84,7 +102,7 @@ absl::Status CheckListenAddress(const std::string& address) {
   const size_t colon = address.rfind(':');
   int port;
   // gRPC takes ports modulo 65536.
-  if (colon == std::string::npos || colon == 0 || address.find('/') != std::string::npos ||
+  if (colon == std::string::npos || !IsHost(address.substr(0, colon)) ||
       !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 || port > 65535) {
     return InvalidField(
         kFlag, got, "HOST:PORT with a port up to 65535 (0.0.0.0:PORT or [::]:PORT for all interfaces), or unix:PATH");
@@ -103,8 +121,18 @@ absl::Status CheckNotServed(const std::string& address) {
   return absl::OkStatus();
 }
 
+absl::Status CheckPortFree(const std::string& address) {
+  if (absl::StartsWith(address, kUnix) || absl::EndsWith(address, ":0")) return absl::OkStatus();
+  // A name may well have addresses that this machine has not.
+  const std::string why = WhyNotPort(address, [](int error) { return error == EADDRINUSE; });
+  return why.empty() ? absl::OkStatus() : CannotListen(address, why);
+}
+
 absl::Status CannotListen(const std::string& address) {
-  if (!absl::StartsWith(address, kUnix)) return CannotListen(address, WhyNotPort(address));
+  if (!absl::StartsWith(address, kUnix)) {
+    const std::string why = WhyNotPort(address, [](int) { return true; });
+    return CannotListen(address, why.empty() ? "unknown reason" : why);
+  }
   const std::optional<sockaddr_un> path = UnixAddress(address);
   return CannotListen(address, path ? WhyNotUnix(*path) : "its path is too long");
 }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
@@ -20,11 +19,14 @@ namespace spikeserve::rpc {
 // Not thread-safe. Times are by SteadyNow.
 class PeerAllowances {
  public:
+  // What a peer is known by: a pointer that no other has as long as it has answers on their way.
+  using Key = const void*;
+
   explicit PeerAllowances(absl::Duration patience) : patience_(patience) {}
 
   static absl::Duration TimeFor(int64_t bytes) { return absl::Seconds(static_cast<double>(bytes) / 1e7); }
 
-  void Begin(const std::string& peer, int64_t bytes, absl::Time now) {
+  void Begin(Key peer, int64_t bytes, absl::Time now) {
     const auto [it, is_new] = peers_.try_emplace(peer);
     Peer& on = it->second;
     ++on.answers;
@@ -34,7 +36,7 @@ class PeerAllowances {
   }
 
   // The answer is taken, or given up. `peer` has begun it.
-  void End(const std::string& peer, int64_t bytes, absl::Time now) {
+  void End(Key peer, int64_t bytes, absl::Time now) {
     const auto it = peers_.find(peer);
     it->second.bytes -= bytes;
     if (--it->second.answers == 0) {
@@ -45,7 +47,7 @@ class PeerAllowances {
   }
 
   // Until when `peer`, which has begun some, may take its answers.
-  absl::Time Until(const std::string& peer) const { return peers_.find(peer)->second.until; }
+  absl::Time Until(Key peer) const { return peers_.find(peer)->second.until; }
 
  private:
   struct Peer {
@@ -60,7 +62,7 @@ class PeerAllowances {
   }
 
   const absl::Duration patience_;
-  absl::flat_hash_map<std::string, Peer> peers_;
+  absl::flat_hash_map<Key, Peer> peers_;
 };
 
 }  // namespace spikeserve::rpc

@@ -157,6 +157,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 128 << 10);
   std::vector<int> ports(options.listen.size(), -1);
   for (size_t i = 0; i < options.listen.size(); ++i) {
+    SPIKESERVE_RETURN_IF_ERROR(CheckPortFree(options.listen[i]));
     const bool encrypted = self->tls_ != nullptr && !IsUnixSocket(options.listen[i]);
     builder.AddListeningPort(options.listen[i],
                              encrypted ? self->tls_->credentials() : grpc::InsecureServerCredentials(), &ports[i]);

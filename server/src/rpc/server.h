@@ -29,7 +29,7 @@ struct ConnectionOptions {
   // Calls of one connection at the same time; a client keeps back those beyond.
   int64_t max_streams = 256;
   // After about so long (a tenth more or less) a connection is closed gently: its calls go on for `max_age_grace`, and
-  // the client makes a new one, maybe to another server.
+  // are ended with UNAVAILABLE then; the client makes a new one, maybe to another server.
   absl::Duration max_age = absl::InfiniteDuration();
   absl::Duration max_age_grace = absl::Seconds(30);
   // A connection on which nothing came for so long is pinged; one that does not answer within `keepalive_timeout` is
