@@ -18,6 +18,7 @@ class WantedFor final : public Memory {
  public:
   explicit WantedFor(int questions) : questions_(questions) {}
   absl::Status Take(int64_t) override { return absl::OkStatus(); }
+  absl::Status Expect(int64_t) override { return absl::OkStatus(); }
   absl::Status Wanted() override {
     return asked_++ < questions_ ? absl::OkStatus() : absl::CancelledError("nobody waits");
   }

@@ -4,6 +4,8 @@
 #include <future>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -24,6 +26,11 @@ void SetOneEvent(v1::DataType dtype, std::initializer_list<int64_t> shape, v1::T
   tensor.add_event_deltas(0);
 }
 
+void SetShape(v1::DataType dtype, std::initializer_list<int64_t> shape, v1::Tensor& tensor) {
+  tensor.set_dtype(dtype);
+  tensor.mutable_shape()->Assign(shape.begin(), shape.end());
+}
+
 v1::RedundantOneHotRequest OneHot(int64_t labels, int classes) {
   v1::RedundantOneHotRequest request;
   SetOneEvent(v1::DATA_TYPE_UINT8, {labels}, *request.mutable_labels());
@@ -41,11 +48,13 @@ Call CallOf(const char* path, const codec::Envelope& request) {
 
 constexpr char kOneHot[] = "/spikeserve.v1.SpikeFunctionService/RedundantOneHot";
 constexpr char kCreateNetwork[] = "/spikeserve.v1.SpikeNetworkService/CreateNetwork";
+constexpr char kGetNetwork[] = "/spikeserve.v1.SpikeNetworkService/GetNetwork";
+constexpr char kForward[] = "/spikeserve.v1.SpikeNetworkService/Forward";
 
-// 8 bytes for each label, while the call computes.
+// 8 bytes for each label, and as many for its code, while the call computes.
 TEST(EngineMemory, WhatIsDecodedIsInFlight) {
   EngineOptions options;
-  options.limits.max_bytes_in_flight = 10 << 20;
+  options.limits.max_bytes_in_flight = 20 << 20;
   Engine engine(options);
   const auto fits = Enveloped(OneHot(1 << 20, 2));
   const auto does_not = Enveloped(OneHot(2 << 20, 2));
@@ -128,6 +137,162 @@ TEST(EngineMemory, TheWeightsOfANetworkThatIsMadeAreInFlight) {
   const auto envelope = Enveloped(request);
   EXPECT_THAT(std::string(Perform(engine, CallOf(kCreateNetwork, envelope)).status().message()),
               HasSubstr("--max-bytes-in-flight"));
+}
+
+TEST(EngineMemory, WhatGetNetworkCopiesIsInFlight) {
+  constexpr int64_t kNeurons = 1 << 18;
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 16 << 20;
+  Engine engine(options);
+  v1::CreateNetworkRequest create;
+  create.add_layers()->mutable_if_node()->set_monitor(true);
+  const EnvelopeOr created = Perform(engine, CallOf(kCreateNetwork, Enveloped(create)));
+  ASSERT_TRUE(created.ok());
+  v1::CreateNetworkResponse response;
+  ASSERT_TRUE(response.ParseFromString(testing::Serialized(*created)));
+  v1::ForwardRequest steps;
+  const std::string& name = response.network();
+  steps.set_network(name);
+  SetOneEvent(v1::DATA_TYPE_FLOAT32, {1, 1, kNeurons}, *steps.mutable_input());
+  const auto forward = Enveloped(steps);
+  v1::GetNetworkRequest get;
+  get.set_network(name);
+  get.set_include_state(true);
+  const auto state = Enveloped(get);
+  get.set_include_monitors(true);
+  const auto monitors = Enveloped(get);
+  // 5 bytes for each neuron and step in the monitor, and as much in the response.
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(Perform(engine, CallOf(kForward, forward)).ok());
+  EXPECT_TRUE(Perform(engine, CallOf(kGetNetwork, state)).ok());
+  const absl::Status refused = Perform(engine, CallOf(kGetNetwork, monitors)).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--max-bytes-in-flight"));
+  EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
+}
+
+// A million rows of nothing have no elements, and yet a result of megabytes.
+TEST(EngineMemory, WhatRowsWithoutElementsBecomeIsInFlight) {
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 10 << 20;
+  Engine engine(options);
+  const auto expect_refused = [&](const char* path, const Message& message) {
+    const auto request = Enveloped(message);
+    const auto caller = std::this_thread::get_id();
+    std::promise<std::pair<absl::Status, std::thread::id>> ended;
+    Call call = MakeCall(request, [&](EnvelopeOr result) {
+      ended.set_value({result.status(), std::this_thread::get_id()});
+    });
+    call.path = path;
+    call.may_compute_at_once = true;
+    call.request_bytes = 50;
+    engine.Submit(std::move(call));
+    const auto [status, thread] = ended.get_future().get();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << path;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("--max-bytes-in-flight"));
+    EXPECT_NE(thread, caller) << path;
+  };
+  v1::FirstSpikeIndexRequest first_spikes;
+  first_spikes.set_index_output(true);
+  for (const v1::DataType dtype : {v1::DATA_TYPE_BOOL, v1::DATA_TYPE_BIT, v1::DATA_TYPE_FLOAT32}) {
+    SetShape(dtype, {4 << 20, 0}, *first_spikes.mutable_spikes());
+    expect_refused("/spikeserve.v1.SpikeFunctionService/FirstSpikeIndex", first_spikes);
+  }
+  v1::SpikeClusterRequest clusters;
+  SetShape(v1::DATA_TYPE_FLOAT32, {0, 1 << 20}, *clusters.mutable_v());
+  SetShape(v1::DATA_TYPE_FLOAT32, {}, *clusters.mutable_v_threshold());
+  clusters.mutable_v_threshold()->add_values(1);
+  expect_refused("/spikeserve.v1.SpikeFunctionService/SpikeCluster", clusters);
+  v1::StcaLossRequest loss;
+  *loss.mutable_v() = clusters.v();
+  *loss.mutable_v_threshold() = clusters.v_threshold();
+  *loss.mutable_n_d() = clusters.v_threshold();
+  expect_refused("/spikeserve.v1.SpikeFunctionService/StcaLoss", loss);
+  v1::KernelDotProductRequest products;
+  SetShape(v1::DATA_TYPE_FLOAT32, {2048, 0}, *products.mutable_x());
+  products.mutable_kernel()->mutable_linear();
+  expect_refused(kPath, products);
+  EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
+}
+
+// Small calls are computed without asking for room, but not for ever.
+TEST(EngineMemory, SmallAnswersThatNobodyTakesHaveAnEnd) {
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 8 << 20;
+  Engine engine(options);
+  const auto perform = [&](int classes) {
+    const auto request = Enveloped(OneHot(1, classes));
+    Call call = CallOf(kOneHot, request);
+    call.may_compute_at_once = true;
+    return Perform(engine, std::move(call));
+  };
+  // Of 256 KB, 8 MB are too many.
+  std::vector<codec::Envelope> answers;
+  for (int i = 0; i < 32; ++i) {
+    EnvelopeOr answer = perform(1 << 16);
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    answers.push_back(*std::move(answer));
+  }
+  EXPECT_THAT(std::string(perform(1 << 16).status().message()), HasSubstr("--max-bytes-in-flight"));
+  // For smaller ones there is an eighth more.
+  EXPECT_TRUE(perform(10).ok());
+  engine.CountAnswer(1 << 20);
+  EXPECT_TRUE(perform(10).ok());
+  engine.CountAnswer(1);
+  EXPECT_THAT(std::string(perform(10).status().message()), HasSubstr("--max-bytes-in-flight"));
+  engine.ReleaseAnswer((1 << 20) + 1);
+  answers.clear();
+  EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
+}
+
+// What a deleted network takes counts no more, so that nobody may make it take more.
+TEST(EngineMemory, CallsThatWaitForANetworkThatIsDeletedDoNotFindIt) {
+  Engine engine({});
+  const auto held = engine.networks().Add(*Network::Create({{.kind = IfNode{}}}), /*owner=*/"");
+  ASSERT_TRUE(held.ok());
+  std::promise<void> go;
+  (*held)->strand->Post([&] { go.get_future().wait(); });
+  v1::DeleteNetworkRequest remove;
+  remove.set_network((*held)->name);
+  v1::ForwardRequest forward;
+  forward.set_network((*held)->name);
+  SetOneEvent(v1::DATA_TYPE_FLOAT32, {1, 1, 100}, *forward.mutable_input());
+  const auto first = Enveloped(remove), second = Enveloped(forward);
+  std::promise<absl::Status> removed, ran;
+  Call call = MakeCall(first, [&](EnvelopeOr result) { removed.set_value(result.status()); });
+  call.path = "/spikeserve.v1.SpikeNetworkService/DeleteNetwork";
+  engine.Submit(std::move(call));
+  // Only one of several threads might overtake the other.
+  while (engine.statistics().tasks_waiting > 0 || (*held)->line.calls() == 0) std::this_thread::yield();
+  call = MakeCall(second, [&](EnvelopeOr result) { ran.set_value(result.status()); });
+  call.path = kForward;
+  engine.Submit(std::move(call));
+  while ((*held)->line.calls() < 2) std::this_thread::yield();
+  go.set_value();
+  EXPECT_TRUE(removed.get_future().get().ok());
+  EXPECT_EQ(ran.get_future().get().code(), absl::StatusCode::kNotFound);
+}
+
+// Two bytes each, which become a hundred.
+TEST(EngineMemory, WhatASmallRequestBecomesIsInFlightWhileItWaits) {
+  Engine engine({});
+  const auto held = engine.networks().Add(*Network::Create({{.kind = IfNode{}}}), /*owner=*/"");
+  ASSERT_TRUE(held.ok());
+  std::promise<void> go;
+  (*held)->strand->Post([&] { go.get_future().wait(); });
+
+  v1::ForwardRequest forward;
+  forward.set_network((*held)->name);
+  for (int i = 0; i < 5000; ++i) forward.add_records();
+  const auto request = Enveloped(forward);
+  std::promise<void> answered;
+  Call call = MakeCall(request, [&](EnvelopeOr) { answered.set_value(); });
+  call.path = kForward;
+  call.request_bytes = 10'000;
+  engine.Submit(std::move(call));
+  while (engine.statistics().bytes_in_flight <= 10'000) std::this_thread::yield();
+  EXPECT_GE(engine.statistics().bytes_in_flight, 5000 * static_cast<int64_t>(sizeof(v1::RecordRequest)));
+  go.set_value();
+  answered.get_future().wait();
 }
 
 // Neither the few bytes of its request nor the little that there is to compute make it a small one.

@@ -113,6 +113,30 @@ TEST_F(WaitingLineTest, OverloadIsOverWhenNobodyHasWaitedForAsLongAsIsAllowed) {
   EXPECT_EQ(Fill(line, now_ + absl::Milliseconds(220)), 11);
 }
 
+// What calls are expected to take tells nothing of the first long ones.
+TEST_F(WaitingLineTest, WhereNoTurnComesNobodyElseMayWaitWhateverIsExpected) {
+  WaitingLine line(2);
+  constexpr absl::Duration kNone = absl::ZeroDuration();
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(Enters(line, now_ + i * kBound / 10, kNone)) << i;
+  EXPECT_TRUE(Enters(line, now_ + kBound, kNone));
+  const absl::Time later = now_ + kBound + absl::Milliseconds(1);
+  const auto refusal = line.Enter(kNone, kBound, later);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->wait, kBound + absl::Milliseconds(1));
+}
+
+TEST_F(WaitingLineTest, ALineThatWasEmptyForLongHasNotWaited) {
+  WaitingLine line(1);
+  for (int i = 0; i < 3; ++i) {
+    const absl::Time now = now_ + i * absl::Hours(1);
+    EXPECT_EQ(Fill(line, now), 6);
+    Empty(line, now);
+    line.Join(kCost, now + absl::Hours(1) / 2);
+    EXPECT_TRUE(Enters(line, now + absl::Hours(1) / 2));
+    Empty(line, now + absl::Hours(1) / 2);
+  }
+}
+
 TEST_F(WaitingLineTest, WithoutALimitAllMayWait) {
   WaitingLine line(1);
   for (int i = 0; i < 1000; ++i) EXPECT_FALSE(line.Enter(absl::Hours(10), absl::InfiniteDuration(), now_));

@@ -9,6 +9,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "codec/parsed_size.h"
+#include "codec/tensor_header.h"
 #include "codec/wire_reader.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -211,7 +212,7 @@ int64_t Envelope::Elements() const {
   constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
   int64_t elements = 0;
   for (const TensorField& tensor : tensors) {
-    const int64_t more = ElementCount(tensor.header.shape()).value_or(kMany);
+    const int64_t more = ElementsOrRows(tensor.header);
     elements = more > kMany - elements ? kMany : elements + more;
   }
   return elements;

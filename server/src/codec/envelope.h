@@ -70,7 +70,8 @@ struct Envelope {
   // The bytes of the elements alone, and of all that is beside them.
   size_t ElementBytes() const;
   int64_t BytesBesideElements() const { return ByteSize() - static_cast<int64_t>(ElementBytes()); }
-  // The elements that its tensors say that they have, in whatever form they come; 2^63 - 1 where they are more.
+  // The elements that its tensors say that they have, in whatever form they come, or rows, as ElementsOrRows; 2^63 - 1
+  // where they are more.
   int64_t Elements() const;
   // Of the bytes of the elements, those in buffers that the pool counts as in use.
   size_t PooledBytes() const;

@@ -1,4 +1,4 @@
-// The memory that decoding may take, and for how long it may go on.
+// The memory that decoding and computing may take, and for how long decoding may go on.
 
 #ifndef SPIKESERVE_SERVER_CODEC_ROOM_H_
 #define SPIKESERVE_SERVER_CODEC_ROOM_H_
@@ -11,12 +11,14 @@
 
 namespace spikeserve::codec {
 
-// Whom it is decoded for.
+// Whom it is for.
 class Memory {
  public:
   virtual ~Memory() = default;
   // Takes so many bytes, until all that it counts go together; RESOURCE_EXHAUSTED where there are no more.
   virtual absl::Status Take(int64_t bytes) = 0;
+  // The same for bytes that somebody else counts from then on: asks, and takes nothing.
+  virtual absl::Status Expect(int64_t bytes) = 0;
   // OK, or why nobody wants it any more.
   virtual absl::Status Wanted() = 0;
 };
@@ -35,15 +37,19 @@ class Room {
   // Asked before each tensor is decoded to `count` elements of so many bytes, which max_bytes() allows. What is small
   // is not counted.
   absl::Status Take(int64_t count, int64_t element_bytes) const {
-    constexpr int64_t kSmall = 16 << 10;
     const int64_t bytes = count * element_bytes;
     return memory_ == nullptr || bytes <= kSmall ? absl::OkStatus() : memory_->Take(bytes);
+  }
+  absl::Status Expect(int64_t bytes) const {
+    return memory_ == nullptr || bytes <= kSmall ? absl::OkStatus() : memory_->Expect(bytes);
   }
 
   // Asked every some milliseconds: see InPieces.
   absl::Status Wanted() const { return memory_ == nullptr ? absl::OkStatus() : memory_->Wanted(); }
 
  private:
+  static constexpr int64_t kSmall = 16 << 10;
+
   int64_t max_bytes_;
   Memory* memory_ = nullptr;
 };

@@ -148,6 +148,16 @@ absl::StatusOr<TensorHeader> CheckHeader(const WireTensor& wire, std::string_vie
   return header;
 }
 
+int64_t ElementsOrRows(const v1::Tensor& tensor) {
+  constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
+  int64_t count = 1;
+  for (const int64_t length : tensor.shape()) {
+    if (length < 0 || length > kMany / count) return kMany;
+    count *= std::max<int64_t>(length, 1);
+  }
+  return count;
+}
+
 int64_t BitElements(int64_t max_bytes) {
   return max_bytes > std::numeric_limits<int64_t>::max() / 8 ? std::numeric_limits<int64_t>::max() : max_bytes * 8;
 }

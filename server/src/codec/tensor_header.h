@@ -51,6 +51,10 @@ absl::StatusOr<TensorHeader> CheckHeader(const WireTensor& tensor, std::string_v
 // The same of a response's tensor, which is in the `data` form.
 absl::StatusOr<TensorHeader> CheckResult(const WireTensor& tensor, std::string_view field, int64_t max_bytes);
 
+// The elements that a tensor says it has, where lengths of 0 count as 1: a million rows of nothing are work, too.
+// 2^63 - 1 where they are more, or a length is none.
+int64_t ElementsOrRows(const v1::Tensor& tensor);
+
 // The elements that fit into `max_bytes` as bits.
 int64_t BitElements(int64_t max_bytes);
 

@@ -27,6 +27,7 @@ absl::Status FindFirstSpikes(const codec::WireTensor& spikes, const v1::FirstSpi
   const size_t row_dimensions = static_cast<size_t>(std::max(spikes.header.shape_size(), 1) - 1);
   Shape shape;
   std::vector<int32_t> index;
+  const auto take_index = [&](int64_t rows) { return context.room.Take(rows, sizeof(int32_t)); };
   const bool bytes = spikes.header.dtype() == v1::DATA_TYPE_BOOL || spikes.header.dtype() == v1::DATA_TYPE_UINT8;
   if (bytes && spikes.header.event_deltas_size() == 0) {
     // Searched as they are, without packing.
@@ -35,18 +36,20 @@ absl::Status FindFirstSpikes(const codec::WireTensor& spikes, const v1::FirstSpi
     shape = array.shape();
     if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
     const int64_t rows = ElementCount(absl::MakeConstSpan(shape).first(row_dimensions)).value_or(0);
+    SPIKESERVE_RETURN_IF_ERROR(take_index(rows));
     SPIKESERVE_ASSIGN_OR_RETURN(index, spikeserve::FirstSpikeIndex(array.Matrix(rows, shape.back()), context.executor));
   } else {
     SPIKESERVE_ASSIGN_OR_RETURN(const auto array,
                                 codec::DecodeBits(spikes, "spikes", row_dimensions, "[*, T]", context.room));
     shape = array.shape();
     if (shape.empty()) return codec::CheckRank(shape, 1, "spikes", "[*, T]");
+    SPIKESERVE_RETURN_IF_ERROR(take_index(array.bits().rows()));
     SPIKESERVE_ASSIGN_OR_RETURN(index, spikeserve::FirstSpikeIndex(array.bits(), context.executor));
   }
 
   if (options.index_output()) {
-    codec::EncodeTensor(TensorView(absl::MakeConstSpan(index), Shape(shape.begin(), shape.end() - 1)), out);
-    return absl::OkStatus();
+    return EncodeResult(TensorView(absl::MakeConstSpan(index), Shape(shape.begin(), shape.end() - 1)), "index", context,
+                        out);
   }
   SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * room, ResultRoom(mask_dtype, shape, "index", context, out));
   const auto mask = absl::MakeSpan(room, static_cast<size_t>(ByteCount(mask_dtype, shape).value_or(0)));

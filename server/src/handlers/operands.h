@@ -44,6 +44,9 @@ Eigen::Map<const RowMatrix<T>> AsMatrix(const codec::Array<T>& array) {
 absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor, std::string_view field,
                                                 std::string_view needed, const Context& context);
 
+// What computing clusters takes for each neuron: n_o, k+ and k-, and what the scan holds of it (SpikeClusterScan).
+inline constexpr int64_t kClusterBytes = 3 * sizeof(int32_t) + 72;
+
 // Decodes a tensor of at most one dimension: one element, or one for each neuron.
 template <typename T>
 absl::StatusOr<codec::Array<T>> DecodePerNeuron(const codec::WireTensor& tensor, std::string_view field,
@@ -57,11 +60,18 @@ absl::StatusOr<codec::Array<T>> DecodePerNeuron(const codec::WireTensor& tensor,
 
 // For estimates of work: the product of counts, the largest number there is where it or one of them is not one.
 int64_t Product(std::initializer_list<int64_t> counts);
-// The elements that a tensor says it has, and its first length.
+// The elements that a tensor says it has, and its first length; 0 counts as 1, as in codec::ElementsOrRows.
 int64_t Elements(const codec::WireTensor& tensor);
 int64_t Rows(const codec::WireTensor& tensor);
 
-// Makes room for a result, of any content; RESOURCE_EXHAUSTED where it does not fit into a message.
+// RESOURCE_EXHAUSTED where a result does not fit into a message, or into what may be in flight.
+absl::Status CheckResult(DataType dtype, const Shape& shape, std::string_view field, const Context& context);
+
+// Checks that a result fits, and writes it.
+absl::Status EncodeResult(const TensorView& result, std::string_view field, const Context& context,
+                          const codec::TensorTarget& out);
+
+// Makes room for a result, of any content, if it fits.
 absl::StatusOr<uint8_t*> ResultRoom(DataType dtype, const Shape& shape, std::string_view field, const Context& context,
                                     const codec::TensorTarget& out);
 

@@ -70,6 +70,8 @@ absl::Status RowStore::AppendBits(const codec::WireTensor& piece, std::string_vi
   SPIKESERVE_RETURN_IF_ERROR(context.room.Take(unpadded.rows(), (unpadded.cols() + 7) / 8 + BitMatrix::kAlignment));
   const BitMatrix bits(unpadded);
   SPIKESERVE_RETURN_IF_ERROR(CheckRoom(bits.rows(), bits.row_bytes(), field, context));
+  // The old rows, where they have to move.
+  SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows_, bits.row_bytes()));
   bit_row_bytes_ = bits.row_bytes();
   if (bits.rows() > 0) bits_.insert(bits_.end(), bits.row(0), bits.row(0) + bits.rows() * bits.row_bytes());
   return absl::OkStatus();
@@ -81,6 +83,7 @@ absl::Status RowStore::AppendScalars(const codec::WireTensor& piece, std::string
                               codec::Decode<Scalar>(piece, field, codec::Accept::kNumber, context.room));
   SPIKESERVE_RETURN_IF_ERROR(
       CheckRoom(array.shape()[0], array.shape()[1] * static_cast<int64_t>(sizeof(Scalar)), field, context));
+  SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows_ * array.shape()[1], sizeof(Scalar)));
   scalars<Scalar>().insert(scalars<Scalar>().end(), array.values().begin(), array.values().end());
   return absl::OkStatus();
 }

@@ -15,8 +15,7 @@ using Response = v1::SpikeClusterResponse;
 absl::Status EncodeSteps(absl::Span<const int32_t> index, int64_t steps, DataType mask_dtype, bool index_output,
                          std::string_view field, const Context& context, const codec::TensorTarget& out) {
   if (index_output) {
-    codec::EncodeTensor(TensorView(index), out);
-    return absl::OkStatus();
+    return EncodeResult(TensorView(index), field, context, out);
   }
   const Shape shape = {steps, static_cast<int64_t>(index.size())};
   SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * bytes, ResultRoom(mask_dtype, shape, field, context, out));
@@ -49,13 +48,15 @@ absl::StatusOr<Outgoing<Response>> SpikeCluster(Incoming<Request> request, Conte
                                 DecodePerNeuron<Scalar>(request.tensor(Request::kVThresholdFieldNumber), "v_threshold",
                                                         codec::Accept::kNumber, context));
     steps = v.shape()[0];
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(v.shape()[1], kClusterBytes));
     return spikeserve::SpikeCluster<Scalar>(AsMatrix(v), v_threshold.values(), options, context.executor);
   };
   SPIKESERVE_ASSIGN_OR_RETURN(const SpikeClusters clusters,
                               WithScalar(compute, request.tensor(Request::kVFieldNumber)));
 
   Outgoing<Response> response(context.buffers);
-  codec::EncodeTensor(clusters.n_o, response.tensor(Response::kNOFieldNumber));
+  SPIKESERVE_RETURN_IF_ERROR(EncodeResult(TensorView(absl::MakeConstSpan(clusters.n_o)), "n_o", context,
+                                          response.tensor(Response::kNOFieldNumber)));
   SPIKESERVE_RETURN_IF_ERROR(EncodeSteps(clusters.k_positive, steps, mask_dtype, request->index_output(), "k_positive",
                                          context, response.tensor(Response::kKPositiveFieldNumber)));
   SPIKESERVE_RETURN_IF_ERROR(EncodeSteps(clusters.k_negative, steps, mask_dtype, request->index_output(), "k_negative",

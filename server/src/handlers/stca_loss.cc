@@ -25,6 +25,7 @@ absl::StatusOr<Outgoing<Response>> StcaLoss(Incoming<Request> request, Context& 
     SPIKESERVE_ASSIGN_OR_RETURN(auto v_threshold,
                                 DecodePerNeuron<Scalar>(request.tensor(Request::kVThresholdFieldNumber), "v_threshold",
                                                         codec::Accept::kNumber, context));
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(v.shape()[1], kClusterBytes));
     std::optional<MutableMatrixView<Scalar>> gradient;
     if (request->compute_gradient()) {
       SPIKESERVE_ASSIGN_OR_RETURN(auto room, ResultMatrix<Scalar>(v.shape()[0], v.shape()[1], "grad_v", context,
@@ -36,7 +37,8 @@ absl::StatusOr<Outgoing<Response>> StcaLoss(Incoming<Request> request, Context& 
   };
   SPIKESERVE_ASSIGN_OR_RETURN(const StcaLossResult result, WithScalar(compute, request.tensor(Request::kVFieldNumber)));
   response->set_loss(static_cast<float>(result.loss));
-  codec::EncodeTensor(result.n_o, response.tensor(Response::kNOFieldNumber));
+  SPIKESERVE_RETURN_IF_ERROR(EncodeResult(TensorView(absl::MakeConstSpan(result.n_o)), "n_o", context,
+                                          response.tensor(Response::kNOFieldNumber)));
   return response;
 }
 

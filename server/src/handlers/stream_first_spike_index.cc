@@ -23,6 +23,8 @@ class StreamFirstSpikeIndex : public OpenedStream<Request> {
   absl::Status Open(Incoming<Request> request, Context&) override {
     options_ = request->open();
     options_.clear_spikes();
+    // What it keeps is to be a few bytes.
+    options_.DiscardUnknownFields();
     return absl::OkStatus();
   }
 

@@ -39,6 +39,7 @@ class StreamSpikeCluster : public OpenedStream<Request> {
       if constexpr (std::is_same_v<std::decay_t<decltype(scan)>, std::monostate>) {
         return InvalidField("v", "absent", "at least one piece");
       } else {
+        SPIKESERVE_RETURN_IF_ERROR(context.room.Take(scan.neurons(), kClusterBytes));
         SPIKESERVE_ASSIGN_OR_RETURN(clusters_, scan.Finish(context.executor));
         return absl::OkStatus();
       }
@@ -60,9 +61,12 @@ class StreamSpikeCluster : public OpenedStream<Request> {
   absl::StatusOr<std::optional<codec::Envelope>> Next(Context& context) override {
     if (!clusters_) return std::nullopt;
     Outgoing<Response> response(context.buffers);
-    codec::EncodeTensor(clusters_->n_o, response.tensor(Response::kNOFieldNumber));
-    codec::EncodeTensor(clusters_->k_positive, response.tensor(Response::kKPositiveFieldNumber));
-    codec::EncodeTensor(clusters_->k_negative, response.tensor(Response::kKNegativeFieldNumber));
+    const auto encode = [&](const auto& values, std::string_view field, int number) {
+      return EncodeResult(TensorView(absl::MakeConstSpan(values)), field, context, response.tensor(number));
+    };
+    SPIKESERVE_RETURN_IF_ERROR(encode(clusters_->n_o, "n_o", Response::kNOFieldNumber));
+    SPIKESERVE_RETURN_IF_ERROR(encode(clusters_->k_positive, "k_positive", Response::kKPositiveFieldNumber));
+    SPIKESERVE_RETURN_IF_ERROR(encode(clusters_->k_negative, "k_negative", Response::kKNegativeFieldNumber));
     clusters_.reset();
     return std::move(response).Release();
   }
@@ -88,6 +92,7 @@ class StreamSpikeCluster : public OpenedStream<Request> {
       return OverLimit("open.t_in", bytes, "bytes for the last t_in steps", context.limits.max_decoded_bytes,
                        "--max-decoded-bytes");
     }
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(bytes - scan->ByteSize(), 1));
     return scan->Add(AsMatrix(rows), context.executor);
   }
 

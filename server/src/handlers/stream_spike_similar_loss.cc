@@ -40,6 +40,8 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
         bytes > context.limits.max_decoded_bytes) {
       return OverLimit("open.labels", bytes, "bytes for the pairs of samples", context.limits.max_decoded_bytes,
                        "--max-decoded-bytes");
+    } else {
+      SPIKESERVE_RETURN_IF_ERROR(context.room.Take(bytes, 1));
     }
     SPIKESERVE_ASSIGN_OR_RETURN(SpikeSimilarLossScan scan,
                                 SpikeSimilarLossScan::Create(AsMatrix(labels), kernel, loss_type, context.executor));
@@ -95,6 +97,7 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
   absl::Status GiveGradient(const codec::WireTensor& spikes, Context& context) {
     SPIKESERVE_ASSIGN_OR_RETURN(const auto features, DecodeFeatures(spikes, context));
     const auto rows = AsRows(features);
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows.size(), sizeof(double)));
     RowMatrix<double> gradient(rows.rows(), rows.cols());
     SPIKESERVE_RETURN_IF_ERROR(scan_->Gradient(rows, gradient, context.executor));
     Outgoing<Response> response(context.buffers);

@@ -89,7 +89,7 @@ absl::Status Admission::Enter(const Method& method, WaitingLine& line, absl::Dur
 
 absl::Duration Admission::Join(const StreamMethod& method) {
   const absl::Duration cost = ExpectedCost(&method);
-  line_.Join(cost);
+  line_.Join(cost, SteadyNow());
   return cost;
 }
 

@@ -49,6 +49,13 @@ class Admission {
   // `own`: what the call takes that asks.
   absl::Status CheckRoom(int64_t own = 0);
 
+  // Whether there is room for a call that makes little, and is computed without asking for room: there may be a bit
+  // more of these than of others, whose results would keep them from being served.
+  bool HasRoomForSmall() const {
+    const int64_t limit = limits_.max_bytes_in_flight;
+    return bytes_in_flight() - limit / 8 <= limit;
+  }
+
   // Takes a call of the method into the line for the threads, until Leave; `cost` becomes what it is expected to take.
   absl::Status Enter(const Method& method, absl::Duration& cost);
   void Leave(absl::Duration cost);

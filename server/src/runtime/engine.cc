@@ -33,6 +33,11 @@ class DecodedBytes final : public codec::Memory {
     taken_ += bytes;
     return absl::OkStatus();
   }
+  absl::Status Expect(int64_t bytes) override {
+    SPIKESERVE_RETURN_IF_ERROR(admission_.Hold(bytes, request_ + taken_));
+    admission_.Release(bytes);
+    return absl::OkStatus();
+  }
 
   absl::Status Wanted() override { return wanted_(); }
 
@@ -109,7 +114,7 @@ void Engine::Submit(Call call) {
     if (!request.ok()) return End(job, request.status());
     // Neither shared memory nor what events stand for is among the request's bytes, and not all of it is work.
     if (method->second.work(**request) <= kSmallWork && (*request)->ElementBytes() <= kSmallRequest &&
-        (*request)->Elements() <= kSmallWork) {
+        (*request)->Elements() <= kSmallWork && admission_.HasRoomForSmall()) {
       ++counters_.calls_accepted;
       return Compute(method->second, **request, nullptr, InlineExecutor(), std::move(job));
     }
@@ -119,9 +124,10 @@ void Engine::Submit(Call call) {
 }
 
 void Engine::Queue(const Method& method, const codec::Envelope* request, Job job) {
-  absl::Status room = admission_.Hold(static_cast<int64_t>(job.call.request_bytes));
+  const int64_t bytes = std::max<int64_t>(job.call.request_bytes, request == nullptr ? 0 : ParsedBytes(*request, job));
+  absl::Status room = admission_.Hold(bytes);
   if (room.ok()) {
-    job.held_bytes = static_cast<int64_t>(job.call.request_bytes);
+    job.held_bytes = bytes;
     room = admission_.Enter(method, job.cost);
   }
   if (!room.ok()) {
@@ -168,10 +174,19 @@ class Engine::Host final : public StreamHost {
     const Wanted wanted_now = wanted_.For(engine_.options_.limits.max_compute_time);
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
     // As for calls: what takes little needs no room.
-    if (!at_once) SPIKESERVE_RETURN_IF_ERROR(engine_.admission_.CheckRoom());
+    if (!at_once) {
+      if (absl::Status room = engine_.admission_.CheckRoom(); !room.ok()) {
+        refused_ = true;
+        return room;
+      }
+    }
+    // It may have been deleted since the message came.
+    if (held != nullptr) SPIKESERVE_RETURN_IF_ERROR(engine_.networks_.Find(held->name, held->owner).status());
     absl::Status status = engine_.WithContext(call_.caller, wanted_now, /*own_bytes=*/0, held,
                                               at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
+    // What it was to be computed with found no room.
+    if (!status.ok() && RetryAfterOf(status)) refused_ = true;
     return status;
   }
 
@@ -306,13 +321,15 @@ Engine::Request Engine::Parse(const Method& method, Job& job) {
   return request;
 }
 
+int64_t Engine::ParsedBytes(const codec::Envelope& request, const Job& job) {
+  return job.call.request_bytes > kTinyRequest ? request.BytesBesideElements() : 0;
+}
+
 void Engine::Proceed(const Method& method, Request request, Job job) {
   if (!request.ok()) return End(job, request.status());
   // What is in the pool's buffers counts there by now, and the bytes that it was read from are gone.
   const int64_t pooled = std::min(job.held_bytes, static_cast<int64_t>((*request)->PooledBytes()));
-  // What was parsed may take much more than its bytes did. (To ask small ones would take longer than it is worth.)
-  const int64_t parsed = job.call.request_bytes > kSmallRequest ? (*request)->BytesBesideElements() : 0;
-  const int64_t bytes = std::max(job.held_bytes - pooled, parsed);
+  const int64_t bytes = std::max(job.held_bytes - pooled, ParsedBytes(**request, job));
   admission_.Count(bytes - job.held_bytes);
   job.held_bytes = bytes;
   if (method.network_of == nullptr) return Compute(method, **request, nullptr, pool_, std::move(job));
@@ -328,6 +345,9 @@ void Engine::Proceed(const Method& method, Request request, Job job) {
   // This is a thread of the pool already.
   strand->RunOrPost([this, &method, &request = **request, held = *std::move(held), job = std::move(job)]() mutable {
     admission_.Leave(held->line, job.cost);
+    if (absl::Status there = networks_.Find(held->name, held->owner).status(); !there.ok()) {
+      return End(job, std::move(there));  // It was deleted while the call waited for it.
+    }
     Compute(method, request, held.get(), pool_, std::move(job));
   });
 }

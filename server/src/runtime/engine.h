@@ -37,6 +37,7 @@
 #include "runtime/network_store.h"
 #include "runtime/periodic_thread.h"
 #include "runtime/statistics.h"
+#include "runtime/steady_time.h"
 #include "runtime/stream.h"
 #include "runtime/wanted.h"
 
@@ -46,8 +47,8 @@ struct EngineOptions {
   Limits limits;
   // The threads that compute; 0: one for each processor.
   int threads = 0;
-  // Tells the time for the expiry of networks.
-  std::function<absl::Time()> clock = absl::Now;
+  // Tells the time for the expiry of networks: see NetworkStore.
+  std::function<absl::Time()> clock = SteadyNow;
   // The callers that are known from the start, such as the names of the tokens: see CallStatistics.
   std::vector<std::string> identities = {};
   // Is told of every call; null: nobody is. Must outlive the engine.
@@ -139,6 +140,8 @@ class Engine {
   // at once needs no room: so a server that has enough to do still tells its statistics.)
   void Queue(const Method& method, const codec::Envelope* request, Job job);
   Request Parse(const Method& method, Job& job);
+  // What was parsed may take much more than its bytes did; 0 for what cannot.
+  static int64_t ParsedBytes(const codec::Envelope& request, const Job& job);
   void Proceed(const Method& method, Request request, Job job);
   void Compute(const Method& method, const codec::Envelope& request, HeldNetwork* held, Executor& threads, Job job);
   // Calls `fn` with the context of work on `held` (null: on no network) for the caller, until nobody wants it any more.

@@ -134,7 +134,7 @@ void Stream::Work(bool at_once) {
     SPIKESERVE_ASSIGN_OR_RETURN(message_, next->message.parse(*method_.request_prototype));
     return absl::OkStatus();
   });
-  const bool small = next->message.bytes <= int64_t{kSmallRequest};
+  const bool small = next->message.bytes <= int64_t{kTinyRequest};
   next.reset();  // The bytes that it was read from go first.
   if (!parsed.ok()) return EndWork(parsed);
   if (!small) {
