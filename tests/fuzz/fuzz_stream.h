@@ -11,8 +11,8 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/string_view.h"
 #include "codec/envelope.h"
+#include "fuzz/arriving.h"
 #include "fuzz/fuzzing.h"
 #include "runtime/engine.h"
 #include "runtime/stream.h"
@@ -39,15 +39,14 @@ class FuzzStream final : public server::StreamTransport {
     ReadUntil([this] { return ended_.has_value(); });
   }
 
-  void Send(absl::string_view bytes) {
+  void Send(std::string bytes) {
     if (!ReadyForMessage()) return;
-    stream_->OnRead(
-        server::Stream::Message{[this, bytes = std::string(bytes)](const google::protobuf::Message& prototype) {
-                                  const absl::string_view piece = bytes;
-                                  return codec::ParseEnvelope({&piece, 1}, prototype, engine_.buffers());
-                                },
-                                /*may_compute_at_once=*/bytes.size() % 2 == 0,
-                                /*bytes=*/static_cast<int64_t>(bytes.size())});
+    const size_t size = bytes.size();
+    stream_->OnRead(server::Stream::Message{[this, bytes = std::move(bytes)](const Message& prototype) {
+                                              return ParsePieces(bytes, prototype, engine_.buffers());
+                                            },
+                                            /*may_compute_at_once=*/size % 2 == 0,
+                                            /*bytes=*/static_cast<int64_t>(size)});
   }
 
   // Tells that this was all, and reads to the end.

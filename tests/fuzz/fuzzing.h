@@ -40,6 +40,7 @@ inline server::Limits FuzzLimits() {
   limits.max_message_bytes = 1 << 17;
   limits.max_decoded_bytes = 1 << 17;
   limits.max_pairs = 1 << 8;
+  limits.max_bytes_in_flight = 1 << 18;
   limits.max_networks = 8;
   limits.max_network_bytes = 1 << 19;
   limits.max_trace_bytes = 1 << 17;
@@ -73,21 +74,46 @@ inline std::vector<std::string> MethodPaths() {
   return paths;
 }
 
-// A call in the input of request_fuzz: the number of its method, the bytes of its request in two bytes, the request.
-// Calls of one streaming method are the messages of a stream, which an empty one ends.
-inline std::string FuzzCall(std::string_view path, std::string_view request) {
+// What comes before the fields of a message, so that it takes the ways of larger ones: a fuzzer gets no further with
+// inputs of their size.
+enum class Padding {
+  kNone,
+  // More than kSmallRequest.
+  kOverSmallRequest,
+  // So much that the message is looked at before it is parsed.
+  kLarge,
+  // The same inside of its first tensor; kLarge where it has none.
+  kLargeTensor,
+};
+constexpr size_t kPaddings = 4;
+
+// A call in the input of request_fuzz: a byte for its method and the padding of its request, the bytes of the request
+// in two bytes, the request. Calls of one streaming method are the messages of a stream, which an empty one ends.
+inline std::string FuzzCall(size_t method, Padding padding, std::string_view request) {
+  const size_t number = method + (MethodPaths().size() + 1) * static_cast<size_t>(padding);
+  SPIKESERVE_REQUIRE(number <= 0xff && request.size() <= 0xffff);
+  std::string call;
+  call += static_cast<char>(number);
+  call += static_cast<char>(request.size() & 0xff);
+  call += static_cast<char>(request.size() >> 8);
+  return call.append(request);
+}
+
+inline std::string FuzzCall(std::string_view path, std::string_view request, Padding padding = Padding::kNone) {
   const std::vector<std::string> paths = MethodPaths();
   const auto it = std::find_if(paths.begin(), paths.end(), [&](const std::string& p) {
     return p.size() > path.size() && std::string_view(p).substr(p.size() - path.size()) == path &&
            p[p.size() - path.size() - 1] == '/';
   });
   SPIKESERVE_REQUIRE(it != paths.end());
-  std::string call;
-  call += static_cast<char>(it - paths.begin());
-  call += static_cast<char>(request.size() & 0xff);
-  call += static_cast<char>(request.size() >> 8);
-  return call.append(request);
+  return FuzzCall(it - paths.begin(), padding, request);
 }
+
+// The number behind those of the methods: no call, but a v1::ResultMemory that those after it offer for their results.
+inline std::string FuzzOffer(std::string_view offer) { return FuzzCall(MethodPaths().size(), Padding::kNone, offer); }
+
+// The handle, in an input, of the memory that there is to be shared.
+constexpr char kSharedMemory[] = "m";
 
 }  // namespace spikeserve::testing
 

@@ -1,5 +1,6 @@
 // Writes the seeds of the fuzz targets: make_corpus FOLDER. They are small right inputs of every kind, from which the
-// fuzzer makes wrong ones. What a fuzzer has found is added beside them by hand, and stays.
+// fuzzer makes wrong ones, and small ones of each kind that went wrong once, whoever found it: those are named for what
+// they are, and ordinary tests run them. What a fuzzer finds is added to them.
 
 #include <cstdint>
 #include <filesystem>
@@ -18,10 +19,12 @@
 #include "npz/npz.h"
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
+#include "spikeserve/v1/shared_memory.pb.h"
 #include "spikeserve/v1/stored_network.pb.h"
 #include "spikeserve/v1/streams.pb.h"
 #include "spikeserve/v1/training.pb.h"
 #include "state/state_file.h"
+#include "support/stored_networks.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -62,6 +65,25 @@ void AddTensors(const Corpus& corpus) {
       {"values", "dtype: DATA_TYPE_FLOAT32 shape: [3, 1] values: [0, 1.5, -2e30]"},
       {"events", "dtype: DATA_TYPE_BOOL shape: [4, 5, 6] event_deltas: [0, 1, 7, 90]"},
       {"empty", "dtype: DATA_TYPE_FLOAT32 shape: [0, 7]"},
+      // A byte's bits behind a row's last one may be anything, and are no elements.
+      {"padding_bits", "dtype: DATA_TYPE_BIT shape: [2, 9] data: '\\x0f\\xff\\xf0\\xfe'"},
+      // Shapes that make much of nothing.
+      {"zero_length_last", "dtype: DATA_TYPE_BOOL shape: [1073741824, 0]"},
+      {"zero_length_last_small", "dtype: DATA_TYPE_BOOL shape: [262144, 0]"},
+      {"zero_length_first", "dtype: DATA_TYPE_FLOAT32 shape: [0, 268435456]"},
+      {"zero_length_first_small", "dtype: DATA_TYPE_FLOAT32 shape: [0, 65536]"},
+      {"zero_length_rows_of_bits", "dtype: DATA_TYPE_BIT shape: [2048, 0]"},
+      {"overflow", "dtype: DATA_TYPE_BIT shape: [4294967296, 4294967296]"},
+      {"overflow_beside_zero", "dtype: DATA_TYPE_FLOAT64 shape: [4611686018427387904, 4, 0]"},
+      {"negative_length", "dtype: DATA_TYPE_UINT8 shape: [-1, -1] data: '\\1'"},
+      // Events beyond the last element, and twice at the same.
+      {"event_beyond", "dtype: DATA_TYPE_BIT shape: [3, 9] event_deltas: [26, 1]"},
+      {"event_overflow", "dtype: DATA_TYPE_BOOL shape: 9 event_deltas: [1, 18446744073709551615]"},
+      {"event_twice", "dtype: DATA_TYPE_BOOL shape: 9 event_deltas: [1, 0]"},
+      {"event_of_many_elements", "dtype: DATA_TYPE_BOOL shape: [512, 512] event_deltas: 262143"},
+      {"two_forms", "dtype: DATA_TYPE_UINT8 shape: 1 data: '\\1' values: 1"},
+      {"not_held", "dtype: DATA_TYPE_INT64 shape: 2 values: [9223372036854775808, nan]"},
+      {"shared", "dtype: DATA_TYPE_FLOAT32 shape: [2, 2] shared { handle: 'm' offset: 2048 size: 16 }"},
   };
   for (const auto& [name, text] : tensors) {
     const std::string tensor = Text<v1::Tensor>(text).SerializeAsString();
@@ -82,8 +104,14 @@ constexpr char kInput[] =
 constexpr char kPlanes[] = "dtype: DATA_TYPE_BIT shape: [2, 1, 1, 4, 4] data: '\\5\\2\\x0f\\0\\1\\2\\4\\x8'";
 
 template <typename Request>
-std::string Call(const char* method, const std::string& text) {
-  return FuzzCall(method, Text<Request>(text).SerializeAsString());
+std::string Call(const char* method, const std::string& text, Padding padding = Padding::kNone) {
+  return FuzzCall(method, Text<Request>(text).SerializeAsString(), padding);
+}
+
+std::string Repeated(const std::string& text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
 }
 
 std::string Forward(const char* network, const char* input, const char* more) {
@@ -131,7 +159,7 @@ void AddRequests(const Corpus& corpus) {
        Call<v1::SpikeClusterRequest>("SpikeCluster", v + "index_output: true rule: CLUSTER_RULE_DEFINITION v_min: -1")},
       {"stca_loss", Call<v1::StcaLossRequest>("StcaLoss", v + "n_d { dtype: DATA_TYPE_INT32 shape: 2 values: [1, 2] } "
                                                               "compute_gradient: true")},
-      {"kernel", Call<v1::KernelDotProductRequest>("KernelDotProduct", x)},
+      {"kernel", Call<v1::KernelDotProductRequest>("KernelDotProduct", x + "kernel { linear {} }")},
       {"kernel_y", Call<v1::KernelDotProductRequest>(
                        "KernelDotProduct", absl::StrCat(x, "y {", kSpikes, "} kernel { gaussian { sigma: 2 } }"))},
       {"kernel_vjp", Call<v1::KernelDotProductVjpRequest>(
@@ -166,8 +194,7 @@ void AddRequests(const Corpus& corpus) {
                        "SetThresholdMargin", absl::StrCat("network: 'n' layer: 'f' label_one_hot {", kOneHot, "}")) +
                    Forward("n", kInput, "") + Call<v1::ResetNetRequest>("ResetNet", "network: 'n'")},
       {"backward",
-       Forward("n", kInput, "keep_trace: true") + Forward("n", kInput, "keep_trace: true") + Backward() +
-           Forward("n", kInput, "keep_trace: true") + Backward() +
+       Forward("n", kInput, "keep_trace: true") + Backward() + Forward("n", kInput, "keep_trace: true") + Backward() +
            Call<v1::ApplyGradientsRequest>("ApplyGradients", "network: 'n' optimizer { sgd { momentum: 0.5 } }") +
            Call<v1::ZeroGradientsRequest>("ZeroGradients", "network: 'n'")},
       {"backward_layers",
@@ -192,7 +219,8 @@ void AddRequests(const Corpus& corpus) {
            Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex", absl::StrCat("spikes {", kOneHot, "}")) +
            Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex", "")},
       {"stream_kernel",
-       Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", absl::StrCat("open {} y {", kSpikes, "}")) +
+       Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct",
+                                               absl::StrCat("open { kernel { linear {} } } y {", kSpikes, "}")) +
            Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", absl::StrCat("x {", kSpikes, "}")) +
            Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", "")},
       {"stream_kernel_self",
@@ -203,7 +231,10 @@ void AddRequests(const Corpus& corpus) {
       {"stream_similar_loss",
        Call<v1::StreamSpikeSimilarLossRequest>(
            "StreamSpikeSimilarLoss",
-           absl::StrCat("open { labels {", kOneHot, "} compute_gradient: true } spikes {", kSpikes, "}")) +
+           absl::StrCat("open { labels {", kOneHot,
+                        "} kernel { linear {} } loss_type: LOSS_TYPE_MSE compute_gradient: true } "
+                        "spikes {",
+                        kSpikes, "}")) +
            Call<v1::StreamSpikeSimilarLossRequest>("StreamSpikeSimilarLoss",
                                                    absl::StrCat("spikes {", kSpikes, "} again: true")) +
            Call<v1::StreamSpikeSimilarLossRequest>("StreamSpikeSimilarLoss", "")},
@@ -211,6 +242,340 @@ void AddRequests(const Corpus& corpus) {
                           TrainStep("losses { rate {} } optimizer { adam { weight_decay: 0.1 } } step: 1")},
   };
   for (const auto& [name, bytes] : calls) corpus.Add(name, bytes);
+}
+
+std::string FirstSpike(const char* spikes, const char* more = "index_output: true", Padding padding = Padding::kNone) {
+  return Call<v1::FirstSpikeIndexRequest>("FirstSpikeIndex", absl::StrCat("spikes {", spikes, "} ", more), padding);
+}
+
+std::string Clusters(const char* v, const char* more, Padding padding = Padding::kNone) {
+  return Call<v1::SpikeClusterRequest>("SpikeCluster",
+                                       absl::StrCat("v {", v, "} v_threshold {", kOne, "} t_in: 1 ", more), padding);
+}
+
+std::string Kernels(const char* x, const char* more = "kernel { linear {} }") {
+  return Call<v1::KernelDotProductRequest>("KernelDotProduct", absl::StrCat("x {", x, "} ", more));
+}
+
+// Tensors without elements whose other lengths are large: as large as a server's limits allow by default, and as those
+// here do.
+void AddZeroLengths(const Corpus& corpus) {
+  constexpr char kManyRows[] = "dtype: DATA_TYPE_BOOL shape: [131072, 0]";
+  constexpr char kManyColumns[] = "dtype: DATA_TYPE_FLOAT32 shape: [0, 32768]";
+  const std::string v = absl::StrCat("v {", kManyColumns, "} ");
+  const std::pair<const char*, std::string> calls[] = {
+      {"first_spike", FirstSpike("dtype: DATA_TYPE_BOOL shape: [1073741824, 0]") + FirstSpike(kManyRows) +
+                          FirstSpike(kManyRows, "mask_dtype: DATA_TYPE_BIT") +
+                          FirstSpike("dtype: DATA_TYPE_BIT shape: [2048, 0]")},
+      {"kernel", Kernels("dtype: DATA_TYPE_FLOAT32 shape: [8191, 0]") +
+                     Kernels("dtype: DATA_TYPE_BOOL shape: [8191, 0]") +
+                     Kernels("dtype: DATA_TYPE_FLOAT32 shape: [181, 0]") +
+                     Kernels("dtype: DATA_TYPE_BIT shape: [181, 0]", "kernel { gaussian { sigma: 2 } }") +
+                     Kernels("dtype: DATA_TYPE_FLOAT32 shape: [0, 32768]", "kernel { sigmoid { alpha: 1 } }") +
+                     Kernels(kManyRows, "y { dtype: DATA_TYPE_FLOAT32 shape: [0, 0] } kernel { linear {} }")},
+      {"kernel_vjp",
+       Call<v1::KernelDotProductVjpRequest>("KernelDotProductVjp",
+                                            "x { dtype: DATA_TYPE_FLOAT32 shape: [181, 0] } kernel { linear {} } "
+                                            "grad_output { dtype: DATA_TYPE_BOOL shape: [181, 181] }")},
+      {"spike_cluster", Clusters("dtype: DATA_TYPE_FLOAT32 shape: [0, 268435456]", "index_output: true") +
+                            Clusters(kManyColumns, "index_output: true") +
+                            Clusters("dtype: DATA_TYPE_FLOAT32 shape: [0, 2048]", "index_output: true") +
+                            Clusters(kManyColumns, "mask_dtype: DATA_TYPE_BIT rule: CLUSTER_RULE_DEFINITION")},
+      {"stca_loss", Call<v1::StcaLossRequest>("StcaLoss", absl::StrCat(v, "v_threshold {", kOne, "} n_d {", kOne,
+                                                                       "} t_in: 1 compute_gradient: true"))},
+      {"similar_loss",
+       Call<v1::SpikeSimilarLossRequest>("SpikeSimilarLoss",
+                                         "spikes { dtype: DATA_TYPE_BOOL shape: [16, 0] } "
+                                         "labels { dtype: DATA_TYPE_BIT shape: [16, 0] } kernel { linear {} } "
+                                         "loss_type: LOSS_TYPE_L1 compute_gradient: true")},
+      {"one_hot", Call<v1::RedundantOneHotRequest>("RedundantOneHot",
+                                                   "labels { dtype: DATA_TYPE_INT64 shape: 0 } "
+                                                   "num_classes: 1099511627776 n: 1048576")},
+      {"margin", Call<v1::ThresholdMarginRequest>(
+                     "ThresholdMargin", "label_one_hot { dtype: DATA_TYPE_BIT shape: [8192, 0] } training: true")},
+      {"forward", Forward("n", "dtype: DATA_TYPE_FLOAT32 shape: [16384, 0, 2]", "keep_trace: true") +
+                      Forward("n", "dtype: DATA_TYPE_FLOAT32 shape: [16384, 0, 2]", "") +
+                      Forward("n", "dtype: DATA_TYPE_FLOAT32 shape: [0, 16384, 2]", "") +
+                      Forward("p", "dtype: DATA_TYPE_BIT shape: [1, 0, 1, 4, 4]", "")},
+      // It was shown so often that the call did not end.
+      {"repeated_input",
+       Call<v1::TrainStepRequest>(
+           "TrainStep",
+           "network: 'n' input { dtype: DATA_TYPE_FLOAT32 shape: [0, 2] } labels { dtype: DATA_TYPE_INT64 "
+           "shape: 0 } num_classes: 2 losses { rate {} } optimizer { adam {} } "
+           "repeat_input: 4611686018427387904")},
+      {"streams", Call<v1::StreamFirstSpikeIndexRequest>(
+                      "StreamFirstSpikeIndex", absl::StrCat("open { index_output: true } spikes {", kManyRows, "}")) +
+                      Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex", "") +
+                      Call<v1::StreamSpikeClusterRequest>(
+                          "StreamSpikeCluster", absl::StrCat("open { v_threshold {", kOne, "} t_in: 1 } ", v)) +
+                      Call<v1::StreamSpikeClusterRequest>("StreamSpikeCluster", "") +
+                      Call<v1::StreamKernelDotProductRequest>(
+                          "StreamKernelDotProduct",
+                          "open { kernel { linear {} } } y { dtype: DATA_TYPE_FLOAT32 shape: [8191, 0] }") +
+                      Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", "")},
+  };
+  for (const auto& [name, bytes] : calls) corpus.Add(absl::StrCat("zero_length_", name), bytes);
+}
+
+// Requests of few bytes that became much before a limit knew of it, or were kept uncounted.
+void AddMuchOfLittle(const Corpus& corpus) {
+  using std::string_literals::operator""s;
+  // `training`, a bool, as a group and as 4 bytes; `layers`, messages, as groups: Protobuf keeps them as unknown
+  // fields.
+  const std::string mistyped = Repeated("\x13\x14\x15\0\0\0\0\x0b\x0c"s, 100);
+  // Fields that no message has, of each kind.
+  const std::string unknown = Repeated(
+      "\xa0\x06\x05\xa2\x06\x03"
+      "abc\xa5\x06"
+      "1234\xa3\x06\x08\x01\xa4\x06"s,
+      20);
+  v1::FirstSpikeIndexRequest few_events;
+  *few_events.mutable_spikes() = Text<v1::Tensor>("dtype: DATA_TYPE_BOOL shape: [4, 9] event_deltas: [1, 1, 1]");
+  const std::string spikes_again = "\x0a\x06\x2a\x04\1\1\1\1";
+  const std::string open = Text<v1::RunRequest>("open { network: 'n' }").SerializeAsString();
+  constexpr char kOneEvent[] = "dtype: DATA_TYPE_BOOL shape: [16, 2048] event_deltas: 32767";
+  const std::string empty_layers = Repeated("\x0a\0"s, 480);
+  const std::pair<const char*, std::string> calls[] = {
+      {"fields_of_another_type", FuzzCall("CreateNetwork", mistyped)},
+      {"fields_of_another_type_large", FuzzCall("CreateNetwork", mistyped, Padding::kLarge)},
+      {"unknown_fields_large",
+       FuzzCall("FirstSpikeIndex", unknown + few_events.SerializeAsString(), Padding::kLargeTensor)},
+      // A stream kept these as long as it was open.
+      {"unknown_fields_of_a_stream", FuzzCall("Run", open + unknown, Padding::kLarge) + RunMessage("")},
+      {"records_of_a_stream",
+       Call<v1::RunRequest>(
+           "Run",
+           absl::StrCat("open { network: 'n' ", Repeated("records { layer: 'b' v_after_reset: true } ", 50), "}"),
+           Padding::kOverSmallRequest) +
+           RunMessage("")},
+      {"tensor_in_many_occurrences",
+       FuzzCall("FirstSpikeIndex", few_events.SerializeAsString() + Repeated(spikes_again, 100))},
+      {"tensor_in_many_occurrences_large",
+       FuzzCall("FirstSpikeIndex", few_events.SerializeAsString() + Repeated(spikes_again, 100),
+                Padding::kLargeTensor)},
+      {"empty_layers", FuzzCall("CreateNetwork", empty_layers)},
+      {"empty_layers_large", FuzzCall("CreateNetwork", empty_layers, Padding::kLarge)},
+      {"event_of_many_elements",
+       Kernels("dtype: DATA_TYPE_BOOL shape: [8, 16384] event_deltas: 131071", "kernel { gaussian { sigma: 2 } }") +
+           FirstSpike("dtype: DATA_TYPE_BOOL shape: [1024, 128] event_deltas: 131071", "mask_dtype: DATA_TYPE_BIT") +
+           FirstSpike("dtype: DATA_TYPE_BOOL shape: [1, 1073741824] event_deltas: 1073741823")},
+      // A stream keeps y as its products want it, which is more than what came.
+      {"samples_that_a_stream_keeps",
+       Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct",
+                                               absl::StrCat("open { kernel { linear {} } } y {", kOneEvent, "}")) +
+           Repeated(
+               Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", absl::StrCat("y {", kOneEvent, "}")),
+               3) +
+           Call<v1::StreamKernelDotProductRequest>(
+               "StreamKernelDotProduct", "x { dtype: DATA_TYPE_FLOAT32 shape: [1, 2048] event_deltas: 2047 }") +
+           Call<v1::StreamKernelDotProductRequest>("StreamKernelDotProduct", "")},
+      {"steps_that_a_stream_keeps",
+       Call<v1::StreamSpikeClusterRequest>(
+           "StreamSpikeCluster", absl::StrCat("open { v_threshold {", kOne, "} t_in: 1000 } v {", kVoltages, "}")) +
+           Repeated(Call<v1::StreamSpikeClusterRequest>("StreamSpikeCluster", absl::StrCat("v {", kVoltages, "}")), 6) +
+           Call<v1::StreamSpikeClusterRequest>("StreamSpikeCluster", "")},
+      // Together they take more than a network may, of which each takes little.
+      {"many_small_tensors",
+       Call<v1::CreateNetworkRequest>(
+           "CreateNetwork",
+           absl::StrCat("layers { name: 'p' plif_node {} } ",
+                        Repeated("gradients { layer: 'p' parameter: 'p' values { dtype: DATA_TYPE_FLOAT32 "
+                                 "shape: [64, 64] event_deltas: 4095 } } ",
+                                 35)))},
+      {"layer_many_times",
+       Forward("n", kInput, "keep_trace: true") +
+           Call<v1::BackwardRequest>(
+               "Backward",
+               absl::StrCat("network: 'n' ", Repeated("layer_gradients { layer: 'b' grad_v_before_reset { dtype: "
+                                                      "DATA_TYPE_BIT shape: [2, 3, 3] event_deltas: [0, 3, 9] } }",
+                                                      25)))},
+      {"large_window", Call<v1::CreateNetworkRequest>("CreateNetwork",
+                                                      "layers { avg_pool2d { kernel: 1073741824 stride: 1 "
+                                                      "padding: 536870912 } } layers { max_pool2d { kernel: "
+                                                      "2147483647 } }")},
+  };
+  for (const auto& [name, bytes] : calls) corpus.Add(name, bytes);
+}
+
+// Other requests that went wrong, or that were taken for what they are not.
+void AddFindings(const Corpus& corpus) {
+  using std::string_literals::operator""s;
+  constexpr char kPaddingBits[] = "dtype: DATA_TYPE_BIT shape: [3, 3] data: '\\xf8\\xfa\\xff'";
+  const std::pair<const char*, std::string> calls[] = {
+      {"padding_bits", FirstSpike(kPaddingBits) + Kernels(kPaddingBits) +
+                           Call<v1::ThresholdMarginRequest>(
+                               "ThresholdMargin", absl::StrCat("label_one_hot {", kPaddingBits, "} training: true")) +
+                           Forward("n", "dtype: DATA_TYPE_BIT shape: [1, 2, 2] data: '\\xfe\\xfd'", "")},
+      // Protobuf wrote a line to stderr for each of these.
+      {"name_that_is_no_text", FuzzCall("GetNetwork", "\x0a\2n\xff") + FuzzCall("Run", "\x0a\4\x0a\2n\xff")},
+      {"absent_tensors", FuzzCall("FirstSpikeIndex", "") + FuzzCall("SpikeCluster", "") + FuzzCall("StcaLoss", "") +
+                             FuzzCall("KernelDotProductVjp", "") + FuzzCall("RedundantOneHot", "")},
+      {"scalars", FirstSpike("dtype: DATA_TYPE_BOOL data: '\\1'") + Kernels("dtype: DATA_TYPE_FLOAT32 values: 1") +
+                      Clusters("dtype: DATA_TYPE_FLOAT64 values: 1", "")},
+      // Of the right number of elements, and steps.
+      {"gradient_of_another_shape",
+       Forward("n", kInput, "keep_trace: true") +
+           Call<v1::BackwardRequest>("Backward",
+                                     "network: 'n' grad_output { dtype: DATA_TYPE_FLOAT32 shape: [2, 2, 3] "
+                                     "values: [1, 0, 0, 1, -1, 1, 0, 0.5, 1, 1, 0, 0] }")},
+      {"cut_off", FuzzCall("SpikeCluster", "\x0a\5xx") + FuzzCall("SpikeCluster", "\x0a\5xx", Padding::kLarge) +
+                      FuzzCall("FirstSpikeIndex", "\x0a\2\x1a\5")},
+      {"groups_without_end", FuzzCall("KernelDotProduct", std::string(200, '\x0b')) +
+                                 FuzzCall("CreateNetwork", std::string(200, '\x0b'), Padding::kLarge) +
+                                 FuzzCall("KernelDotProduct", "\x0c"s)},
+  };
+  for (const auto& [name, bytes] : calls) corpus.Add(name, bytes);
+}
+
+std::string Shared(const char* header, uint64_t offset, uint64_t size) {
+  return absl::StrCat(header, " shared { handle: '", kSharedMemory, "' offset: ", offset, " size: ", size, " }");
+}
+
+// The first half of the memory are bytes of 0 and 1, the second half are floats.
+void AddSharedMemory(const Corpus& corpus) {
+  constexpr char kFloats[] = "dtype: DATA_TYPE_FLOAT32 shape: [4, 2]", kBits[] = "dtype: DATA_TYPE_BIT shape: [3, 9]";
+  const std::string in_place = FirstSpike(Shared(kBits, 1, 6).c_str()) +
+                               Clusters(Shared(kFloats, 2048, 32).c_str(), "index_output: true") +
+                               Clusters(Shared(kFloats, 2051, 32).c_str(), "", Padding::kOverSmallRequest);
+  const std::string offer = FuzzOffer(Text<v1::ResultMemory>("pieces { handle: 'm' offset: 64 size: 40 } "
+                                                             "pieces { handle: 'm' offset: 3000 size: 1000 } "
+                                                             "pieces { handle: 'm' offset: 4095 size: 2 }")
+                                          .SerializeAsString());
+  const std::pair<const char*, std::string> calls[] = {
+      {"in_place", in_place},
+      {"copied", FirstSpike(Shared("dtype: DATA_TYPE_BOOL shape: [3, 9]", 0, 27).c_str()) +
+                     Kernels(Shared(kFloats, 4064, 32).c_str())},
+      {"beyond", FirstSpike(Shared(kBits, 4091, 6).c_str()) + FirstSpike(Shared(kBits, ~uint64_t{0}, 6).c_str()) +
+                     FirstSpike(Shared(kBits, 0, 7).c_str())},
+      {"unknown", FirstSpike("dtype: DATA_TYPE_BIT shape: 8 shared { handle: 'x' size: 1 }")},
+      {"empty", FirstSpike(Shared("dtype: DATA_TYPE_BIT shape: [1024, 0]", 4096, 0).c_str())},
+      {"results", offer + in_place},
+      {"forward", offer + Forward("n", Shared("dtype: DATA_TYPE_FLOAT32 shape: [2, 3, 2]", 2048, 48).c_str(),
+                                  "keep_trace: true records { layer: 'b' spikes: true }")},
+      {"nested", Call<v1::CreateNetworkRequest>(
+                     "CreateNetwork", absl::StrCat("layers { linear { weight {", Shared(kFloats, 2048, 32), "} } }"))},
+      {"stream", Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex",
+                                                        absl::StrCat("open {} spikes {", Shared(kBits, 0, 6), "}"))},
+  };
+  for (const auto& [name, bytes] : calls) corpus.Add(absl::StrCat("shared_memory_", name), bytes);
+}
+
+// Right calls and streams of large messages.
+void AddPadded(const Corpus& corpus) {
+  const std::pair<const char*, Padding> paddings[] = {{"over_small_request", Padding::kOverSmallRequest},
+                                                      {"large", Padding::kLarge},
+                                                      {"large_tensor", Padding::kLargeTensor}};
+  const auto run = absl::StrCat("input {", kInput, "}"), first_spikes = absl::StrCat("spikes {", kSpikes, "}");
+  for (const auto& [name, padding] : paddings) {
+    corpus.Add(absl::StrCat("calls_", name),
+               Clusters(kVoltages, "", padding) + FirstSpike(kSpikes, "", padding) +
+                   Call<v1::CreateNetworkRequest>("CreateNetwork", kPlaneLayers, padding) +
+                   Call<v1::ForwardRequest>("Forward", "network: 'n' " + run, padding));
+    corpus.Add(absl::StrCat("streams_", name),
+               Call<v1::RunRequest>("Run", "open { network: 'n' } " + run, padding) +
+                   Call<v1::RunRequest>("Run", run, padding) + FuzzCall("Run", "") +
+                   Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex", "open {} " + first_spikes, padding) +
+                   Call<v1::StreamFirstSpikeIndexRequest>("StreamFirstSpikeIndex", first_spikes, padding) +
+                   FuzzCall("StreamFirstSpikeIndex", ""));
+  }
+}
+
+std::string Npy(char version, const std::string& literal, const std::string& data) {
+  const std::string header = literal + "\n";
+  std::string bytes = "\x93NUMPY";
+  bytes += {version, '\0', static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
+  if (version > 1) bytes.append(2, '\0');
+  return bytes + header + data;
+}
+
+std::string Npy(const char* descr, const char* shape, const std::string& data, const char* order = "False") {
+  return Npy(1, absl::StrCat("{'descr': ", descr, ", 'fortran_order': ", order, ", 'shape': ", shape, ", }"), data);
+}
+
+// What is wrong with a member of an archive, or just rare.
+struct ZipMember {
+  std::string name;
+  std::string bytes;
+  uint16_t method = 0;
+  // How much more the directory claims than there is.
+  uint32_t more = 0;
+  // What the checksum differs by.
+  uint32_t checksum = 0;
+};
+
+uint32_t Crc32(const std::string& bytes) {
+  uint32_t crc = ~0u;
+  for (const char byte : bytes) {
+    crc ^= static_cast<uint8_t>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+  }
+  return ~crc;
+}
+
+std::string Number(uint32_t value, int bytes) {
+  std::string number;
+  for (int i = 0; i < bytes; ++i) number += static_cast<char>(value >> 8 * i);
+  return number;
+}
+
+// An archive of members that are stored, as np.savez has them. (WriteNpz deflates.)
+std::string Zip(const std::vector<ZipMember>& members) {
+  std::string files, directory;
+  for (const ZipMember& member : members) {
+    const auto size = static_cast<uint32_t>(member.bytes.size());
+    // Version, flags, method, time, 1980-01-01; checksum and sizes; the lengths of the name and of what else there is.
+    const std::string common = Number(20, 2) + Number(0, 2) + Number(member.method, 2) + Number(0, 2) + Number(33, 2) +
+                               Number(Crc32(member.bytes) + member.checksum, 4) + Number(size, 4) +
+                               Number(size + member.more, 4) + Number(static_cast<uint32_t>(member.name.size()), 2) +
+                               Number(0, 2);
+    directory += "PK\1\2" + Number(20, 2) + common + Number(0, 2) + Number(0, 2) + Number(0, 2) + Number(0, 4) +
+                 Number(static_cast<uint32_t>(files.size()), 4) + member.name;
+    files += "PK\3\4" + common + member.name + member.bytes;
+  }
+  const auto count = Number(static_cast<uint32_t>(members.size()), 2);
+  return files + directory + "PK\5\6" + Number(0, 4) + count + count +
+         Number(static_cast<uint32_t>(directory.size()), 4) + Number(static_cast<uint32_t>(files.size()), 4) +
+         Number(0, 2);
+}
+
+// As in tests/client/data: every type, order and version that is read, and what is refused.
+void AddNumpyCases(const Corpus& corpus) {
+  const std::pair<const char*, size_t> types[] = {
+      {"|b1", 1}, {"|u1", 1}, {"|i1", 1}, {"<i2", 2}, {"<u2", 2}, {"<i4", 4}, {"<u4", 4}, {"<i8", 8},
+      {"<f2", 2}, {"<f4", 4}, {"<f8", 8}, {">f4", 4}, {"<u8", 8}, {"<c8", 8}, {"<U2", 8}, {"|O", 8}};
+  for (const auto& [type, size] : types) {
+    // The least number of the type, -1 or the greatest, and a NaN where it has one.
+    const std::string data = std::string(size - 1, '\0') + '\x80' + std::string(size, '\xff');
+    corpus.Add(absl::StrCat("type_", type + 1, type[0] == '>' ? "_big_endian" : "", ".npy"),
+               Npy(absl::StrCat("'", type, "'").c_str(), "(2,)", data));
+  }
+  const std::string one = Npy("'<i4'", "(1,)", "abcd");
+  const std::pair<const char*, std::string> files[] = {
+      {"record.npy", Npy("[('x', '<f4'), ('y', '<i4')]", "(1,)", "abcdefgh")},
+      {"scalar.npy", Npy("'<f4'", "()", "abcd")},
+      {"empty.npy", Npy("'<f4'", "(0, 3)", "")},
+      {"zero_length_fortran.npy", Npy("'<f4'", "(4611686018427387904, 4611686018427387904, 0)", "", /*order=*/"True")},
+      {"overflow.npy", Npy("'|u1'", "(9223372036854775807, 9223372036854775807)", "")},
+      {"number_as_shape.npy", Npy("'|u1'", "(3)", "abc")},
+      {"python_2.npy", Npy("'|u1'", "(3L,)", "abc")},
+      {"fortran_3.npy", Npy("'|u1'", "(1, 2, 3)", "abcdef", /*order=*/"True")},
+      {"version_2.npy", Npy(2, "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }", "a")},
+      {"version_3.npy", Npy(3, "{'shape': (1,), 'descr': \"|u1\", 'fortran_order': False}", "a")},
+      {"version_4.npy", Npy(4, "{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }", "a")},
+      {"header_without_end.npy", std::string("\x93NUMPY\2\0\xff\xff\xff\xff{", 13)},
+      {"header_of_nothing.npy", std::string("\x93NUMPY\1\0\0\0", 10)},
+      {"stored.npz", Zip({{"a.npy", one}, {"b", Npy("'|b1'", "(2, 1)", "ab")}})},
+      {"stored_twice.npz", Zip({{"a.npy", one}, {"a", one}})},
+      {"stored_nothing.npz", Zip({})},
+      {"another_method.npz", Zip({{.name = "v.npy", .bytes = one, .method = 12}})},
+      {"not_deflated.npz", Zip({{.name = "v.npy", .bytes = one, .method = 8}})},
+      {"claims_more.npz", Zip({{.name = "v.npy", .bytes = one, .more = 1}})},
+      {"claims_gigabytes.npz", Zip({{.name = "v.npy", .bytes = one, .method = 8, .more = 0xf0000000}})},
+      {"wrong_checksum.npz", Zip({{.name = "v.npy", .bytes = one, .checksum = 1}})},
+      {"no_array.npz", Zip({{"readme.txt", "no array"}})},
+  };
+  for (const auto& [name, bytes] : files) corpus.Add(name, bytes);
 }
 
 void AddNumpyFiles(const Corpus& corpus) {
@@ -222,6 +587,28 @@ void AddNumpyFiles(const Corpus& corpus) {
   corpus.Add("fortran.npy", std::string("\x93NUMPY\1\0\x46\0", 10) +
                                 "{'descr': '<f2', 'fortran_order': True, 'shape': (2, 1), }           \n" + "abcd");
   SPIKESERVE_REQUIRE(npz::WriteNpz(corpus.Path("two.npz"), {{"a", matrix}, {"b", vector}}).ok());
+}
+
+// Files that are not as they were written, or of another server.
+void AddStateFiles(const Corpus& corpus) {
+  v1::StoredNetwork stored = OneStoredNeuron(/*next_step=*/1);
+  const std::string right = *state::EncodeStateFile(stored);
+  corpus.Add("one_neuron.network", right);
+  corpus.Add("cut_off.network", right.substr(0, right.size() - 1));
+  std::string flipped = right;
+  flipped.back() ^= 1;
+  corpus.Add("flipped.network", flipped);
+  const std::pair<const char*, std::string> names[] = {
+      {"of_another_name", std::string(32, 'f')}, {"of_no_name", ""}, {"of_a_path", "../" + std::string(29, 'f')}};
+  for (const auto& [name, network] : names) {
+    corpus.Add(absl::StrCat(name, ".network"), *state::EncodeStateFile(OneStoredNeuron(1, network)));
+    corpus.Add(absl::StrCat(name, ".message"), OneStoredNeuron(1, network).SerializeAsString());
+  }
+  stored.mutable_last_reply()->set_type("google.protobuf.FileDescriptorSet");
+  stored.mutable_last_reply()->set_message("\x0a");
+  corpus.Add("reply_of_no_call.message", stored.SerializeAsString());
+  stored.mutable_checkpoint()->set_format_version(1000);
+  corpus.Add("of_another_version.message", stored.SerializeAsString());
 }
 
 void AddCheckpoints(const Corpus& checkpoints, const Corpus& state_files) {
@@ -263,8 +650,17 @@ int main(int argc, char** argv) {
     return 2;
   }
   AddTensors({argv[1], "tensor"});
-  AddRequests({argv[1], "request"});
-  AddNumpyFiles({argv[1], "npz"});
+  const Corpus requests(argv[1], "request");
+  AddRequests(requests);
+  AddZeroLengths(requests);
+  AddMuchOfLittle(requests);
+  AddFindings(requests);
+  AddSharedMemory(requests);
+  AddPadded(requests);
+  const Corpus numpy(argv[1], "npz");
+  AddNumpyFiles(numpy);
+  AddNumpyCases(numpy);
+  AddStateFiles({argv[1], "state_file"});
   AddCheckpoints({argv[1], "checkpoint"}, {argv[1], "state_file"});
   return 0;
 }

@@ -1,6 +1,6 @@
 // Calls of all services, through the engine as every transport makes them. The input is one or more of them (see
 // FuzzCall), so that they find each other's networks, traces and streams; a network "n" and one of planes, "p", are
-// there.
+// there, and memory that is shared. Each request comes in pieces.
 
 #include <cstdint>
 #include <future>
@@ -13,7 +13,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "codec/envelope.h"
+#include "fuzz/arriving.h"
+#include "fuzz/fuzz_memory.h"
 #include "fuzz/fuzz_stream.h"
 #include "fuzz/fuzzing.h"
 #include "runtime/engine.h"
@@ -55,22 +58,30 @@ class Service {
   void Run(absl::string_view input) {
     if (Names(input, "n")) Restore("n", FullyConnected());
     if (Names(input, "p")) Restore("p", OfPlanes());
+    if (Names(input, kSharedMemory)) memory_.Fill();
     std::map<std::string, FuzzStream> streams;
+    absl::string_view offer;
     for (int call = 0; call < kMaxCalls && input.size() >= 3; ++call) {
       const auto byte = [&](size_t i) { return static_cast<size_t>(static_cast<uint8_t>(input[i])); };
-      const std::string& path = paths_[byte(0) % paths_.size()];
+      const size_t method = byte(0) % (paths_.size() + 1);
+      const auto padding = static_cast<Padding>(byte(0) / (paths_.size() + 1) % kPaddings);
       const size_t size = std::min(byte(1) + 256 * byte(2), input.size() - 3);
-      if (server::StreamMethods().contains(path)) {
-        Stream(streams, path, input.substr(3, size));
-      } else {
-        Submit(path, input.substr(3, size));
-      }
+      const absl::string_view bytes = input.substr(3, size);
       input.remove_prefix(3 + size);
+      if (method == paths_.size()) {
+        offer = bytes;
+      } else if (const auto stream = server::StreamMethods().find(paths_[method]);
+                 stream != server::StreamMethods().end()) {
+        Stream(streams, paths_[method], bytes, Padded(bytes, padding, *stream->second.request_prototype));
+      } else {
+        Submit(paths_[method], Padded(bytes, padding, *server::Methods().at(paths_[method]).request_prototype), offer);
+      }
     }
     streams.clear();
     for (const auto& network : engine_.networks().All()) {
       SPIKESERVE_REQUIRE(engine_.networks().Remove(network->name, network->owner).ok());
     }
+    RequireNothingInFlight();
   }
 
  private:
@@ -92,22 +103,26 @@ class Service {
     SPIKESERVE_REQUIRE(engine_.networks().Restore(name, /*owner=*/"", *std::move(network), 0, nullptr).ok());
   }
 
-  void Stream(std::map<std::string, FuzzStream>& streams, const std::string& path, absl::string_view bytes) {
+  // `bytes` are the padded ones of `message`.
+  void Stream(std::map<std::string, FuzzStream>& streams, const std::string& path, absl::string_view message,
+              std::string bytes) {
     FuzzStream& stream = streams.try_emplace(path, engine_, path).first->second;
-    if (!bytes.empty()) return stream.Send(bytes);
+    if (!message.empty()) return stream.Send(std::move(bytes));
     stream.Close();
     streams.erase(path);
   }
 
-  void Submit(const std::string& path, absl::string_view bytes) {
+  void Submit(const std::string& path, const std::string& bytes, absl::string_view offer) {
     // What the request's tensors are in must live until the call ends.
     absl::StatusOr<codec::Envelope> request;
     server::Call call;
     call.path = path;
-    call.request = [&](const server::Message& prototype,
-                       BufferPool& buffers) -> absl::StatusOr<const codec::Envelope*> {
-      request = codec::ParseEnvelope({&bytes, 1}, prototype, buffers);
+    call.request = [&](const Message& prototype, BufferPool& buffers) -> absl::StatusOr<const codec::Envelope*> {
+      request = ParsePieces(bytes, prototype, buffers);
       if (!request.ok()) return request.status();
+      if (absl::Status resolved = memory_.Resolve(*request, engine_.limits().max_decoded_bytes); !resolved.ok()) {
+        return resolved;
+      }
       return &*request;
     };
     call.may_compute_at_once = true;
@@ -115,13 +130,25 @@ class Service {
     std::promise<server::EnvelopeOr> promise;
     OnFinish(call, [&](server::EnvelopeOr result) { promise.set_value(std::move(result)); });
     engine_.Submit(std::move(call));
-    const server::EnvelopeOr result = promise.get_future().get();
+    server::EnvelopeOr result = promise.get_future().get();
     if (!result.ok()) return RequireTellsTheCaller(result.status());
+    for (const codec::TensorField& tensor : result->tensors) {
+      SPIKESERVE_REQUIRE(static_cast<int64_t>(tensor.data.size) <= engine_.limits().max_message_bytes);
+    }
+    memory_.Place(offer, *result);
     RequireCanBeRead(*result);
+  }
+
+  // What calls took is given back when they and their networks are gone, which with threads takes a moment.
+  void RequireNothingInFlight() {
+    const auto in_flight = [&] { return engine_.statistics().bytes_in_flight; };
+    for (int i = 0; i < 10'000 && in_flight() != 0; ++i) absl::SleepFor(absl::Milliseconds(1));
+    SPIKESERVE_REQUIRE(in_flight() == 0);
   }
 
   const std::vector<std::string> paths_ = MethodPaths();
   server::Engine engine_;
+  FuzzMemory memory_;
 };
 
 }  // namespace

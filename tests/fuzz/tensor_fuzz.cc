@@ -4,6 +4,7 @@
 
 #include "codec/tensor_codec.h"
 #include "fuzz/fuzzing.h"
+#include "spikeserve/compute/bit_matrix.h"
 #include "spikeserve/compute/shape.h"
 
 namespace spikeserve::codec {
@@ -26,6 +27,19 @@ void TryDecode(const v1::Tensor& tensor, Accept accept) {
   SPIKESERVE_REQUIRE(accept != Accept::kBinary || sum <= static_cast<double>(array->values().size()));
 }
 
+// Bits are what bytes are, where these are not too many.
+void RequireSameElements(const v1::Tensor& tensor, const BitArray& array) {
+  const BitMatrixView& bits = array.bits();
+  SPIKESERVE_REQUIRE(ElementCount(array.shape()) == bits.rows() * bits.cols());
+  const auto bytes = Decode<uint8_t>(tensor, "tensor", Accept::kBinary, kMaxBytes);
+  if (!bytes.ok()) return;
+  SPIKESERVE_REQUIRE(bytes->shape() == array.shape());
+  size_t i = 0;
+  for (int64_t r = 0; r < bits.rows(); ++r) {
+    for (int64_t c = 0; c < bits.cols(); ++c) SPIKESERVE_REQUIRE(bits(r, c) == (bytes->values()[i++] == 1));
+  }
+}
+
 void Try(uint8_t choice, const v1::Tensor& tensor) {
   const Accept accept = static_cast<Accept>(choice % 4);
   if (accept == Accept::kBinary) TryDecode<uint8_t>(tensor, accept);
@@ -33,7 +47,7 @@ void Try(uint8_t choice, const v1::Tensor& tensor) {
   TryDecode<float>(tensor, accept);
   TryDecode<double>(tensor, accept);
   const auto bits = DecodeBits(tensor, "tensor", choice / 4 % 4, "a shape", kMaxBytes);
-  if (bits.ok()) SPIKESERVE_REQUIRE(ElementCount(bits->shape()) == bits->bits().rows() * bits->bits().cols());
+  if (bits.ok()) RequireSameElements(tensor, *bits);
   if (IsDense(tensor)) {
     const auto taken = DecodeTensor(tensor, "tensor", kMaxBytes);
     SPIKESERVE_REQUIRE(!taken.ok() || taken->shape().size() == static_cast<size_t>(tensor.shape_size()));
