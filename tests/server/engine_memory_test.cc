@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -244,17 +245,29 @@ TEST(EngineMemory, SmallAnswersThatNobodyTakesHaveAnEnd) {
   EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
 }
 
+// A network that nobody owns, on which a call is computed until EndCall.
+class BusyNetwork {
+ public:
+  explicit BusyNetwork(Engine& engine)
+      : held_(*engine.networks().Add(*Network::Create({{.kind = IfNode{}}}), /*owner=*/"")) {
+    held_->strand->Post([this] { end_.get_future().wait(); });
+  }
+  const HeldNetwork& held() const { return *held_; }
+  void EndCall() { end_.set_value(); }
+
+ private:
+  const std::shared_ptr<HeldNetwork> held_;
+  std::promise<void> end_;
+};
+
 // What a deleted network takes counts no more, so that nobody may make it take more.
 TEST(EngineMemory, CallsThatWaitForANetworkThatIsDeletedDoNotFindIt) {
   Engine engine({});
-  const auto held = engine.networks().Add(*Network::Create({{.kind = IfNode{}}}), /*owner=*/"");
-  ASSERT_TRUE(held.ok());
-  std::promise<void> go;
-  (*held)->strand->Post([&] { go.get_future().wait(); });
+  BusyNetwork network(engine);
   v1::DeleteNetworkRequest remove;
-  remove.set_network((*held)->name);
+  remove.set_network(network.held().name);
   v1::ForwardRequest forward;
-  forward.set_network((*held)->name);
+  forward.set_network(network.held().name);
   SetOneEvent(v1::DATA_TYPE_FLOAT32, {1, 1, 100}, *forward.mutable_input());
   const auto first = Enveloped(remove), second = Enveloped(forward);
   std::promise<absl::Status> removed, ran;
@@ -262,12 +275,12 @@ TEST(EngineMemory, CallsThatWaitForANetworkThatIsDeletedDoNotFindIt) {
   call.path = "/spikeserve.v1.SpikeNetworkService/DeleteNetwork";
   engine.Submit(std::move(call));
   // Only one of several threads might overtake the other.
-  while (engine.statistics().tasks_waiting > 0 || (*held)->line.calls() == 0) std::this_thread::yield();
+  while (engine.statistics().tasks_waiting > 0 || network.held().line.calls() == 0) std::this_thread::yield();
   call = MakeCall(second, [&](EnvelopeOr result) { ran.set_value(result.status()); });
   call.path = kForward;
   engine.Submit(std::move(call));
-  while ((*held)->line.calls() < 2) std::this_thread::yield();
-  go.set_value();
+  while (network.held().line.calls() < 2) std::this_thread::yield();
+  network.EndCall();
   EXPECT_TRUE(removed.get_future().get().ok());
   EXPECT_EQ(ran.get_future().get().code(), absl::StatusCode::kNotFound);
 }
@@ -275,13 +288,10 @@ TEST(EngineMemory, CallsThatWaitForANetworkThatIsDeletedDoNotFindIt) {
 // Two bytes each, which become a hundred.
 TEST(EngineMemory, WhatASmallRequestBecomesIsInFlightWhileItWaits) {
   Engine engine({});
-  const auto held = engine.networks().Add(*Network::Create({{.kind = IfNode{}}}), /*owner=*/"");
-  ASSERT_TRUE(held.ok());
-  std::promise<void> go;
-  (*held)->strand->Post([&] { go.get_future().wait(); });
+  BusyNetwork network(engine);
 
   v1::ForwardRequest forward;
-  forward.set_network((*held)->name);
+  forward.set_network(network.held().name);
   for (int i = 0; i < 5000; ++i) forward.add_records();
   const auto request = Enveloped(forward);
   std::promise<void> answered;
@@ -289,9 +299,9 @@ TEST(EngineMemory, WhatASmallRequestBecomesIsInFlightWhileItWaits) {
   call.path = kForward;
   call.request_bytes = 10'000;
   engine.Submit(std::move(call));
-  while (engine.statistics().bytes_in_flight <= 10'000) std::this_thread::yield();
+  while (network.held().line.calls() == 0) std::this_thread::yield();
   EXPECT_GE(engine.statistics().bytes_in_flight, 5000 * static_cast<int64_t>(sizeof(v1::RecordRequest)));
-  go.set_value();
+  network.EndCall();
   answered.get_future().wait();
 }
 

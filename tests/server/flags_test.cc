@@ -112,7 +112,7 @@ TEST_F(FlagsTest, CallsOnAnOldConnectionHaveTheTimeThatOneMayTake) {
   const auto grace = [](const std::vector<std::string>& flags) {
     return Config(flags).server.connections.max_age_grace;
   };
-  EXPECT_EQ(grace({"--drain-timeout=1", "--max-compute-time=7", "--max-queue-delay=2"}), absl::Seconds(9));
+  EXPECT_EQ(grace({"--drain-timeout=1", "--max-compute-time=7", "--max-queue-delay=2"}), absl::Seconds(11));
   EXPECT_EQ(grace({"--drain-timeout=100", "--max-compute-time=7", "--max-queue-delay=2"}), absl::Seconds(100));
   EXPECT_GE(grace({}), Config({}).server.engine.limits.max_compute_time);
 }

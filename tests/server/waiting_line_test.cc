@@ -123,6 +123,10 @@ TEST_F(WaitingLineTest, WhereNoTurnComesNobodyElseMayWaitWhateverIsExpected) {
   const auto refusal = line.Enter(kNone, kBound, later);
   ASSERT_TRUE(refusal.has_value());
   EXPECT_EQ(refusal->wait, kBound + absl::Milliseconds(1));
+  EXPECT_FALSE(refusal->overloaded);
+  // It was one long call.
+  line.Leave(kNone, later);
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(Enters(line, later, kNone)) << i;
 }
 
 TEST_F(WaitingLineTest, ALineThatWasEmptyForLongHasNotWaited) {

@@ -59,7 +59,7 @@ class TapAxis {
 class AxisTile {
  public:
   // The longest part.
-  static constexpr int64_t kMaxRuns = 1 << 14;
+  static constexpr int64_t kMaxRuns = 1 << 16;
 
   int64_t source_begin() const { return source_begin_; }
   int64_t sources() const { return sources_; }

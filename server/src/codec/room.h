@@ -34,8 +34,8 @@ class Room {
   // The most that one tensor may take.
   int64_t max_bytes() const { return max_bytes_; }
 
-  // Asked before each tensor is decoded to `count` elements of so many bytes, which max_bytes() allows. What is small
-  // is not counted.
+  // Asked before memory is taken for `count` elements of so many bytes: for a tensor that is decoded, which max_bytes()
+  // allows, or for what is made of it. What is small is not counted.
   absl::Status Take(int64_t count, int64_t element_bytes) const {
     const int64_t bytes = count * element_bytes;
     return memory_ == nullptr || bytes <= kSmall ? absl::OkStatus() : memory_->Take(bytes);

@@ -252,10 +252,10 @@ void AddConfiguration(CLI::App& app, Values& values) {
   app.add_flag("--check-config", values.check_config, "Check the configuration, and end");
 }
 
-// A call that may take its time does so also where its connection grows old meanwhile.
+// A call that may take its time does so also where its connection grows old meanwhile; one on a network waits twice.
 absl::Duration GraceOfOldConnections(const ServerConfig& config) {
   const server::Limits& limits = config.server.engine.limits;
-  return std::max(config.drain_timeout, limits.max_queue_delay + limits.max_compute_time);
+  return std::max(config.drain_timeout, 2 * limits.max_queue_delay + limits.max_compute_time);
 }
 
 // What CLI11 finds wrong, in one line that tells where it is.

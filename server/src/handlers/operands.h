@@ -44,8 +44,9 @@ Eigen::Map<const RowMatrix<T>> AsMatrix(const codec::Array<T>& array) {
 absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor, std::string_view field,
                                                 std::string_view needed, const Context& context);
 
-// What computing clusters takes for each neuron: n_o, k+ and k-, and what the scan holds of it (SpikeClusterScan).
-inline constexpr int64_t kClusterBytes = 3 * sizeof(int32_t) + 72;
+// What finding clusters takes for each neuron: n_o, k+ and k-, and what is remembered of a neuron that is never above
+// its minimum.
+inline constexpr int64_t kClusterBytes = 3 * sizeof(int32_t) + 24;
 
 // Decodes a tensor of at most one dimension: one element, or one for each neuron.
 template <typename T>

@@ -13,6 +13,22 @@
 #include "status_macros.h"
 
 namespace spikeserve::server {
+namespace {
+
+template <typename T>
+absl::Status AddElements(absl::Span<const T> more, std::vector<T>& to, Context& context) {
+  const size_t size = to.size() + more.size();
+  if (size > to.capacity()) {
+    const size_t capacity = std::max(size, 2 * to.capacity());
+    // Beside the old ones, which are there until they have moved.
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(static_cast<int64_t>(capacity), sizeof(T)));
+    to.reserve(capacity);
+  }
+  to.insert(to.end(), more.begin(), more.end());
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::Status RowStore::CheckRoom(int64_t rows, int64_t row_bytes, std::string_view field,
                                  const Context& context) const {
@@ -70,11 +86,9 @@ absl::Status RowStore::AppendBits(const codec::WireTensor& piece, std::string_vi
   SPIKESERVE_RETURN_IF_ERROR(context.room.Take(unpadded.rows(), (unpadded.cols() + 7) / 8 + BitMatrix::kAlignment));
   const BitMatrix bits(unpadded);
   SPIKESERVE_RETURN_IF_ERROR(CheckRoom(bits.rows(), bits.row_bytes(), field, context));
-  // The old rows, where they have to move.
-  SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows_, bits.row_bytes()));
   bit_row_bytes_ = bits.row_bytes();
-  if (bits.rows() > 0) bits_.insert(bits_.end(), bits.row(0), bits.row(0) + bits.rows() * bits.row_bytes());
-  return absl::OkStatus();
+  if (bits.rows() == 0) return absl::OkStatus();
+  return AddElements(absl::MakeConstSpan(bits.row(0), bits.rows() * bits.row_bytes()), bits_, context);
 }
 
 template <typename Scalar>
@@ -83,9 +97,7 @@ absl::Status RowStore::AppendScalars(const codec::WireTensor& piece, std::string
                               codec::Decode<Scalar>(piece, field, codec::Accept::kNumber, context.room));
   SPIKESERVE_RETURN_IF_ERROR(
       CheckRoom(array.shape()[0], array.shape()[1] * static_cast<int64_t>(sizeof(Scalar)), field, context));
-  SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows_ * array.shape()[1], sizeof(Scalar)));
-  scalars<Scalar>().insert(scalars<Scalar>().end(), array.values().begin(), array.values().end());
-  return absl::OkStatus();
+  return AddElements(absl::MakeConstSpan(array.values()), scalars<Scalar>(), context);
 }
 
 template <typename Scalar>

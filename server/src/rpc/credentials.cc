@@ -62,6 +62,23 @@ absl::Status CheckClientCa(const std::vector<FlagFile>& files, const std::vector
   return files.empty() ? absl::OkStatus() : identity::CheckAuthorities(PemOf(files[0], contents[0]), absl::Now());
 }
 
+// What the files hold, found right.
+struct Found {
+  std::vector<std::string> pair_contents;
+  std::vector<std::string> client_ca_contents;
+  KeyPair pair;
+};
+
+absl::StatusOr<Found> ReadAndCheck(const TlsFiles& files) {
+  const std::vector<FlagFile> pair_files = KeyPairFiles(files), client_ca_files = ClientCaFiles(files);
+  Found found;
+  SPIKESERVE_ASSIGN_OR_RETURN(found.pair_contents, identity::ReadFiles(pair_files));
+  SPIKESERVE_ASSIGN_OR_RETURN(found.client_ca_contents, identity::ReadFiles(client_ca_files));
+  SPIKESERVE_ASSIGN_OR_RETURN(found.pair, CheckKeyPair(pair_files, found.pair_contents));
+  SPIKESERVE_RETURN_IF_ERROR(CheckClientCa(client_ca_files, found.client_ca_contents));
+  return found;
+}
+
 absl::Status SystemError(std::string_view what) {
   return absl::UnavailableError(
       absl::StrCat("TLS: ", absl::string_view(what.data(), what.size()), ": ", std::strerror(errno)));
@@ -112,28 +129,18 @@ class TlsCredentials::MemoryFile {
 TlsCredentials::TlsCredentials() = default;
 TlsCredentials::~TlsCredentials() = default;
 
-absl::Status TlsCredentials::Check(const TlsFiles& files) {
-  const std::vector<FlagFile> pair = KeyPairFiles(files), client_ca = ClientCaFiles(files);
-  SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> pair_contents, identity::ReadFiles(pair));
-  SPIKESERVE_ASSIGN_OR_RETURN(const std::vector<std::string> client_ca_contents, identity::ReadFiles(client_ca));
-  SPIKESERVE_RETURN_IF_ERROR(CheckKeyPair(pair, pair_contents).status());
-  return CheckClientCa(client_ca, client_ca_contents);
-}
+absl::Status TlsCredentials::Check(const TlsFiles& files) { return ReadAndCheck(files).status(); }
 
 absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFiles& files, server::EventSink events,
                                                                      absl::Duration period) {
-  const std::vector<FlagFile> pair_files = KeyPairFiles(files), client_ca_files = ClientCaFiles(files);
-  SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> pair_contents, identity::ReadFiles(pair_files));
-  SPIKESERVE_ASSIGN_OR_RETURN(std::vector<std::string> client_ca_contents, identity::ReadFiles(client_ca_files));
-  SPIKESERVE_ASSIGN_OR_RETURN(const KeyPair pair, CheckKeyPair(pair_files, pair_contents));
-  SPIKESERVE_RETURN_IF_ERROR(CheckClientCa(client_ca_files, client_ca_contents));
+  SPIKESERVE_ASSIGN_OR_RETURN(Found found, ReadAndCheck(files));
   std::unique_ptr<TlsCredentials> self(new TlsCredentials());
-  SPIKESERVE_ASSIGN_OR_RETURN(self->key_pair_, MemoryFile::Create(pair.pem));
-  if (!client_ca_files.empty()) {
-    SPIKESERVE_ASSIGN_OR_RETURN(self->client_ca_, MemoryFile::Create(client_ca_contents[0]));
+  SPIKESERVE_ASSIGN_OR_RETURN(self->key_pair_, MemoryFile::Create(found.pair.pem));
+  if (!files.client_ca.empty()) {
+    SPIKESERVE_ASSIGN_OR_RETURN(self->client_ca_, MemoryFile::Create(found.client_ca_contents[0]));
   }
 
-  self->expiry_ = absl::ToUnixSeconds(pair.expiry);
+  self->expiry_ = absl::ToUnixSeconds(found.pair.expiry);
   const std::string key_pair = self->key_pair_->path();
   const std::string client_ca = self->client_ca_ == nullptr ? "" : self->client_ca_->path();
   grpc::experimental::TlsServerCredentialsOptions options(
@@ -146,8 +153,8 @@ absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFi
   }
   self->credentials_ = grpc::experimental::TlsServerCredentials(options);
   self->key_pair_watch_ = std::make_unique<identity::FileWatch>(
-      pair_files, std::move(pair_contents),
-      [self = self.get(), pair_files](const std::vector<std::string>& changed) -> absl::Status {
+      KeyPairFiles(files), std::move(found.pair_contents),
+      [self = self.get(), pair_files = KeyPairFiles(files)](const std::vector<std::string>& changed) -> absl::Status {
         SPIKESERVE_ASSIGN_OR_RETURN(const KeyPair next, CheckKeyPair(pair_files, changed));
         SPIKESERVE_RETURN_IF_ERROR(self->key_pair_->Replace(next.pem));
         self->expiry_ = absl::ToUnixSeconds(next.expiry);
@@ -156,8 +163,9 @@ absl::StatusOr<std::unique_ptr<TlsCredentials>> TlsCredentials::Load(const TlsFi
       events, period);
   if (self->client_ca_ == nullptr) return self;
   self->client_ca_watch_ = std::make_unique<identity::FileWatch>(
-      client_ca_files, std::move(client_ca_contents),
-      [self = self.get(), client_ca_files](const std::vector<std::string>& changed) -> absl::Status {
+      ClientCaFiles(files), std::move(found.client_ca_contents),
+      [self = self.get(),
+       client_ca_files = ClientCaFiles(files)](const std::vector<std::string>& changed) -> absl::Status {
         SPIKESERVE_RETURN_IF_ERROR(CheckClientCa(client_ca_files, changed));
         return self->client_ca_->Replace(changed[0]);
       },

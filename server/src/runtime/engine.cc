@@ -173,15 +173,15 @@ class Engine::Host final : public StreamHost {
     const absl::Cleanup count = [&] { times_.compute += watch.Lap(); };
     const Wanted wanted_now = wanted_.For(engine_.options_.limits.max_compute_time);
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
-    // As for calls: what takes little needs no room.
-    if (!at_once) {
+    // As for calls: what takes little needs next to no room.
+    if (!at_once || !engine_.admission_.HasRoomForSmall()) {
       if (absl::Status room = engine_.admission_.CheckRoom(); !room.ok()) {
         refused_ = true;
         return room;
       }
     }
     // It may have been deleted since the message came.
-    if (held != nullptr) SPIKESERVE_RETURN_IF_ERROR(engine_.networks_.Find(held->name, held->owner).status());
+    if (held != nullptr) SPIKESERVE_RETURN_IF_ERROR(engine_.networks_.CheckHeld(*held));
     absl::Status status = engine_.WithContext(call_.caller, wanted_now, /*own_bytes=*/0, held,
                                               at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
@@ -345,7 +345,7 @@ void Engine::Proceed(const Method& method, Request request, Job job) {
   // This is a thread of the pool already.
   strand->RunOrPost([this, &method, &request = **request, held = *std::move(held), job = std::move(job)]() mutable {
     admission_.Leave(held->line, job.cost);
-    if (absl::Status there = networks_.Find(held->name, held->owner).status(); !there.ok()) {
+    if (absl::Status there = networks_.CheckHeld(*held); !there.ok()) {
       return End(job, std::move(there));  // It was deleted while the call waited for it.
     }
     Compute(method, request, held.get(), pool_, std::move(job));

@@ -137,7 +137,8 @@ class Engine {
   // Takes a call, until admission_.End.
   absl::Status Begin();
   // Has the pool compute the call, where there is room for it; `request`, where it is read already. (What is computed
-  // at once needs no room: so a server that has enough to do still tells its statistics.)
+  // at once needs neither a turn nor, but for the last of it, room: so a server that has enough to do still tells its
+  // statistics.)
   void Queue(const Method& method, const codec::Envelope* request, Job job);
   Request Parse(const Method& method, Job& job);
   // What was parsed may take much more than its bytes did; 0 for what cannot.

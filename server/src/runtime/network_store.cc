@@ -77,6 +77,11 @@ absl::StatusOr<std::shared_ptr<HeldNetwork>> NetworkStore::Find(std::string_view
   return it->second.held;
 }
 
+absl::Status NetworkStore::CheckHeld(const HeldNetwork& held) {
+  const std::lock_guard lock(mutex_);
+  return slots_.contains(held.name) ? absl::OkStatus() : Unknown(held.name);
+}
+
 absl::Status NetworkStore::Remove(std::string_view name, std::string_view owner) {
   const std::lock_guard lock(mutex_);
   const auto it = FindLocked(name, owner);

@@ -90,6 +90,9 @@ class NetworkStore {
   // Counts as a use. NOT_FOUND where the owner has no network of that name (any more).
   absl::StatusOr<std::shared_ptr<HeldNetwork>> Find(std::string_view name, std::string_view owner);
 
+  // NOT_FOUND where a network that was found has been removed since; no use of it.
+  absl::Status CheckHeld(const HeldNetwork& held);
+
   // NOT_FOUND as Find.
   absl::Status Remove(std::string_view name, std::string_view owner);
 

@@ -19,7 +19,8 @@ namespace spikeserve::server {
 // are refused: callers that call again at once would keep it going though all of them could be served.)
 //
 // What calls take is only expected, and may be much more, as that of the first long call after many short ones. So
-// where calls wait and no turn has come for the time of the bound, nobody else may wait, either.
+// where calls wait and no turn has come for the time of the bound, nobody else may wait, either, until the next turn.
+// (That is no overload: it may be over with one call.)
 //
 // Thread-safe.
 class WaitingLine {
@@ -44,7 +45,8 @@ class WaitingLine {
     const absl::Duration wait = std::max(expected, now - absl::FromUnixNanos(last_turn_));
     const bool overloaded = Overloaded(calls_before, max_wait, now);
     if (calls_before < servers_ || (!overloaded && wait <= max_wait)) return std::nullopt;
-    if (!overloaded) overloaded_until_ = absl::ToUnixNanos(now + std::min(kOverload * max_wait, kLongestOverload));
+    if (!overloaded && expected > max_wait)
+      overloaded_until_ = absl::ToUnixNanos(now + std::min(kOverload * max_wait, kLongestOverload));
     Remove(cost, now);
     return Refusal{wait, overloaded};
   }

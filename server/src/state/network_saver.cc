@@ -50,6 +50,8 @@ struct NetworkSaver::Exchange {
   bool last = false;
   // The thread ends at once.
   bool stopping = false;
+  // It has ended.
+  bool ended = false;
 };
 
 NetworkSaver::NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval,
@@ -58,7 +60,12 @@ NetworkSaver::NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, 
       networks_(networks),
       events_(std::move(events)),
       exchange_(std::make_shared<Exchange>()),
-      thread_([this, interval] { Run(interval); }) {}
+      thread_([this, interval] {
+        Run(interval);
+        const std::lock_guard lock(exchange_->mutex);
+        exchange_->ended = true;
+        exchange_->changed.notify_all();
+      }) {}
 
 NetworkSaver::~NetworkSaver() {
   {
@@ -83,8 +90,8 @@ bool NetworkSaver::AwaitTurn(bool last) {
   exchange.last |= last;
   const uint64_t number = ++exchange.saves;
   exchange.changed.notify_all();
-  exchange.changed.wait(lock, [&] { return exchange.saves_ended >= number; });
-  return exchange.saved;
+  exchange.changed.wait(lock, [&] { return exchange.saves_ended >= number || exchange.ended; });
+  return exchange.saves_ended >= number && exchange.saved;
 }
 
 NetworkSaver::Statistics NetworkSaver::statistics() const {
@@ -141,7 +148,8 @@ void NetworkSaver::Work(Lock& lock, std::optional<Deadline> deadline, absl::Func
       return;
     } else if (!deadline) {
       exchange.changed.wait(lock);
-    } else if (exchange.changed.wait_until(lock, *deadline) == std::cv_status::timeout) {
+    } else if (exchange.changed.wait_until(lock, *deadline) == std::cv_status::timeout && exchange.answers.empty()) {
+      // (An answer that came before the next turn must not be taken for one of that turn.)
       return;
     }
   }

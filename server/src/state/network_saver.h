@@ -36,7 +36,8 @@ class NetworkSaver {
   NetworkSaver(NetworkFiles& files, server::NetworkStore& networks, absl::Duration interval, server::EventSink events);
   ~NetworkSaver();
 
-  // Saves now, and waits for networks that compute. Returns whether all that was held when it began is in the files.
+  // Saves now, and waits for networks that compute. Returns whether all that was held when it began is in the files;
+  // false after the last save.
   bool Save();
 
   // Saves a last time: from here on nothing is saved. Called once; returns as Save.

@@ -32,7 +32,8 @@ bool SyncParent(const FileDescriptor& directory) {
   const FileDescriptor parent(openat(directory.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // One that may be written to, but not read, cannot be synced; that is no reason not to serve.
   if (!parent) return errno == EACCES;
-  return fsync(parent.get()) == 0;
+  // Nor can a directory of some file systems.
+  return fsync(parent.get()) == 0 || errno == EINVAL || errno == ENOSYS;
 }
 
 class PosixFile final : public WritableFile {
