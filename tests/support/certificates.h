@@ -24,7 +24,7 @@ struct CertificateRequest {
   // As OpenSSL has them, such as "DNS:localhost,IP:127.0.0.1"; empty: none.
   std::string alternative_names = "DNS:localhost,IP:127.0.0.1";
   absl::Time begin = absl::Now() - absl::Hours(1);
-  absl::Time end = absl::Now() + absl::Hours(1);
+  absl::Time end = absl::Now() + absl::Hours(24);
 };
 
 // Issues certificates on keys of their own. Thread-safe.
