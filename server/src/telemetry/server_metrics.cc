@@ -164,7 +164,8 @@ std::vector<MetricFamily> ServerFamilies(const server::Statistics& statistics, c
   }
   if (facts.saved) {
     const bool ever = facts.saved->last_success != absl::InfinitePast();
-    gauge("spikeserve_state_saved_timestamp_seconds", "A time as of which all networks are in --state-dir; 0: there is none yet.",
+    gauge("spikeserve_state_saved_timestamp_seconds",
+          "A time as of which all networks are in --state-dir; 0: there is none yet.",
           ever ? absl::ToUnixSeconds(facts.saved->last_success) : 0);
     gauge("spikeserve_state_failed_saves", "How often not all networks could be written since all could be.",
           facts.saved->failures);
