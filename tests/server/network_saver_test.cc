@@ -1,13 +1,8 @@
 #include "state/network_saver.h"
 
-#include <algorithm>
-#include <chrono>
-#include <condition_variable>
-#include <future>
+#include <cstdint>
 #include <latch>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,165 +11,22 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/network_saver_testing.h"
 #include "state/state_file.h"
-#include "state/stored_network.h"
-#include "suites/training_testing.h"
-#include "suites/transport.h"
-#include "support/events.h"
-#include "support/fake_disk.h"
 
 namespace spikeserve::state {
 namespace {
 
 using ::testing::AllOf;
-using testing::BitsOf;
 using testing::Crash;
 using ::testing::ElementsAre;
-using testing::FakeDisk;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::Numbers;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
-const std::vector<int64_t> kLabels = {0, 1, 1, 0, 1, 0, 0, 1};
 const absl::Status kFull = absl::ResourceExhaustedError("cannot write: No space left on device");
-
-// A server without a transport, which keeps its networks on a disk.
-struct Service {
-  explicit Service(const std::shared_ptr<FakeDisk>& disk, server::EngineOptions options = {}) : files(disk->Open()) {
-    auto owned = std::make_unique<server::Engine>(std::move(options));
-    engine = owned.get();
-    client.emplace(MakeInProcessConnection(std::move(owned)));
-    const auto taken = files.Load([&](const auto& network) { return Restore(network, *engine); }, events(),
-                                  [] { return false; }, [&] { return RoomForFile(*engine); });
-    EXPECT_TRUE(taken.ok()) << taken.status();
-    loaded = taken.value_or(-1);
-    engine->networks().StartIdleTimes();
-    // In most of these tests it saves when it is told to.
-    SaveEvery(absl::Hours(24));
-  }
-
-  void SaveEvery(absl::Duration interval) { saver.emplace(files, engine->networks(), interval, events()); }
-
-  server::EventSink events() {
-    return [this](const server::Event& event) { said.push_back(testing::Text(event)); };
-  }
-
-  std::string Create() {
-    const auto made = client->Call(CreateNetworkArgs{.layers = testing::TwoClassLayers()});
-    EXPECT_TRUE(made.ok()) << made.status();
-    return made->network;
-  }
-  NetworkHandle At(const std::string& network) { return client->AttachNetwork(network); }
-  std::shared_ptr<server::HeldNetwork> Held(const std::string& network) const {
-    for (const auto& held : engine->networks().All()) {
-      if (held->name == network) return held;
-    }
-    return nullptr;
-  }
-  absl::StatusOr<TrainStepArgs::Result> Train(const std::string& network, std::optional<uint64_t> step = std::nullopt) {
-    const Numbers input({5, 8, 6}, static_cast<uint32_t>(step.value_or(100)));
-    return At(network).TrainStep(
-        {.input = input,
-         .labels = kLabels,
-         .options = {.optimizer = Adam{.learning_rate = 0.02}, .num_classes = 2, .losses = {{.kind = RateLoss{}}}},
-         .step = step});
-  }
-  // Until the networks' strands have nothing to do: a save has what it needs a moment before they are done.
-  void WaitForStrands() const {
-    for (const auto& held : engine->networks().All()) {
-      while (held->strand->busy()) std::this_thread::yield();
-    }
-  }
-  // All that it is, and its next_step.
-  std::string Everything(const std::string& network) {
-    const auto got =
-        At(network).Get({.include_state = true, .include_optimizer_state = true, .include_gradients = true});
-    EXPECT_TRUE(got.ok()) << got.status();
-    return absl::StrCat(got->next_step, " ", BitsOf(*got));
-  }
-  std::vector<std::string> Networks() {
-    std::vector<std::string> names;
-    const auto listed = client->ListNetworks();
-    for (const auto& entry : *listed) names.push_back(entry.network);
-    return names;
-  }
-
-  NetworkFiles files;
-  std::optional<Client> client;  // Owns the engine.
-  server::Engine* engine;
-  int loaded;
-  std::vector<std::string> said;
-  std::optional<NetworkSaver> saver;
-};
-
-// A call on a network that takes until its end.
-class LongCall {
- public:
-  LongCall(const Service& service, const std::string& network) {
-    service.Held(network)->strand->Post([end = end_] { end->wait(); });
-  }
-  ~LongCall() { End(); }
-
-  void End() {
-    if (!std::exchange(ended_, true)) end_->count_down();
-  }
-
- private:
-  const std::shared_ptr<std::latch> end_ = std::make_shared<std::latch>(1);
-  bool ended_ = false;
-};
-
-// The networks whose files are replaced, as the saver's thread does so.
-class Replaced {
- public:
-  // Must be there until the saver is gone.
-  explicit Replaced(FakeDisk& disk) {
-    disk.before = [this](const std::string& operation, int) {
-      const std::lock_guard lock(mutex_);
-      if (absl::StartsWith(operation, "rename ")) ++count_[operation.substr(7, 32)];
-      replaced_.notify_all();
-      return absl::OkStatus();
-    };
-  }
-
-  int Count(const std::string& network) {
-    const std::lock_guard lock(mutex_);
-    return count_[network];
-  }
-  // Whether it was replaced so often within half a minute.
-  bool Await(const std::string& network, int times) {
-    std::unique_lock lock(mutex_);
-    return replaced_.wait_for(lock, std::chrono::seconds(30), [&] { return count_[network] >= times; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable replaced_;
-  std::map<std::string, int> count_;  // Guarded by mutex_.
-};
-
-// A long call takes one thread of these.
-server::EngineOptions TwoThreads() {
-  server::EngineOptions options;
-  options.threads = 2;
-  return options;
-}
-
-class NetworkSaverTest : public ::testing::Test {
- protected:
-  // The files that were begun since the last time.
-  int Begun() {
-    const int begun = static_cast<int>(
-        std::count_if(disk_->operations.begin(), disk_->operations.end(),
-                      [](const std::string& operation) { return absl::StartsWith(operation, "create "); }));
-    disk_->operations.clear();
-    return begun;
-  }
-
-  const std::shared_ptr<FakeDisk> disk_ = std::make_shared<FakeDisk>();
-};
 
 TEST_F(NetworkSaverTest, ANetworkGoesOnBitForBitOnAnotherServer) {
   Service first(disk_);
@@ -372,118 +224,6 @@ TEST_F(NetworkSaverTest, ASlowDiskHoldsUpNoCall) {
   saving.join();
 }
 
-// Nothing else was saved until it ended.
-TEST_F(NetworkSaverTest, ALongCallHoldsUpTheSavingOfItsOwnNetworkOnly) {
-  Replaced replaced(*disk_);
-  Service service(disk_, TwoThreads());
-  const std::string busy = service.Create(), other = service.Create();
-  const absl::Time begin = absl::Now();
-  LongCall call(service, busy);
-  service.SaveEvery(absl::Milliseconds(1));
-  ASSERT_TRUE(replaced.Await(other, 1));
-  for (int times = 2; times <= 4; ++times) {
-    ASSERT_TRUE(service.Train(other).ok());
-    ASSERT_TRUE(replaced.Await(other, times));
-  }
-  EXPECT_EQ(replaced.Count(busy), 0);
-  EXPECT_EQ(service.saver->statistics().last_success, absl::InfinitePast()) << "one network is in no file yet";
-  EXPECT_EQ(service.saver->statistics().failures, 0) << "to wait is no failure";
-  call.End();
-  EXPECT_TRUE(replaced.Await(busy, 1)) << "it asks for no other turn";
-  EXPECT_TRUE(service.saver->SaveLast());
-  EXPECT_GE(service.saver->statistics().last_success, begin);
-  EXPECT_THAT(service.said, IsEmpty());
-  Service second(disk_);
-  for (const std::string& name : {busy, other}) EXPECT_EQ(second.Everything(name), service.Everything(name));
-}
-
-// Long calls on other networks, or on none, take them.
-TEST_F(NetworkSaverTest, NetworksAreSavedWhileAllThreadsCompute) {
-  Replaced replaced(*disk_);
-  Service service(disk_, TwoThreads());
-  const std::string first = service.Create(), second = service.Create(), idle = service.Create();
-  LongCall on_first(service, first), on_second(service, second);
-  service.SaveEvery(absl::Milliseconds(1));
-  EXPECT_TRUE(replaced.Await(idle, 1));
-}
-
-TEST_F(NetworkSaverTest, ALastSuccessIsOfATimeWhenTheBusyNetworkWasWrittenToo) {
-  Replaced replaced(*disk_);
-  Service service(disk_, TwoThreads());
-  const std::string busy = service.Create(), other = service.Create();
-  ASSERT_TRUE(service.saver->Save());
-  const absl::Time saved = absl::Now();
-  EXPECT_LE(service.saver->statistics().last_success, saved);
-  ASSERT_TRUE(service.Train(busy).ok());
-  service.WaitForStrands();
-  LongCall call(service, busy);
-  service.SaveEvery(absl::Milliseconds(1));
-  for (int times = 2; times <= 3; ++times) {
-    ASSERT_TRUE(service.Train(other).ok());
-    ASSERT_TRUE(replaced.Await(other, times));
-    EXPECT_LE(service.saver->statistics().last_success, saved);
-  }
-  call.End();
-  while (service.saver->statistics().last_success <= saved) std::this_thread::yield();
-  EXPECT_EQ(replaced.Count(busy), 2);
-}
-
-TEST_F(NetworkSaverTest, TheLastSaveWaitsForALongCall) {
-  Service service(disk_, TwoThreads());
-  const std::string busy = service.Create();
-  ASSERT_TRUE(service.Train(busy).ok());
-  LongCall call(service, busy);
-  auto saved = std::async(std::launch::async, [&] { return service.saver->SaveLast(); });
-  EXPECT_EQ(saved.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
-  call.End();
-  EXPECT_TRUE(saved.get());
-  EXPECT_EQ(DecodeStateFile(disk_->Bytes(busy + ".network"))->next_step(), 1u);
-}
-
-TEST_F(NetworkSaverTest, ANetworkThatIsDeletedInALongCallIsNotWrittenAfterIt) {
-  Replaced replaced(*disk_);
-  Service service(disk_, TwoThreads());
-  const std::string busy = service.Create(), other = service.Create();
-  const auto held = service.Held(busy);  // As a call that waits has it.
-  LongCall call(service, busy);
-  service.SaveEvery(absl::Milliseconds(1));
-  // After a second turn has begun, it is asked for sure.
-  ASSERT_TRUE(replaced.Await(other, 1));
-  ASSERT_TRUE(service.Train(other).ok());
-  ASSERT_TRUE(replaced.Await(other, 2));
-  ASSERT_TRUE(service.engine->networks().Remove(busy, held->owner).ok());
-  EXPECT_TRUE(service.saver->Save());
-  call.End();
-  while (held->strand->busy()) std::this_thread::yield();
-  EXPECT_TRUE(service.saver->SaveLast());
-  EXPECT_EQ(replaced.Count(busy), 0);
-  EXPECT_THAT(disk_->Names(), ElementsAre(other + ".network"));
-}
-
-// So that one network at a time takes more memory; and its calls do not wait for the disk.
-TEST_F(NetworkSaverTest, ANetworkWhoseCallEndsDuringAWriteIsEncodedAfterIt) {
-  Service service(disk_, TwoThreads());
-  const std::string busy = service.Create(), other = service.Create();
-  LongCall call(service, busy);
-  std::latch writing(1), go_on(1);
-  disk_->before = [&, first = true](const std::string& operation, int) mutable {
-    if (operation == "write" && std::exchange(first, false)) {
-      writing.count_down();
-      go_on.wait();
-    }
-    return absl::OkStatus();
-  };
-  auto saved = std::async(std::launch::async, [&] { return service.saver->Save(); });
-  writing.wait();
-  call.End();
-  service.WaitForStrands();
-  EXPECT_TRUE(service.Train(busy).ok());
-  go_on.count_down();
-  EXPECT_TRUE(saved.get());
-  EXPECT_EQ(DecodeStateFile(disk_->Bytes(busy + ".network"))->next_step(), 1u);
-  EXPECT_THAT(disk_->Names(), SizeIs(2));
-}
-
 TEST_F(NetworkSaverTest, FailuresAreCountedUntilAllIsWritten) {
   Service service(disk_);
   const std::string name = service.Create();
@@ -631,33 +371,6 @@ TEST_F(NetworkSaverTest, AFileWithWrongLayersOrAWrongReplyIsSetAside) {
   Service service(disk_);
   EXPECT_EQ(service.loaded, 1);
   EXPECT_EQ(service.Train(name, 0).status().code(), absl::StatusCode::kFailedPrecondition);
-}
-
-TEST(NetworkSaver, SavesByItselfAtEachInterval) {
-  const auto disk = std::make_shared<FakeDisk>();
-  std::latch written(1);
-  Service service(disk);
-  service.saver.reset();
-  disk->before = [&](const std::string& operation, int) {
-    if (operation == "sync") written.count_down();
-    return absl::OkStatus();
-  };
-  service.Create();
-  NetworkSaver saver(service.files, service.engine->networks(), absl::Milliseconds(1), service.events());
-  written.wait();
-}
-
-TEST(NetworkSaver, SavesNoMoreAfterTheLastTime) {
-  const auto disk = std::make_shared<FakeDisk>();
-  Service service(disk);
-  service.saver.reset();
-  const std::string first = service.Create();
-  NetworkSaver saver(service.files, service.engine->networks(), absl::Milliseconds(1), service.events());
-  EXPECT_TRUE(saver.SaveLast());
-  EXPECT_THAT(disk->Names(), ElementsAre(first + ".network"));
-  service.Create();
-  absl::SleepFor(absl::Milliseconds(50));
-  EXPECT_THAT(disk->Names(), SizeIs(1));
 }
 
 }  // namespace
