@@ -23,13 +23,13 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
-#include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "rpc/grpc_lifetime.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/client/health.h"
 #include "support/certificates.h"
+#include "support/generic_call.h"
 #include "support/raw_http2.h"
 
 namespace spikeserve {
@@ -288,20 +288,11 @@ TEST(ServerProcess, ARequestThatIsNoTextLeavesNoLineOnStderrButTheLogs) {
 TEST(ServerProcess, TheLineOfACallHasTheTraceThatItCameWith) {
   rpc::KeepGrpcInitialized();
   ServerProcess server({kAnyPort, "--log-level=debug"});
-  grpc::GenericStub stub(grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()));
   grpc::ClientContext context;
   context.AddMetadata("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-  const grpc::Slice empty;
-  const grpc::ByteBuffer request(&empty, 1);
-  grpc::ByteBuffer response;
-  grpc::CompletionQueue queue;
-  const auto call = stub.PrepareUnaryCall(&context, testing::kServerStatistics, request, &queue);
-  call->StartCall();
-  grpc::Status status;
-  call->Finish(&response, &status, nullptr);
-  void* tag;
-  bool ok;
-  queue.Next(&tag, &ok);
+  const grpc::Status status =
+      testing::CallUnary(grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials()),
+                         testing::kServerStatistics, /*request=*/"", context);
   EXPECT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(server.End(SIGTERM), 0);
   EXPECT_THAT(server.Stderr(), AllOf(HasSubstr("\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\""),

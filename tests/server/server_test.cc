@@ -23,6 +23,7 @@
 #include "spikeserve/client/health.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/rich_error.pb.h"
+#include "support/generic_call.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -193,18 +194,10 @@ TEST(Server, DrainAnswersTheAcceptedCallsAndRefusesNewOnes) {
 // gRPC would answer it by itself, and whoever looks at the metrics would not see that somebody calls what is not there.
 TEST(Server, ACallOfAMethodThatThereIsNoneOfIsAnsweredAndCounted) {
   const auto server = StartOn({"127.0.0.1:0"});
-  grpc::GenericStub stub(grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
+  const auto channel = grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials());
   for (const char* path : {"/spikeserve.v1.SpikeFunctionService/SpikeClusters", "/other.Service/Method"}) {
     grpc::ClientContext context;
-    grpc::CompletionQueue queue;
-    grpc::ByteBuffer request, response;
-    grpc::Status status;
-    void* tag;
-    bool ok;
-    auto call = stub.PrepareUnaryCall(&context, path, request, &queue);
-    call->StartCall();
-    call->Finish(&response, &status, nullptr);
-    queue.Next(&tag, &ok);
+    const grpc::Status status = testing::CallUnary(channel, path, /*request=*/"", context);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
     EXPECT_THAT(status.error_message(), HasSubstr(path));
   }

@@ -2,15 +2,16 @@
 // what is needed, and the service goes on.
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
-#include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "spikeserve/v1/functions.pb.h"
 #include "suites/bad_input_testing.h"
+#include "support/generic_call.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -171,21 +172,12 @@ TEST_P(BadTensorSuite, ARequestCutOffAnywhereIsRefusedOrUnderstoodAndTheServiceG
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
       GOOD_V GOOD_THRESHOLD "t_in: 1 rule: CLUSTER_RULE_DEFINITION v_min: 1", &request));
   const std::string whole = request.SerializeAsString();
-  grpc::GenericStub stub(transport().NewChannel());
+  const auto channel = transport().NewChannel();
   int not_parsed = 0;
   for (size_t length = 0; length < whole.size(); ++length) {
-    const grpc::Slice slice(whole.data(), length);
-    const grpc::ByteBuffer bytes(&slice, 1);
-    grpc::ByteBuffer response;
     grpc::ClientContext context;
-    grpc::CompletionQueue queue;
-    auto call = stub.PrepareUnaryCall(&context, "/spikeserve.v1.SpikeFunctionService/SpikeCluster", bytes, &queue);
-    call->StartCall();
-    grpc::Status status;
-    call->Finish(&response, &status, nullptr);
-    void* tag;
-    bool ok;
-    ASSERT_TRUE(queue.Next(&tag, &ok));
+    const grpc::Status status = testing::CallUnary(channel, "/spikeserve.v1.SpikeFunctionService/SpikeCluster",
+                                                   std::string_view(whole).substr(0, length), context);
     EXPECT_TRUE(status.ok() || status.error_code() == grpc::StatusCode::INVALID_ARGUMENT)
         << length << ": " << status.error_code() << " " << status.error_message();
     if (status.error_message().find("do not parse; need a spikeserve.v1.SpikeClusterRequest") != std::string::npos) {

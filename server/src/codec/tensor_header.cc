@@ -35,6 +35,16 @@ std::optional<DataType> FromWire(v1::DataType dtype) {
   }
 }
 
+// The product of the lengths, of which 0 counts as 1; nullopt where a length is negative, or it is above 2^63 - 1.
+std::optional<int64_t> CountWithoutZeros(const v1::Tensor& tensor) {
+  int64_t count = 1;
+  for (const int64_t length : tensor.shape()) {
+    if (length < 0 || length > std::numeric_limits<int64_t>::max() / count) return std::nullopt;
+    count *= std::max<int64_t>(length, 1);
+  }
+  return count;
+}
+
 absl::Span<const DataType> AcceptedTypes(Accept accept) {
   static constexpr DataType kAll[] = {DataType::kBool,  DataType::kBit,     DataType::kUint8,  DataType::kInt32,
                                       DataType::kInt64, DataType::kFloat32, DataType::kFloat64};
@@ -85,9 +95,7 @@ absl::StatusOr<TensorHeader> CheckShape(const v1::Tensor& tensor, std::string_vi
   for (int64_t length : header.shape) {
     if (length < 0) return InvalidField(sub("shape"), ShapeString(header.shape), "lengths that are at least 0");
   }
-  Shape room = header.shape;  // What a shape without zeros would take.
-  for (int64_t& length : room) length = std::max<int64_t>(length, 1);
-  const std::optional<int64_t> room_count = ElementCount(room);
+  const std::optional<int64_t> room_count = CountWithoutZeros(tensor);
   if (!room_count) {
     return InvalidField(sub("shape"), ShapeString(header.shape), "lengths whose product is below 2^63");
   }
@@ -149,13 +157,7 @@ absl::StatusOr<TensorHeader> CheckHeader(const WireTensor& wire, std::string_vie
 }
 
 int64_t ElementsOrRows(const v1::Tensor& tensor) {
-  constexpr int64_t kMany = std::numeric_limits<int64_t>::max();
-  int64_t count = 1;
-  for (const int64_t length : tensor.shape()) {
-    if (length < 0 || length > kMany / count) return kMany;
-    count *= std::max<int64_t>(length, 1);
-  }
-  return count;
+  return CountWithoutZeros(tensor).value_or(std::numeric_limits<int64_t>::max());
 }
 
 int64_t BitElements(int64_t max_bytes) {

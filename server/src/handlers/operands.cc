@@ -1,10 +1,23 @@
 #include "handlers/operands.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "runtime/limits.h"
 
 namespace spikeserve::server {
+namespace {
+
+// RESOURCE_EXHAUSTED where a result does not fit into a message, or into what may be in flight.
+absl::Status CheckFits(DataType dtype, const Shape& shape, std::string_view field, const Context& context) {
+  const int64_t bytes = ByteCount(dtype, shape).value_or(std::numeric_limits<int64_t>::max());
+  if (bytes > context.limits.max_message_bytes) {
+    return OverLimit(field, bytes, "bytes of result", context.limits.max_message_bytes, "--max-message-bytes");
+  }
+  return context.room.Expect(bytes);
+}
+
+}  // namespace
 
 int64_t Product(std::initializer_list<int64_t> counts) {
   return ElementCount(absl::MakeConstSpan(counts.begin(), counts.size())).value_or(std::numeric_limits<int64_t>::max());
@@ -13,7 +26,7 @@ int64_t Product(std::initializer_list<int64_t> counts) {
 int64_t Elements(const codec::WireTensor& tensor) { return codec::ElementsOrRows(tensor.header); }
 
 int64_t Rows(const codec::WireTensor& tensor) {
-  return tensor.header.shape().empty() ? 1 : Product({tensor.header.shape(0) == 0 ? 1 : tensor.header.shape(0)});
+  return tensor.header.shape().empty() ? 1 : std::max<int64_t>(1, Product({tensor.header.shape(0)}));
 }
 
 absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor, std::string_view field,
@@ -24,24 +37,16 @@ absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor,
   return array;
 }
 
-absl::Status CheckResult(DataType dtype, const Shape& shape, std::string_view field, const Context& context) {
-  const int64_t bytes = ByteCount(dtype, shape).value_or(std::numeric_limits<int64_t>::max());
-  if (bytes > context.limits.max_message_bytes) {
-    return OverLimit(field, bytes, "bytes of result", context.limits.max_message_bytes, "--max-message-bytes");
-  }
-  return context.room.Expect(bytes);
-}
-
 absl::Status EncodeResult(const TensorView& result, std::string_view field, const Context& context,
                           const codec::TensorTarget& out) {
-  SPIKESERVE_RETURN_IF_ERROR(CheckResult(result.dtype(), result.shape(), field, context));
+  SPIKESERVE_RETURN_IF_ERROR(CheckFits(result.dtype(), result.shape(), field, context));
   codec::EncodeTensor(result, out);
   return absl::OkStatus();
 }
 
 absl::StatusOr<uint8_t*> ResultRoom(DataType dtype, const Shape& shape, std::string_view field, const Context& context,
                                     const codec::TensorTarget& out) {
-  SPIKESERVE_RETURN_IF_ERROR(CheckResult(dtype, shape, field, context));
+  SPIKESERVE_RETURN_IF_ERROR(CheckFits(dtype, shape, field, context));
   return out.Room(dtype, shape);
 }
 

@@ -65,14 +65,11 @@ int64_t Product(std::initializer_list<int64_t> counts);
 int64_t Elements(const codec::WireTensor& tensor);
 int64_t Rows(const codec::WireTensor& tensor);
 
-// RESOURCE_EXHAUSTED where a result does not fit into a message, or into what may be in flight.
-absl::Status CheckResult(DataType dtype, const Shape& shape, std::string_view field, const Context& context);
-
-// Checks that a result fits, and writes it.
+// Writes a result; RESOURCE_EXHAUSTED where it does not fit into a message, or into what may be in flight.
 absl::Status EncodeResult(const TensorView& result, std::string_view field, const Context& context,
                           const codec::TensorTarget& out);
 
-// Makes room for a result, of any content, if it fits.
+// Makes room for a result, of any content; errors as EncodeResult.
 absl::StatusOr<uint8_t*> ResultRoom(DataType dtype, const Shape& shape, std::string_view field, const Context& context,
                                     const codec::TensorTarget& out);
 

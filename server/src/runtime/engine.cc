@@ -175,13 +175,8 @@ class Engine::Host final : public StreamHost {
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
     // As for calls: what takes little needs next to no room.
     if (!at_once || !engine_.admission_.HasRoomForSmall()) {
-      if (absl::Status room = engine_.admission_.CheckRoom(); !room.ok()) {
-        refused_ = true;
-        return room;
-      }
+      SPIKESERVE_RETURN_IF_ERROR(Noted(engine_.admission_.CheckRoom()));
     }
-    // It may have been deleted since the message came.
-    if (held != nullptr) SPIKESERVE_RETURN_IF_ERROR(engine_.networks_.CheckHeld(*held));
     absl::Status status = engine_.WithContext(call_.caller, wanted_now, /*own_bytes=*/0, held,
                                               at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
     if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
@@ -191,20 +186,12 @@ class Engine::Host final : public StreamHost {
   }
 
   absl::Status Hold(int64_t bytes) override {
-    absl::Status status = engine_.admission_.Hold(bytes);
-    if (status.ok()) {
-      request_bytes_ += bytes;
-    } else {
-      refused_ = true;
-    }
-    return status;
+    SPIKESERVE_RETURN_IF_ERROR(Noted(engine_.admission_.Hold(bytes)));
+    request_bytes_ += bytes;
+    return absl::OkStatus();
   }
   void Release(int64_t bytes) override { engine_.admission_.Release(bytes); }
-  absl::Status Keep(int64_t bytes) override {
-    absl::Status status = engine_.admission_.Hold(bytes);
-    if (!status.ok()) refused_ = true;
-    return status;
-  }
+  absl::Status Keep(int64_t bytes) override { return Noted(engine_.admission_.Hold(bytes)); }
   void Count(int64_t bytes) override { engine_.admission_.Count(bytes); }
 
   void OnEnd(const absl::Status& status, bool in_order) override {
@@ -219,6 +206,12 @@ class Engine::Host final : public StreamHost {
   }
 
  private:
+  // What the admission says, of which it is remembered that it was no.
+  absl::Status Noted(absl::Status status) {
+    if (!status.ok()) refused_ = true;
+    return status;
+  }
+
   Engine& engine_;
   const StreamMethod& method_;
   const Wanted wanted_;
@@ -345,9 +338,6 @@ void Engine::Proceed(const Method& method, Request request, Job job) {
   // This is a thread of the pool already.
   strand->RunOrPost([this, &method, &request = **request, held = *std::move(held), job = std::move(job)]() mutable {
     admission_.Leave(held->line, job.cost);
-    if (absl::Status there = networks_.CheckHeld(*held); !there.ok()) {
-      return End(job, std::move(there));  // It was deleted while the call waited for it.
-    }
     Compute(method, request, held.get(), pool_, std::move(job));
   });
 }
@@ -383,6 +373,8 @@ void Engine::Compute(const Method& method, const codec::Envelope& request, HeldN
 template <typename Fn>
 auto Engine::WithContext(const Caller& caller, const Wanted& wanted, int64_t own_bytes, const HeldNetwork* held,
                          Executor& threads, Fn fn) -> decltype(fn(std::declval<Context&>())) {
+  // It may have been deleted while the call, or the message, waited for it.
+  if (held != nullptr) SPIKESERVE_RETURN_IF_ERROR(networks_.CheckHeld(*held));
   // Not for what changes a network: half of a change is worse than one that nobody waits for.
   StoppingExecutor stopping(threads, wanted);
   Executor& executor = held == nullptr ? stopping : threads;
