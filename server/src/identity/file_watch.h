@@ -31,8 +31,9 @@ absl::StatusOr<std::vector<std::string>> ReadFiles(const std::vector<FlagFile>& 
 class FileWatch {
  public:
   // When what the files hold differs from what they held before (`first`), calls `take` with it, in the watch's thread,
-  // again and again until it succeeds. An error of it, or of reading, is an event, once; whoever takes
-  // keeps what it had then.
+  // again and again until it succeeds. An error of it, or of reading, is an event, once, when the next look ends with
+  // one as well: files that belong together are replaced one after the other, and a look finds one new and one old.
+  // Whoever takes keeps what it had then.
   FileWatch(std::vector<FlagFile> files, std::vector<std::string> first,
             std::function<absl::Status(const std::vector<std::string>&)> take, server::EventSink events,
             absl::Duration period);
@@ -46,6 +47,9 @@ class FileWatch {
   // What was found last, and how it was taken. Only the thread touches them.
   std::vector<std::string> contents_;
   absl::Status status_;
+  // How many looks in a row ended with an error, and which one was told last.
+  int failures_ = 0;
+  absl::Status told_;
 
   server::PeriodicThread thread_;
 };
