@@ -41,12 +41,11 @@ void FileWatch::Look() {
   if (found.ok() && status_.ok() && *found == contents_) return;
   absl::Status status = found.ok() ? take_(*found) : found.status();
   if (found.ok()) contents_ = *std::move(found);
-  failures_ = status.ok() ? 0 : failures_ + 1;
   if (status.ok()) {
     told_ = status;
     const std::string flags = absl::StrJoin(files_, ", ", [](std::string* out, const FlagFile& f) { *out += f.flag; });
     events_({Severity::kInfo, "files read again, and in use", {{"flags", flags}}});
-  } else if (failures_ > 1 && status != told_) {
+  } else if (!status_.ok() && status != told_) {
     told_ = status;
     events_({Severity::kError,
              "files not taken; what was read before stays in use",

@@ -47,8 +47,7 @@ class FileWatch {
   // What was found last, and how it was taken. Only the thread touches them.
   std::vector<std::string> contents_;
   absl::Status status_;
-  // How many looks in a row ended with an error, and which one was told last.
-  int failures_ = 0;
+  // The error that was told last; OK where there was none since files were taken.
   absl::Status told_;
 
   server::PeriodicThread thread_;
