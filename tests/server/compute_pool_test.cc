@@ -1,5 +1,6 @@
 #include "runtime/compute_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -93,6 +94,38 @@ TEST(ComputePool, WhatAPartThrowsIsThrownByTheLoopInWhicheverThreadItWas) {
     }
   });
   EXPECT_EQ(caught, 50);
+}
+
+// Each loop would leave as many tasks behind as there are threads: a call of a million loops took all memory.
+TEST(ComputePool, LoopsAskForNoMoreThreadsThanThereAreWhileOthersAreBusy) {
+  ComputePool pool(2);
+  std::latch busy(1);
+  pool.Submit([&] { busy.wait(); });
+  int most = 0;
+  RunTask(pool, [&] {
+    for (int i = 0; i < 1000; ++i) {
+      pool.ParallelFor(4, 1, [](int64_t, int64_t) {});
+      most = std::max(most, pool.helpers_waiting());
+    }
+  });
+  EXPECT_GE(most, 1);
+  EXPECT_LE(most, 2);
+  busy.count_down();
+  pool.Wait();
+  EXPECT_EQ(pool.helpers_waiting(), 0);
+}
+
+TEST(ComputePool, AThreadThatAnEndedLoopAskedForHelpsTheNext) {
+  ComputePool pool(2);
+  std::latch busy(1);
+  pool.Submit([&] { busy.wait(); });
+  RunTask(pool, [&] {
+    for (int i = 0; i < 10; ++i) pool.ParallelFor(4, 1, [](int64_t, int64_t) {});
+    // Each part waits for the other: one thread alone would never end.
+    std::latch both(2);
+    busy.count_down();
+    pool.ParallelFor(2, 1, [&](int64_t, int64_t) { both.arrive_and_wait(); });
+  });
 }
 
 TEST(ComputePool, ItsEndWaitsForTasksThatTasksSubmit) {

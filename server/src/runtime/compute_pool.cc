@@ -4,7 +4,9 @@
 #include <exception>
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "runtime/happens_before.h"
 
 namespace spikeserve::server {
@@ -27,8 +29,7 @@ struct ComputePool::Loop {
   Loop(int64_t count_in, int64_t grain_in, absl::FunctionRef<void(int64_t, int64_t)> body_in)
       : count(count_in), grain(grain_in), body(body_in) {}
 
-  // Takes a part and computes it; false where there was none left. What it throws ends the loop, and is thrown where
-  // the loop was called.
+  // Takes a part and computes it; false where there was none left. What it throws ends the loop.
   bool RunPart() {
     const int64_t begin = next.fetch_add(grain);
     if (begin >= count) return false;
@@ -36,41 +37,21 @@ struct ComputePool::Loop {
       body(begin, std::min(count, begin + grain));
     } catch (...) {
       next = count;
-      const std::lock_guard lock(mutex);
-      if (thrown == nullptr) thrown = std::current_exception();
+      if (!threw.exchange(true)) thrown = std::current_exception();
     }
     return true;
   }
   bool done() const { return next.load() >= count; }
 
-  // A helper calls RunPart only after Enter, and until Leave. Enter fails when all parts are taken: then `body` may be
-  // gone.
-  bool Enter() {
-    const std::lock_guard lock(mutex);
-    if (closed) return false;
-    ++helpers;
-    return true;
-  }
-  void Leave() {
-    const std::lock_guard lock(mutex);
-    if (--helpers == 0) left.notify_all();
-  }
-  // Waits until no helper computes, and lets none in any more.
-  void Close() {
-    std::unique_lock lock(mutex);
-    closed = true;
-    left.wait(lock, [this] { return helpers == 0; });
-  }
-
   const int64_t count;
   const int64_t grain;
   const absl::FunctionRef<void(int64_t, int64_t)> body;
   std::atomic<int64_t> next{0};
-  std::mutex mutex;
-  // All guarded by mutex.
-  int helpers = 0;
-  bool closed = false;
+  // Thrown by the first part that threw; read when all have ended.
+  std::atomic<bool> threw{false};
   std::exception_ptr thrown;
+  // Both of the pool's mutex. The helpers in it, and the notice that the last of them left.
+  int helpers = 0;
   std::condition_variable left;
 };
 
@@ -83,19 +64,29 @@ void ComputePool::Wait() {
   all_ended_.wait(lock, [this] { return pending_ == 0; });
 }
 
+int ComputePool::helpers_waiting() const {
+  const std::lock_guard lock(mutex_);
+  return helpers_waiting_;
+}
+
 void ComputePool::Submit(std::function<void()> run) {
   ++waiting_;
+  absl::Cleanup not_submitted = [this] { --waiting_; };
   Enqueue([this, run = std::move(run)] {
     --waiting_;
     run();
   });
+  std::move(not_submitted).Cancel();
 }
 
 void ComputePool::Enqueue(std::function<void()> run) {
-  {
+  const auto count = [this](int64_t more) {
     const std::lock_guard lock(mutex_);
-    ++pending_;
-  }
+    pending_ += more;
+    if (pending_ == 0) all_ended_.notify_all();
+  };
+  count(1);
+  absl::Cleanup not_enqueued = [&] { count(-1); };
   auto task = std::make_unique<Task>(Task{*this, std::move(run)});
   HappensBefore(task.get());
   arena_.Enqueue(
@@ -103,7 +94,9 @@ void ComputePool::Enqueue(std::function<void()> run) {
         HappensAfter(task);
         RunTask(std::unique_ptr<Task>(static_cast<Task*>(task)));
       },
-      task.release());
+      task.get());
+  task.release();
+  std::move(not_enqueued).Cancel();
 }
 
 void ComputePool::RunTask(std::unique_ptr<Task> task) {
@@ -121,24 +114,70 @@ void ComputePool::ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<vo
     if (count > 0) body(0, count);
     return;
   }
-  const auto loop = std::make_shared<Loop>(count, grain, body);
-  const int64_t parts = (count - 1) / grain + 1;
-  for (int64_t helper = 1; helper < std::min<int64_t>(threads_, parts); ++helper) Help(loop);
-  while (loop->RunPart()) {
+  Loop loop(count, grain, body);
+  {
+    const std::lock_guard lock(mutex_);
+    loops_.push_back(&loop);
   }
-  loop->Close();
-  if (loop->thrown != nullptr) std::rethrow_exception(loop->thrown);
+  const int64_t parts = (count - 1) / grain + 1;
+  AskForHelpers(std::min<int64_t>(threads_, parts) - 1);
+  while (loop.RunPart()) {
+  }
+  Close(loop);
+  if (loop.thrown != nullptr) std::rethrow_exception(loop.thrown);
 }
 
-void ComputePool::Help(std::shared_ptr<Loop> loop) {
-  Enqueue([this, loop = std::move(loop)] {
-    if (!loop->Enter()) return;
+void ComputePool::AskForHelpers(int64_t wanted) {
+  for (int64_t asked = 0; asked < wanted; ++asked) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (helpers_waiting_ >= threads_) return;
+      ++helpers_waiting_;
+    }
+    try {
+      Enqueue([this] { Help(); });
+    } catch (const std::exception&) {  // No memory for it: the loop does without.
+      const std::lock_guard lock(mutex_);
+      --helpers_waiting_;
+      return;
+    }
+  }
+}
+
+void ComputePool::Help() {
+  {
+    const std::lock_guard lock(mutex_);
+    --helpers_waiting_;
+  }
+  while (Loop* const loop = Enter()) {
     // Whoever waits comes first: a long loop has one thread of its own, and shares the others part by part.
     bool more = true;
     while (more && waiting_ == 0) more = loop->RunPart();
-    loop->Leave();
-    if (more && !loop->done()) Help(loop);
-  });
+    Leave(*loop);
+    if (more) return AskForHelpers(1);
+  }
+}
+
+ComputePool::Loop* ComputePool::Enter() {
+  const std::lock_guard lock(mutex_);
+  Loop* entered = nullptr;
+  for (Loop* loop : loops_) {
+    if (!loop->done() && (entered == nullptr || loop->helpers < entered->helpers)) entered = loop;
+  }
+  if (entered != nullptr) ++entered->helpers;
+  return entered;
+}
+
+void ComputePool::Leave(Loop& loop) {
+  // Under the lock to its end: the loop may be gone after it.
+  const std::lock_guard lock(mutex_);
+  if (--loop.helpers == 0) loop.left.notify_all();
+}
+
+void ComputePool::Close(Loop& loop) {
+  std::unique_lock lock(mutex_);
+  std::erase(loops_, &loop);
+  loop.left.wait(lock, [&] { return loop.helpers == 0; });
 }
 
 }  // namespace spikeserve::server

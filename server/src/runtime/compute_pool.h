@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "runtime/tbb_arena.h"
@@ -37,6 +38,9 @@ class ComputePool : public Executor {
   // The tasks that were submitted and have not begun.
   int64_t waiting() const { return waiting_; }
 
+  // The threads that loops have asked for and not got: at most as many as there are threads, however many loops.
+  int helpers_waiting() const;
+
   // Whether the calling thread is in a task of any pool.
   static bool InTask();
 
@@ -44,17 +48,31 @@ class ComputePool : public Executor {
   struct Task;
   struct Loop;
   void Enqueue(std::function<void()> run);
-  // Enqueues a thread that joins the loop.
-  void Help(std::shared_ptr<Loop> loop);
   static void RunTask(std::unique_ptr<Task> task);
+  // Enqueues threads that help whichever loops are open when their turn comes, fewer where enough wait for theirs.
+  void AskForHelpers(int64_t wanted);
+  // What such a thread does.
+  void Help();
+
+  // A helper computes parts of the loop that Enter gives, nullptr where none has any left, until Leave.
+  Loop* Enter();
+  void Leave(Loop& loop);
+  // Waits until no helper computes parts of the loop, and lets none in any more.
+  void Close(Loop& loop);
 
   const int threads_;
   TbbArena arena_;
   // Tasks that were submitted and have not begun.
   std::atomic<int64_t> waiting_{0};
-  std::mutex mutex_;
-  // Tasks that were submitted and have not ended; guarded by mutex_.
+  mutable std::mutex mutex_;
+  // All guarded by mutex_.
+  //
+  // Tasks that were submitted and have not ended, helpers among them.
   int64_t pending_ = 0;
+  // Helpers that were enqueued and have not begun.
+  int helpers_waiting_ = 0;
+  // Those that were called and have not returned.
+  std::vector<Loop*> loops_;
   // Notified, under mutex_, when none is pending.
   std::condition_variable all_ended_;
 };
