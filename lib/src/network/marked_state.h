@@ -24,9 +24,9 @@ class MarkedState {
     for (const auto& layer : layers) marks_.push_back(layer->Mark());
   }
 
-  // Makes the layers what they were. Called once at most.
+  // Makes the layers what they were, without asking for memory. Called once at most.
   void Rewind() {
-    sample_shape_ = shape_;
+    sample_shape_ = std::move(shape_);
     for (size_t i = 0; i < layers_.size(); ++i) {
       if (marks_[i] != nullptr) layers_[i]->Rewind(std::move(marks_[i]));
     }
@@ -35,7 +35,7 @@ class MarkedState {
  private:
   Layers& layers_;
   Shape& sample_shape_;
-  const Shape shape_;
+  Shape shape_;
   std::vector<std::unique_ptr<LayerMemory>> marks_;
 };
 

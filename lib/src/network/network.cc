@@ -100,15 +100,18 @@ absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, co
   const auto kept_before = static_cast<ptrdiff_t>(trace.blocks.size());
   StoppingExecutor stopping(executor, wanted);
   MarkedState before(layers_, sample_shape_);
+  // Also where memory runs out on the way, which is thrown.
+  absl::Cleanup rewind = [&] {
+    before.Rewind();
+    if (options.keep_trace) {
+      trace.blocks.erase(trace.blocks.begin() + kept_before, trace.blocks.end());
+    } else {
+      trace = std::move(dropped);
+    }
+  };
   absl::StatusOr<ForwardResult> result =
       RunForward(input, *plan, options.records, kept, nullptr, stopping, [&] { return stopping.Ask(); });
-  if (result.ok()) return result;
-  before.Rewind();
-  if (options.keep_trace) {
-    trace.blocks.erase(trace.blocks.begin() + kept_before, trace.blocks.end());
-  } else {
-    trace = std::move(dropped);
-  }
+  if (result.ok()) std::move(rewind).Cancel();
   return result;
 }
 

@@ -22,7 +22,9 @@
 namespace spikeserve::server {
 
 // Makes `change` the next change of the network, whose reply, with the number of the one after it, is returned.
-// `change` leaves the network as it was where it fails, which then is no change.
+// `change` leaves the network as it was where it fails, which then is no change. Where it throws, as when memory runs
+// out while its reply is made, nobody knows what it left: it counts, without a reply, so that a repetition is refused
+// and not made on top of it.
 //
 // A caller that gives the change's number, `step`, may repeat it where it does not know whether it arrived: the last
 // number's reply is kept, and returned without another change. Any other wrong number is FAILED_PRECONDITION, as is the
@@ -40,12 +42,22 @@ absl::StatusOr<codec::Envelope> ChangeNetwork(std::optional<uint64_t> step, Held
   }
   // The change reserves what it may take; this gives back what it did not.
   const absl::Cleanup give_back = [&] { context.networks.SetBytes(held, held.ByteSize()).IgnoreError(); };
+  absl::Cleanup count_thrown = [&] {
+    ++held.next_step;
+    held.last_reply = nullptr;
+  };
   absl::StatusOr<codec::Outgoing<Response>> response = change();
-  if (!response.ok()) return std::move(response).status();
-  (*response)->set_next_step(++held.next_step);
+  if (!response.ok()) {
+    std::move(count_thrown).Cancel();
+    return std::move(response).status();
+  }
+  (*response)->set_next_step(held.next_step + 1);
   codec::Envelope reply = std::move(*response).Release();
   // Only a caller that counts steps can ask for the reply again.
-  held.last_reply = step ? std::make_unique<const codec::Envelope>(reply.Share()) : nullptr;
+  auto kept = step ? std::make_unique<const codec::Envelope>(reply.Share()) : nullptr;
+  std::move(count_thrown).Cancel();
+  ++held.next_step;
+  held.last_reply = std::move(kept);
   return reply;
 }
 

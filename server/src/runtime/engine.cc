@@ -179,7 +179,10 @@ class Engine::Host final : public StreamHost {
     }
     absl::Status status = engine_.WithContext(call_.caller, wanted_now, /*own_bytes=*/0, held,
                                               at_once ? InlineExecutor() : static_cast<Executor&>(engine_.pool_), fn);
-    if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
+    // As for calls: only what is done to no network may have stopped half-way.
+    if (held == nullptr) {
+      if (absl::Status wanted = wanted_now(); !wanted.ok()) return wanted;
+    }
     // What it was to be computed with found no room.
     if (!status.ok() && RetryAfterOf(status)) refused_ = true;
     return status;
