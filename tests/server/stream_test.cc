@@ -1,6 +1,7 @@
 #include "runtime/stream.h"
 
 #include <memory>
+#include <new>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -41,6 +42,16 @@ TEST_F(StreamTest, AnswersInOrderAndEndsWhenTheClientHasSentAll) {
   EXPECT_THAT(written_, ElementsAre("a", "b", "c", "end"));
   ASSERT_TRUE(result_.has_value());
   EXPECT_TRUE(result_->ok());
+}
+
+TEST_F(StreamTest, EndsWhereMemoryRunsOutForTheBytesOfAnAnswer) {
+  write_ = [] { throw std::bad_alloc(); };
+  Arrive("ab");
+  Work();
+  EXPECT_THAT(written_, IsEmpty());
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(result_->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(held_bytes_, 0);
 }
 
 TEST_F(StreamTest, AnEmptyStreamIsClosedToo) {

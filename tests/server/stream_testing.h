@@ -91,10 +91,12 @@ class StreamTest : public ::testing::Test, public server::StreamTransport {
   }
 
   void Read() override { ++reads_; }
-  void Write(codec::Envelope response) override {
+  absl::Status Write(codec::Envelope response) override {
     EXPECT_FALSE(writing_);
+    if (write_) write_();
     writing_ = true;
     written_.push_back(static_cast<const v1::GetNetworkRequest&>(*response.message).network());
+    return absl::OkStatus();
   }
   void Finish(const absl::Status& status) override {
     EXPECT_FALSE(result_.has_value());
@@ -149,6 +151,8 @@ class StreamTest : public ::testing::Test, public server::StreamTransport {
   std::deque<std::function<void()>> tasks_;
   int reads_ = 0;
   bool writing_ = false;
+  // Called by Write first.
+  std::function<void()> write_;
   std::vector<std::string> written_;
   std::optional<absl::Status> result_;
   std::vector<absl::Status> ended_;

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "identity/read_file.h"
+#include "runtime/guarded.h"
 #include "spikeserve/compute/field_error.h"
 
 namespace spikeserve::identity {
@@ -37,9 +38,9 @@ FileWatch::FileWatch(std::vector<FlagFile> files, std::vector<std::string> first
       thread_(period, [this] { Look(); }) {}
 
 void FileWatch::Look() {
-  absl::StatusOr<std::vector<std::string>> found = ReadFiles(files_);
+  absl::StatusOr<std::vector<std::string>> found = server::Guarded([&] { return ReadFiles(files_); });
   if (found.ok() && status_.ok() && *found == contents_) return;
-  absl::Status status = found.ok() ? take_(*found) : found.status();
+  absl::Status status = found.ok() ? server::Guarded([&] { return take_(*found); }) : found.status();
   if (found.ok()) contents_ = *std::move(found);
   if (status.ok()) {
     told_ = status;

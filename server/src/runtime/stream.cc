@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "runtime/at_once.h"
+#include "runtime/guarded.h"
 #include "status_macros.h"
 
 namespace spikeserve::server {
@@ -86,6 +87,15 @@ bool Stream::Pump() {
     result_ = absl::UnavailableError("the server is draining");
     in_order_ = true;
   }
+  if (!writing_ && !outbox_.empty()) {
+    // The place in the outbox stays taken until it is written.
+    absl::Status begun = Guarded([&] { return transport_.Write(std::move(outbox_.front())); });
+    writing_ = begun.ok();
+    if (!begun.ok()) {
+      outbox_.clear();
+      result_ = std::move(begun);
+    }
+  }
   if (result_) {
     // Nothing may be under way when it ends, and responses that were made are written.
     if (!working_ && !writing_ && outbox_.empty()) {
@@ -98,11 +108,6 @@ bool Stream::Pump() {
   } else if (!reading_ && !input_done_ && inbox_.size() < kAhead) {
     reading_ = true;
     transport_.Read();
-  }
-  if (!writing_ && !outbox_.empty()) {
-    writing_ = true;
-    // The place in the outbox stays taken until it is written.
-    transport_.Write(std::move(outbox_.front()));
   }
   // Work follows while there is some, and room for what it may give.
   const bool more = draining_ || !inbox_.empty() || (input_done_ && !closed_);

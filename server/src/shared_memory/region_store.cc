@@ -16,20 +16,8 @@ class RegionStore::Ledger : public std::enable_shared_from_this<Ledger> {
 
   // Books one region of `bytes` for the user until the result goes.
   absl::StatusOr<std::shared_ptr<const void>> Book(uid_t uid, int64_t bytes) {
-    const std::lock_guard lock(mutex_);
-    Usage& usage = usage_[uid];
-    if (usage.regions >= quota_.max_regions) {
-      return FieldError(absl::StatusCode::kResourceExhausted, "share",
-                        absl::StrCat(usage.regions, " pieces of memory are shared already"),
-                        absl::StrCat("at most ", quota_.max_regions, " of one user"));
-    }
-    if (bytes > quota_.max_bytes - usage.bytes) {
-      return FieldError(
-          absl::StatusCode::kResourceExhausted, "share", absl::StrCat(bytes, " bytes on top of ", usage.bytes),
-          absl::StrCat("at most ", quota_.max_bytes, " of one user (the server's --max-shared-memory-bytes)"));
-    }
-    usage.bytes += bytes;
-    ++usage.regions;
+    SPIKESERVE_RETURN_IF_ERROR(Count(uid, bytes));
+    // Not under the lock: where there is no memory for the pointer, what it does at its end is done at once.
     return std::shared_ptr<const void>(this, [self = shared_from_this(), uid, bytes](const void*) {
       const std::lock_guard lock(self->mutex_);
       Usage& usage = self->usage_[uid];
@@ -40,11 +28,33 @@ class RegionStore::Ledger : public std::enable_shared_from_this<Ledger> {
 
   Usage UsageOf(uid_t uid) const {
     const std::lock_guard lock(mutex_);
+    return UsageLocked(uid);
+  }
+
+ private:
+  Usage UsageLocked(uid_t uid) const {
     const auto it = usage_.find(uid);
     return it == usage_.end() ? Usage() : it->second;
   }
 
- private:
+  // Counts one region more, which there must be room for.
+  absl::Status Count(uid_t uid, int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const Usage usage = UsageLocked(uid);
+    if (usage.regions >= quota_.max_regions) {
+      return FieldError(absl::StatusCode::kResourceExhausted, "share",
+                        absl::StrCat(usage.regions, " pieces of memory are shared already"),
+                        absl::StrCat("at most ", quota_.max_regions, " of one user"));
+    }
+    if (bytes > quota_.max_bytes - usage.bytes) {
+      return FieldError(
+          absl::StatusCode::kResourceExhausted, "share", absl::StrCat(bytes, " bytes on top of ", usage.bytes),
+          absl::StrCat("at most ", quota_.max_bytes, " of one user (the server's --max-shared-memory-bytes)"));
+    }
+    usage_[uid] = {.bytes = usage.bytes + bytes, .regions = usage.regions + 1};
+    return absl::OkStatus();
+  }
+
   const Quota quota_;
   mutable std::mutex mutex_;
   absl::flat_hash_map<uid_t, Usage> usage_;  // Guarded by mutex_.
