@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -20,6 +21,9 @@ namespace {
 // The inodes of what was synced.
 std::vector<ino_t> synced;
 
+// Whether files are on a file system that may only be read.
+bool read_only = false;
+
 }  // namespace
 
 // In place of the system's library's, which it calls.
@@ -27,6 +31,12 @@ extern "C" int fsync(int descriptor) {
   struct stat info;
   if (fstat(descriptor, &info) == 0) synced.push_back(info.st_ino);
   return static_cast<int>(syscall(SYS_fsync, descriptor));
+}
+
+extern "C" int unlinkat(int directory, const char* name, int flags) {
+  if (!read_only) return static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
+  errno = EROFS;
+  return -1;
 }
 
 namespace spikeserve::state {
@@ -75,6 +85,18 @@ TEST_F(PosixDirectoryTest, FilesAreWrittenRenamedReadAndRemoved) {
   for (int i = 0; i < 2; ++i) EXPECT_THAT(*directory->List(), UnorderedElementsAre(".", "..", kLockFile, "b"));
   EXPECT_TRUE(directory->Remove("b").ok());
   EXPECT_EQ(directory->Remove("b").code(), absl::StatusCode::kNotFound);
+}
+
+// Linux says of any name there that the file system may only be read. Whoever removes what is not there has done so: it
+// would be tried again at each turn, for each network that was ever removed.
+TEST_F(PosixDirectoryTest, AFileThatIsNotThereIsNotFoundWhereNothingMayBeWritten) {
+  const auto directory = Open();
+  Write(*directory, "a", "bytes");
+  read_only = true;
+  const absl::Status there = directory->Remove("a"), not_there = directory->Remove("b");
+  read_only = false;
+  EXPECT_THAT(std::string(there.message()), HasSubstr("Read-only file system"));
+  EXPECT_EQ(not_there.code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(PosixDirectoryTest, ItAndItsFilesAreForTheOwnerAlone) {

@@ -111,7 +111,13 @@ class PosixDirectory final : public Directory {
   }
 
   absl::Status Remove(const std::string& name) override {
-    return unlinkat(directory_.get(), name.c_str(), 0) == 0 ? absl::OkStatus() : Errno("remove a file");
+    if (unlinkat(directory_.get(), name.c_str(), 0) == 0) return absl::OkStatus();
+    absl::Status failed = Errno("remove a file");
+    // A file system that may only be read does not look whether there is one.
+    if (faccessat(directory_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT) {
+      return Errno("remove a file");
+    }
+    return failed;
   }
 
   absl::Status Sync() override { return fsync(directory_.get()) == 0 ? absl::OkStatus() : Errno("write"); }
