@@ -114,10 +114,10 @@ int Main(absl::Duration duration, const std::vector<std::string>& more_flags) {
   const std::string state = folder + "/state";
   CredentialFiles files(folder);
   std::vector<std::string> flags = files.flags();
-  // What killed clients leave behind is soon gone.
+  // What killed clients leave behind is soon gone; but a caller that is refused a few times waits for 5 s each.
   for (const std::string& flag : {std::string("--listen=127.0.0.1:0"), "--listen=unix:" + folder + "/socket",
                                   std::string("--metrics-listen=127.0.0.1:0"), "--state-dir=" + state,
-                                  std::string("--state-interval=1"), std::string("--network-idle-timeout=10")}) {
+                                  std::string("--state-interval=1"), std::string("--network-idle-timeout=20")}) {
     flags.push_back(flag);
   }
   flags.insert(flags.end(), more_flags.begin(), more_flags.end());
@@ -161,7 +161,7 @@ int Main(absl::Duration duration, const std::vector<std::string>& more_flags) {
 
   // A little later nothing is left of the calls.
   auto statistics = client.ServerStatistics();
-  for (int i = 0; i < 3000 && statistics.ok(); ++i) {
+  for (int i = 0; i < 6000 && statistics.ok(); ++i) {
     if (statistics->calls_in_progress == 1 && statistics->networks == 0 &&
         server.OpenFileDescriptors() <= idle_descriptors + 2) {
       break;
