@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <latch>
@@ -10,6 +11,22 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+
+namespace {
+
+thread_local bool no_memory = false;
+
+}  // namespace
+
+// In place of the system's library's, which it calls.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  if (no_memory) return nullptr;
+  try {
+    return ::operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 
 namespace spikeserve::server {
 namespace {
@@ -123,9 +140,29 @@ TEST(ComputePool, AThreadThatAnEndedLoopAskedForHelpsTheNext) {
     for (int i = 0; i < 10; ++i) pool.ParallelFor(4, 1, [](int64_t, int64_t) {});
     // Each part waits for the other: one thread alone would never end.
     std::latch both(2);
-    busy.count_down();
-    pool.ParallelFor(2, 1, [&](int64_t, int64_t) { both.arrive_and_wait(); });
+    pool.ParallelFor(2, 1, [&](int64_t begin, int64_t) {
+      if (begin == 0) busy.count_down();
+      both.arrive_and_wait();
+    });
   });
+}
+
+TEST(ComputePool, ATaskThatThereIsNoMemoryForRunsAtOnceAndItsLoopsWithoutHelp) {
+  ComputePool pool(2);
+  int ran = 0;
+  int64_t sum = 0;
+  no_memory = true;
+  pool.Submit([&] {
+    EXPECT_TRUE(ComputePool::InTask());
+    EXPECT_EQ(pool.waiting(), 0);
+    ++ran;
+    pool.ParallelFor(10, 1, [&](int64_t begin, int64_t) { sum += begin; });
+  });
+  no_memory = false;
+  EXPECT_EQ(ran, 1);
+  EXPECT_EQ(sum, 45);
+  EXPECT_EQ(pool.helpers_waiting(), 0);
+  EXPECT_FALSE(ComputePool::InTask());
 }
 
 TEST(ComputePool, ItsEndWaitsForTasksThatTasksSubmit) {

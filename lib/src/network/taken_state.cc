@@ -11,9 +11,8 @@ TakenState::TakenState(Layers& layers, Shape& sample_shape)
 }
 
 void TakenState::PutBack() {
-  sample_shape_ = shape_before_;
+  sample_shape_ = std::move(shape_before_);
   for (size_t i = 0; i < layers_.size(); ++i) {
-    layers_[i]->Reset();
     if (before_[i] != nullptr) layers_[i]->Put(std::move(before_[i]));
   }
 }

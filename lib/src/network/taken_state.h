@@ -17,13 +17,13 @@ class TakenState {
   // Leaves the layers, and the shape of their state, as after a reset.
   TakenState(Layers& layers, Shape& sample_shape);
 
-  // Makes them what they were, whatever ran in between. Called once at most.
+  // Makes them what they were, whatever ran in between, without asking for memory. Called once at most.
   void PutBack();
 
  private:
   Layers& layers_;
   Shape& sample_shape_;
-  const Shape shape_before_;
+  Shape shape_before_;
   std::vector<std::unique_ptr<LayerMemory>> before_;
 };
 

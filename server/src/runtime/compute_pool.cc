@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "runtime/happens_before.h"
 
 namespace spikeserve::server {
@@ -22,6 +22,7 @@ bool ComputePool::InTask() { return in_task; }
 struct ComputePool::Task {
   ComputePool& pool;
   std::function<void()> run;
+  bool submitted;
 };
 
 // A ParallelFor: the thread that called it and helpers take parts, one after the other, until there are none.
@@ -71,42 +72,52 @@ int ComputePool::helpers_waiting() const {
 
 void ComputePool::Submit(std::function<void()> run) {
   ++waiting_;
-  absl::Cleanup not_submitted = [this] { --waiting_; };
-  Enqueue([this, run = std::move(run)] {
-    --waiting_;
-    run();
-  });
-  std::move(not_submitted).Cancel();
+  if (Enqueue(run, /*submitted=*/true)) return;
+  --waiting_;
+  CountPending(1);
+  const bool in_task_before = std::exchange(in_task, true);
+  run();
+  run = nullptr;
+  in_task = in_task_before;
+  CountPending(-1);
 }
 
-void ComputePool::Enqueue(std::function<void()> run) {
-  const auto count = [this](int64_t more) {
-    const std::lock_guard lock(mutex_);
-    pending_ += more;
-    if (pending_ == 0) all_ended_.notify_all();
-  };
-  count(1);
-  absl::Cleanup not_enqueued = [&] { count(-1); };
-  auto task = std::make_unique<Task>(Task{*this, std::move(run)});
-  HappensBefore(task.get());
-  arena_.Enqueue(
-      [](void* task) {
-        HappensAfter(task);
-        RunTask(std::unique_ptr<Task>(static_cast<Task*>(task)));
-      },
-      task.get());
-  task.release();
-  std::move(not_enqueued).Cancel();
+bool ComputePool::Enqueue(std::function<void()>& run, bool submitted) {
+  CountPending(1);
+  std::unique_ptr<Task> task(new (std::nothrow) Task{*this, std::move(run), submitted});
+  if (task != nullptr) {
+    HappensBefore(task.get());
+    try {
+      arena_.Enqueue(
+          [](void* task) {
+            HappensAfter(task);
+            RunTask(std::unique_ptr<Task>(static_cast<Task*>(task)));
+          },
+          task.get());
+      task.release();
+      return true;
+    } catch (const std::bad_alloc&) {
+      run = std::move(task->run);
+    }
+  }
+  CountPending(-1);
+  return false;
 }
 
 void ComputePool::RunTask(std::unique_ptr<Task> task) {
   ComputePool& pool = task->pool;
+  if (task->submitted) --pool.waiting_;
   in_task = true;
   task->run();
   task.reset();  // What it holds goes before Wait may return.
   in_task = false;
-  const std::lock_guard lock(pool.mutex_);
-  if (--pool.pending_ == 0) pool.all_ended_.notify_all();
+  pool.CountPending(-1);
+}
+
+void ComputePool::CountPending(int64_t more) {
+  const std::lock_guard lock(mutex_);
+  pending_ += more;
+  if (pending_ == 0) all_ended_.notify_all();
 }
 
 void ComputePool::ParallelFor(int64_t count, int64_t grain, absl::FunctionRef<void(int64_t, int64_t)> body) {
@@ -134,13 +145,12 @@ void ComputePool::AskForHelpers(int64_t wanted) {
       if (helpers_waiting_ >= threads_) return;
       ++helpers_waiting_;
     }
-    try {
-      Enqueue([this] { Help(); });
-    } catch (const std::exception&) {  // No memory for it: the loop does without.
-      const std::lock_guard lock(mutex_);
-      --helpers_waiting_;
-      return;
-    }
+    std::function<void()> help = [this] { Help(); };
+    if (Enqueue(help, /*submitted=*/false)) continue;
+    // No memory for it: the loop does without.
+    const std::lock_guard lock(mutex_);
+    --helpers_waiting_;
+    return;
   }
 }
 

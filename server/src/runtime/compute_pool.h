@@ -28,6 +28,7 @@ class ComputePool : public Executor {
   explicit ComputePool(int threads);
   ~ComputePool() override;
 
+  // Without memory for a task, it runs in the calling thread before this returns.
   void Submit(std::function<void()> run);
 
   // Waits until every submitted task has ended, also those that tasks submit.
@@ -47,8 +48,12 @@ class ComputePool : public Executor {
  private:
   struct Task;
   struct Loop;
-  void Enqueue(std::function<void()> run);
+  // False, with `run` as it was, where there is no memory for a task. `submitted`: it counts as waiting until it
+  // begins.
+  bool Enqueue(std::function<void()>& run, bool submitted);
   static void RunTask(std::unique_ptr<Task> task);
+  // Counts tasks that are to end, or have ended.
+  void CountPending(int64_t more);
   // Enqueues threads that help whichever loops are open when their turn comes, fewer where enough wait for theirs.
   void AskForHelpers(int64_t wanted);
   // What such a thread does.

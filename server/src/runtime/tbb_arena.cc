@@ -1,5 +1,7 @@
 #include "runtime/tbb_arena.h"
 
+#include <stdexcept>
+
 #include "oneapi/tbb/global_control.h"
 #include "oneapi/tbb/task_arena.h"
 
@@ -20,7 +22,11 @@ TbbArena::TbbArena(int threads) : impl_(std::make_unique<Impl>(threads)) {}
 TbbArena::~TbbArena() = default;
 
 void TbbArena::Enqueue(void (*run)(void* task), void* task) {
-  impl_->arena.enqueue([run, task] { run(task); });
+  try {
+    impl_->arena.enqueue([run, task] { run(task); });
+  } catch (const std::runtime_error&) {
+    // Another worker could not be started, after the task was taken: it is for those that there are.
+  }
 }
 
 }  // namespace spikeserve::server

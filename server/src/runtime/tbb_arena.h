@@ -19,7 +19,8 @@ class TbbArena {
   // Does not wait for what was enqueued.
   ~TbbArena();
 
-  // Calls run(task) in one of the threads, later; in the order of Enqueue.
+  // Calls run(task) in one of the threads, later; in the order of Enqueue. Without memory for it, throws std::bad_alloc
+  // and does nothing.
   void Enqueue(void (*run)(void* task), void* task);
 
  private:
