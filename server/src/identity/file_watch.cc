@@ -35,12 +35,18 @@ FileWatch::FileWatch(std::vector<FlagFile> files, std::vector<std::string> first
       take_(std::move(take)),
       events_(std::move(events)),
       contents_(std::move(first)),
-      thread_(period, [this] { Look(); }) {}
+      thread_(period, [this] {
+        // A look that there was no memory for is made again next time.
+        server::Guarded([this] {
+          Look();
+          return absl::OkStatus();
+        }).IgnoreError();
+      }) {}
 
 void FileWatch::Look() {
-  absl::StatusOr<std::vector<std::string>> found = server::Guarded([&] { return ReadFiles(files_); });
+  absl::StatusOr<std::vector<std::string>> found = ReadFiles(files_);
   if (found.ok() && status_.ok() && *found == contents_) return;
-  absl::Status status = found.ok() ? server::Guarded([&] { return take_(*found); }) : found.status();
+  absl::Status status = found.ok() ? take_(*found) : found.status();
   if (found.ok()) contents_ = *std::move(found);
   if (status.ok()) {
     told_ = status;

@@ -94,6 +94,7 @@ bool Stream::Pump() {
     if (!begun.ok()) {
       outbox_.clear();
       result_ = std::move(begun);
+      in_order_ = false;
     }
   }
   if (result_) {
