@@ -17,6 +17,15 @@ namespace spikeserve {
 // Numbers of common ones are int32_t.
 inline constexpr int64_t kMaxBitColumns = std::numeric_limits<int32_t>::max();
 
+// Whether it is worth to look for a matrix that is all 0 and 1. Rows of few columns take up to 64 times as much as bits
+// as they do: many of them are no bits, as what they take is counted as what they are.
+template <typename Scalar>
+bool MayBeBits(const MatrixView<Scalar>& matrix) {
+  constexpr int64_t kManyRows = 1 << 16;
+  const int64_t row_bytes = matrix.cols() * static_cast<int64_t>(sizeof(Scalar));
+  return matrix.cols() <= kMaxBitColumns && (matrix.rows() <= kManyRows || row_bytes >= BitMatrix::kAlignment);
+}
+
 // KernelDotProduct of operands that fit, of at most kMaxBitColumns columns; a null `y` is x. The kernel's argument is
 // an integer, so that the only rounding is that of its value.
 template <typename Scalar>

@@ -21,8 +21,12 @@ BitMatrix::BitMatrix(int64_t rows, int64_t cols, Uninitialised)
   bytes_.reset(static_cast<uint8_t*>(::operator new[](static_cast<size_t>(rows_ * row_bytes_), kAlign)));
 }
 
-BitMatrix::BitMatrix(int64_t rows, int64_t cols) : BitMatrix(rows, cols, Uninitialised()) {
-  std::memset(bytes_.get(), 0, static_cast<size_t>(rows_ * row_bytes_));
+BitMatrix::BitMatrix(int64_t rows, int64_t cols) : BitMatrix(rows, cols, InlineExecutor()) {}
+
+BitMatrix::BitMatrix(int64_t rows, int64_t cols, Executor& executor) : BitMatrix(rows, cols, Uninitialised()) {
+  ForPieces(executor, rows_ * row_bytes_, kElementsPerCheck, [&](int64_t begin, int64_t end) {
+    std::memset(bytes_.get() + begin, 0, static_cast<size_t>(end - begin));
+  });
 }
 
 BitMatrix::BitMatrix(const BitMatrixView& view) : BitMatrix(view.rows(), view.cols()) {

@@ -75,9 +75,11 @@ absl::Status KernelDotProduct(MatrixView<Scalar> x, MatrixView<Scalar> y, const 
                               MutableMatrixView<Scalar> ret, Executor& executor) {
   if (absl::Status status = Check(x, y, kernel, ret); !status.ok()) return status;
   const bool same = Same<Scalar>(x, y);
-  const bool packable = x.cols() <= kMaxBitColumns;
-  const std::optional<BitMatrix> x_bits = packable ? BitMatrix::Pack<Scalar>(x, executor) : std::nullopt;
-  const std::optional<BitMatrix> y_bits = packable && !same ? BitMatrix::Pack<Scalar>(y, executor) : std::nullopt;
+  const auto pack = [&](const MatrixView<Scalar>& matrix) {
+    return MayBeBits<Scalar>(matrix) ? BitMatrix::Pack<Scalar>(matrix, executor) : std::nullopt;
+  };
+  const std::optional<BitMatrix> x_bits = pack(x);
+  const std::optional<BitMatrix> y_bits = same ? std::nullopt : pack(y);
   if (x_bits && same) {
     BitKernel<Scalar>(*x_bits, nullptr, kernel, ret, executor);
   } else if (x_bits && y_bits) {

@@ -30,7 +30,7 @@ template <typename Scalar>
 struct KernelOperand<Scalar>::Impl {
   Impl(MatrixView<Scalar> y, const Kernel& kernel, Executor& executor)
       : y(y), kernel(kernel), dense(this->y, kernel, executor) {
-    if (y.cols() > kMaxBitColumns) return;
+    if (!MayBeBits<Scalar>(y)) return;
     if (const std::optional<BitMatrix> packed = BitMatrix::Pack<Scalar>(y, executor)) {
       bits.emplace(*packed, kernel, executor);
     }
@@ -65,7 +65,7 @@ template <typename Scalar>
 absl::Status KernelOperand<Scalar>::Multiply(MatrixView<Scalar> x, MutableMatrixView<Scalar> ret,
                                              Executor& executor) const {
   if (absl::Status status = CheckPiece(x, ret, impl_->y.rows(), impl_->y.cols()); !status.ok()) return status;
-  if (impl_->bits) {
+  if (impl_->bits && MayBeBits<Scalar>(x)) {
     if (const std::optional<BitMatrix> bits = BitMatrix::Pack<Scalar>(x, executor)) {
       BitKernel<Scalar>(*bits, *impl_->bits, impl_->kernel, ret, executor);
       return absl::OkStatus();

@@ -323,6 +323,13 @@ TEST(Conv2d, RefusesParametersOutOfRange) {
   };
   EXPECT_THAT(refusal([](Conv2d& c) { c.weight_shape = {4, 3, 4}; }, ".weight"), HasSubstr("[4, 3, 4] of 48 elements"));
   refusal([](Conv2d& c) { c.weight.pop_back(); }, ".weight");
+  // Each thread sums a kernel's gradient by itself.
+  EXPECT_THAT(refusal(
+                  [](Conv2d& c) {
+                    c.weight_shape = {1, 1, 1024, 1025}, c.weight.assign(1024 * 1025, 1.0f);
+                  },
+                  ".weight"),
+              HasSubstr("at most 1,048,576 positions"));
   refusal([](Conv2d& c) { c.weight_shape = {4, 0, 2, 2}, c.weight.clear(); }, ".weight");
   refusal([](Conv2d& c) { c.weight[3] = std::numeric_limits<float>::infinity(); }, ".weight");
   refusal([](Conv2d& c) { c.bias.pop_back(); }, ".bias");

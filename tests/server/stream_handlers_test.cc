@@ -61,6 +61,34 @@ TEST_F(KeptBytesTest, ProductsKeepAllOfYTwice) {
   EXPECT_GE(handler->KeptBytes(), 2 * 100 * 1000 * 4);
 }
 
+// Rows fill whole registers.
+TEST_F(KeptBytesTest, ProductsOfFewRowsKeepAsMuchAsOfSixteen) {
+  const auto handler = MakeStreamKernelDotProduct();
+  v1::StreamKernelDotProductRequest request;
+  request.mutable_open()->mutable_kernel()->mutable_linear();
+  SetZeros(v1::DATA_TYPE_FLOAT32, 4, 1, 10000, *request.mutable_y());
+  request.mutable_y()->mutable_data()->replace(0, 4, "\0\0\0\x40", 4);  // 2
+  SetZeros(v1::DATA_TYPE_FLOAT32, 4, 1, 10000, *request.mutable_x());
+  Take(*handler, request);
+  EXPECT_GE(handler->KeptBytes(), 16 * 10000 * 4);
+}
+
+TEST_F(KeptBytesTest, RowsWithoutColumnsHaveAnEnd) {
+  limits_.max_decoded_bytes = 1 << 20;
+  const auto handler = MakeStreamKernelDotProduct();
+  v1::StreamKernelDotProductRequest request;
+  request.mutable_open()->mutable_kernel()->mutable_linear();
+  SetZeros(v1::DATA_TYPE_FLOAT32, 4, 1 << 20, 0, *request.mutable_y());
+  Take(*handler, request);
+  request.clear_open();
+  const auto envelope = testing::ToEnvelope(request, buffers_);
+  EXPECT_EQ(handler->Take(*envelope, /*held=*/nullptr, context_).code(), absl::StatusCode::kResourceExhausted);
+  request.clear_y();
+  SetZeros(v1::DATA_TYPE_FLOAT32, 4, 0, 0, *request.mutable_x());
+  Take(*handler, request);
+  EXPECT_GE(handler->KeptBytes(), (1 << 20) * 4) << "the squares of the rows";
+}
+
 TEST_F(KeptBytesTest, LossesKeepThePairsAndTheLabels) {
   const auto handler = MakeStreamSpikeSimilarLoss();
   v1::StreamSpikeSimilarLossRequest request;

@@ -38,6 +38,9 @@ Window WindowOf(const Conv2d& spec) {
 // number of threads, as the sums depend on them.
 constexpr int64_t kPartElements = 1 << 21;
 constexpr int64_t kMaxParts = 16;
+// The positions that a kernel may have at most, and the sums of one that a thread may have at a time.
+constexpr int64_t kMaxKernelSize = 1 << 20;
+constexpr int64_t kMaxSums = 1 << 22;
 // The elements of a plane that are summed by themselves, so that sums of many do not lose their last digits.
 constexpr int64_t kRunElements = 1024;
 
@@ -54,6 +57,9 @@ absl::Status Conv2dLayer::Check(std::string_view field, KnownShape& shape) const
   if (!HasItsShape(spec_)) {
     return InvalidField(prefix + ".weight", absl::StrCat(got, " of ", spec_.weight.size(), " elements"),
                         "[out, channels / groups, kernel height, kernel width], each >= 1");
+  }
+  if (spec_.weight_shape[2] > kMaxKernelSize / spec_.weight_shape[3]) {
+    return InvalidField(prefix + ".weight", got, "a kernel of at most 1,048,576 positions");
   }
   if (absl::Status s = CheckFinite(prefix + ".weight", spec_.weight); !s.ok()) return s;
   if (!spec_.bias.empty() && static_cast<int64_t>(spec_.bias.size()) != out()) {
@@ -169,7 +175,8 @@ void Conv2dLayer::AddWeightGradient(absl::Span<const float> input, absl::Span<co
 
   // A kernel's sums over a run of elements, for some outputs.
   constexpr int64_t kLanes = simd::kTapLanes;
-  const int64_t tile = std::min<int64_t>(64, (group_out() + kLanes - 1) / kLanes * kLanes);
+  const int64_t most = std::clamp(kMaxSums / kernel / kLanes * kLanes, kLanes, int64_t{64});
+  const int64_t tile = std::min(most, (group_out() + kLanes - 1) / kLanes * kLanes);
   const TapAxis row_axis(window_.height, Direction::kForward, input_.height,
                          {.kernel = {0, window_.width.kernel * tile}, .target = {output_.width * out(), 0}});
   const TapAxis column_axis(window_.width, Direction::kForward, input_.width,

@@ -14,7 +14,10 @@ namespace {
 std::variant<BitMatrix, ScratchFloats> Pack(absl::Span<const float> values, int64_t steps, Executor& executor) {
   const int64_t size = static_cast<int64_t>(values.size()) / steps;
   const Eigen::Map<const RowMatrix<float>> rows(values.data(), steps, size);
-  if (std::optional<BitMatrix> bits = BitMatrix::Pack<float>(rows, executor)) return *std::move(bits);
+  // As bits a step takes whole groups of 64 bytes, which must not be more than its values take.
+  if (size * static_cast<int64_t>(sizeof(float)) > BitMatrix::kAlignment) {
+    if (std::optional<BitMatrix> bits = BitMatrix::Pack<float>(rows, executor)) return *std::move(bits);
+  }
   ScratchFloats floats(values.size());
   CopyElements(values, absl::MakeSpan(floats), executor);
   return floats;

@@ -234,7 +234,10 @@ absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view fie
   const bool mask = header.dtype == DataType::kBool || header.dtype == DataType::kBit;
   if (tensor.event_deltas_size() > 0 || (mask && tensor.values_size() == 0 && wire.data.empty())) {
     SPIKESERVE_RETURN_IF_ERROR(take_bits());
-    BitMatrix bits(rows, cols);
+    const auto wanted = [&] { return room.Wanted(); };
+    StoppingExecutor in_pieces(InlineExecutor(), wanted);
+    BitMatrix bits(rows, cols, in_pieces);
+    if (in_pieces.has_stopped()) return in_pieces.Ask();
     SPIKESERVE_RETURN_IF_ERROR(ForEachEvent(tensor, field, header.count, room, [&](uint64_t position) {
       bits.Set(static_cast<int64_t>(position) / cols, static_cast<int64_t>(position) % cols);
     }));

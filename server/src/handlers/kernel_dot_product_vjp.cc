@@ -38,6 +38,14 @@ absl::StatusOr<Outgoing<Response>> KernelDotProductVjp(Incoming<Request> request
     SPIKESERVE_ASSIGN_OR_RETURN(const auto x, decode(x_tensor, "x", "[N, M]"));
     SPIKESERVE_ASSIGN_OR_RETURN(const auto grad_output, decode(grad_tensor, "grad_output", "[N, K]"));
     SPIKESERVE_ASSIGN_OR_RETURN(auto grad_x, result_like(x, "grad_x", Response::kGradXFieldNumber));
+    // Besides those of the operands there are those of the pairs' weights, of their sums, and of the operands' columns.
+    constexpr int64_t kScalar = sizeof(Scalar);
+    const int64_t n = x.shape()[0], m = x.shape()[1], k = grad_output.shape()[1];
+    const int64_t of_grad_x = LayoutBytes(n, k, kScalar) + LayoutBytes(1, k, kScalar) + LayoutBytes(m, k, kScalar);
+    const int64_t of_grad_y =
+        has_y ? LayoutBytes(k, n, kScalar) + LayoutBytes(1, n, kScalar) + LayoutBytes(m, n, kScalar) : 0;
+    SPIKESERVE_RETURN_IF_ERROR(TakeLayouts(n, has_y ? k : 0, m, kScalar, context));
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(of_grad_x + of_grad_y, 1));
     if (!has_y) {
       return spikeserve::KernelDotProductVjp<Scalar>(AsMatrix(x), kernel, AsMatrix(grad_output), grad_x,
                                                      context.executor);

@@ -37,6 +37,22 @@ absl::StatusOr<codec::BitArray> DecodeBitMatrix(const codec::WireTensor& tensor,
   return array;
 }
 
+int64_t LayoutBytes(int64_t rows, int64_t depth, int64_t element_bytes) {
+  constexpr int64_t kRegister = 64, kSquare = sizeof(double);
+  const int64_t lanes = kRegister / element_bytes;
+  const int64_t panels = rows / lanes + (rows % lanes != 0);
+  // Far above all limits, and sums of some of them are numbers still.
+  constexpr int64_t kMost = int64_t{1} << 58;
+  return std::min(kMost, Product({panels, depth, kRegister})) + std::min(kMost, Product({rows, kSquare}));
+}
+
+absl::Status TakeLayouts(int64_t x_rows, int64_t y_rows, int64_t depth, int64_t element_bytes, const Context& context) {
+  // A few rows are laid out and multiplied a piece after the other.
+  const int64_t lanes = 64 / element_bytes;
+  if (x_rows <= lanes && y_rows <= lanes) return absl::OkStatus();
+  return context.room.Take(LayoutBytes(x_rows, depth, element_bytes) + LayoutBytes(y_rows, depth, element_bytes), 1);
+}
+
 absl::Status EncodeResult(const TensorView& result, std::string_view field, const Context& context,
                           const codec::TensorTarget& out) {
   SPIKESERVE_RETURN_IF_ERROR(CheckFits(result.dtype(), result.shape(), field, context));

@@ -65,6 +65,16 @@ int64_t Product(std::initializer_list<int64_t> counts);
 int64_t Elements(const codec::WireTensor& tensor);
 int64_t Rows(const codec::WireTensor& tensor);
 
+// What products of all pairs of rows lay out of one operand, in panels whose rows fill whole vector registers, with the
+// squares of the rows. Of bits the elements are words of 64.
+int64_t LayoutBytes(int64_t rows, int64_t depth, int64_t element_bytes);
+
+// Takes what products of x and y (no rows: of x by itself) lay out; RESOURCE_EXHAUSTED where there is no room.
+absl::Status TakeLayouts(int64_t x_rows, int64_t y_rows, int64_t depth, int64_t element_bytes, const Context& context);
+
+// The words of so many bits.
+inline int64_t BitWords(int64_t bits) { return bits / 64 + (bits % 64 != 0); }
+
 // Writes a result; RESOURCE_EXHAUSTED where it does not fit into a message, or into what may be in flight.
 absl::Status EncodeResult(const TensorView& result, std::string_view field, const Context& context,
                           const codec::TensorTarget& out);

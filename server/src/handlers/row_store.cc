@@ -15,17 +15,37 @@
 namespace spikeserve::server {
 namespace {
 
+// Of rows that are padded at once.
+constexpr int64_t kPartBytes = 1 << 20;
+
+// Appends to `to`, which has the capacity. Where nobody wants it any more, only a part.
 template <typename T>
-absl::Status AddElements(absl::Span<const T> more, std::vector<T>& to, Context& context) {
-  const size_t size = to.size() + more.size();
-  if (size > to.capacity()) {
-    const size_t capacity = std::max(size, 2 * to.capacity());
-    // Beside the old ones, which are there until they have moved.
-    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(static_cast<int64_t>(capacity), sizeof(T)));
-    to.reserve(capacity);
-  }
-  to.insert(to.end(), more.begin(), more.end());
+absl::Status AppendInPieces(absl::Span<const T> more, std::vector<T>& to, const Context& context) {
+  return codec::InPieces(static_cast<int64_t>(more.size()), context.room, [&](int64_t begin, int64_t end) {
+    to.insert(to.end(), more.begin() + begin, more.begin() + end);
+    return absl::OkStatus();
+  });
+}
+
+// Makes room for `more` elements.
+template <typename T>
+absl::Status Grow(int64_t more, std::vector<T>& elements, const Context& context) {
+  const size_t size = elements.size() + static_cast<size_t>(more);
+  if (size <= elements.capacity()) return absl::OkStatus();
+  const size_t capacity = std::max(size, 2 * elements.capacity());
+  // Beside the old ones, which are there until they have moved.
+  SPIKESERVE_RETURN_IF_ERROR(context.room.Take(static_cast<int64_t>(capacity), sizeof(T)));
+  std::vector<T> grown;
+  grown.reserve(capacity);
+  SPIKESERVE_RETURN_IF_ERROR(AppendInPieces(absl::MakeConstSpan(elements), grown, context));
+  elements = std::move(grown);
   return absl::OkStatus();
+}
+
+template <typename T>
+absl::Status AddElements(absl::Span<const T> more, std::vector<T>& to, const Context& context) {
+  SPIKESERVE_RETURN_IF_ERROR(Grow(static_cast<int64_t>(more.size()), to, context));
+  return AppendInPieces(more, to, context);
 }
 
 }  // namespace
@@ -33,7 +53,8 @@ absl::Status AddElements(absl::Span<const T> more, std::vector<T>& to, Context& 
 absl::Status RowStore::CheckRoom(int64_t rows, int64_t row_bytes, std::string_view field,
                                  const Context& context) const {
   const int64_t limit = context.limits.max_decoded_bytes;
-  if (row_bytes == 0 || rows <= limit / row_bytes - rows_) return absl::OkStatus();
+  // What has no columns is as many rows all the same.
+  if (rows <= limit / std::max<int64_t>(row_bytes, 1) - rows_) return absl::OkStatus();
   return OverLimit(field, rows_ + rows, absl::StrCat("rows of ", row_bytes, " bytes together"), limit,
                    "--max-decoded-bytes");
 }
@@ -56,8 +77,9 @@ absl::Status RowStore::Append(const codec::WireTensor& piece, std::string_view f
     return InvalidField(absl::StrCat(std::string(field), ".dtype"), "another than the first piece's",
                         "pieces of one dtype");
   }
-  SPIKESERVE_RETURN_IF_ERROR(
-      codec::CheckRank(Shape(piece.header.shape().begin(), piece.header.shape().end()), 2, field, "[rows, M]"));
+  SPIKESERVE_ASSIGN_OR_RETURN(const Shape shape,
+                              codec::DecodeShape(piece.header.shape(), absl::StrCat(std::string(field), ".shape")));
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckRank(shape, 2, field, "[rows, M]"));
   if (kind_ != Kind::kNone && piece.header.shape(1) != cols_) {
     return InvalidField(field, absl::StrCat(piece.header.shape(1), " columns"),
                         absl::StrCat(cols_, ", as the first piece has"));
@@ -81,14 +103,20 @@ absl::Status RowStore::Append(const codec::WireTensor& piece, std::string_view f
 absl::Status RowStore::AppendBits(const codec::WireTensor& piece, std::string_view field, Context& context) {
   SPIKESERVE_ASSIGN_OR_RETURN(const codec::BitArray array,
                               codec::DecodeBits(piece, field, /*row_dimensions=*/1, "[rows, M]", context.room));
-  // Padded as products want them.
   const BitMatrixView unpadded = array.bits();
-  SPIKESERVE_RETURN_IF_ERROR(context.room.Take(unpadded.rows(), (unpadded.cols() + 7) / 8 + BitMatrix::kAlignment));
-  const BitMatrix bits(unpadded);
-  SPIKESERVE_RETURN_IF_ERROR(CheckRoom(bits.rows(), bits.row_bytes(), field, context));
-  bit_row_bytes_ = bits.row_bytes();
-  if (bits.rows() == 0) return absl::OkStatus();
-  return AddElements(absl::MakeConstSpan(bits.row(0), bits.rows() * bits.row_bytes()), bits_, context);
+  const int64_t rows = unpadded.rows(), cols = unpadded.cols();
+  bit_row_bytes_ = BitMatrix(0, cols).row_bytes();
+  SPIKESERVE_RETURN_IF_ERROR(CheckRoom(rows, bit_row_bytes_, field, context));
+  SPIKESERVE_RETURN_IF_ERROR(Grow(rows * bit_row_bytes_, bits_, context));
+  // Padded as products want them, some rows after the other.
+  const int64_t part = kPartBytes / std::max<int64_t>(bit_row_bytes_, 1) + 1;
+  for (int64_t begin = 0; begin < rows && cols > 0; begin += part) {
+    const int64_t count = std::min(part, rows - begin);
+    const BitMatrix padded(BitMatrixView(unpadded.row(begin), count, cols, unpadded.row_bytes()));
+    SPIKESERVE_RETURN_IF_ERROR(
+        AppendInPieces(absl::MakeConstSpan(padded.row(0), count * bit_row_bytes_), bits_, context));
+  }
+  return absl::OkStatus();
 }
 
 template <typename Scalar>

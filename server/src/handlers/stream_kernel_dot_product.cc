@@ -40,9 +40,9 @@ class StreamKernelDotProduct : public OpenedStream<Request> {
   }
 
   int64_t KeptBytes() const override {
-    // What products want of y takes about as much again.
     const auto& [floats, doubles] = operands_;
-    return y_.ByteSize() * (1 + bit_operand_.has_value() + floats.has_value() + doubles.has_value());
+    return y_.ByteSize() + (bit_operand_ ? BitOperandBytes() : 0) + (floats ? OperandBytes<float>() : 0) +
+           (doubles ? OperandBytes<double>() : 0);
   }
 
  protected:
@@ -93,8 +93,22 @@ class StreamKernelDotProduct : public OpenedStream<Request> {
     return Multiply<Scalar>(y.middleRows(begin, rows), context);
   }
 
+  // What products keep of y.
+  int64_t BitOperandBytes() const { return LayoutBytes(y_.rows(), BitWords(y_.cols()), sizeof(uint64_t)); }
+  // Perhaps as bits as well.
+  template <typename Scalar>
+  int64_t OperandBytes() const {
+    return LayoutBytes(y_.rows(), y_.cols(), sizeof(Scalar)) + BitOperandBytes();
+  }
+
+  static absl::Status TakeLayout(int64_t rows, int64_t depth, int64_t element_bytes, const Context& context) {
+    return context.room.Take(LayoutBytes(rows, depth, element_bytes), 1);
+  }
+
   absl::Status BitMultiply(const BitMatrixView& x, Context& context) {
+    SPIKESERVE_RETURN_IF_ERROR(TakeLayout(x.rows(), BitWords(x.cols()), sizeof(uint64_t), context));
     if (!bit_operand_) {
+      SPIKESERVE_RETURN_IF_ERROR(context.room.Take(BitOperandBytes(), 1));
       SPIKESERVE_ASSIGN_OR_RETURN(bit_operand_, KernelBitOperand::Create(y_.bits(), kernel_, context.executor));
     }
     return Respond<float>(x, *bit_operand_, context);
@@ -102,8 +116,10 @@ class StreamKernelDotProduct : public OpenedStream<Request> {
 
   template <typename Scalar>
   absl::Status Multiply(MatrixView<Scalar> x, Context& context) {
+    SPIKESERVE_RETURN_IF_ERROR(TakeLayout(x.rows(), x.cols(), sizeof(Scalar), context));
     auto& operand = std::get<std::optional<KernelOperand<Scalar>>>(operands_);
     if (!operand) {
+      SPIKESERVE_RETURN_IF_ERROR(context.room.Take(OperandBytes<Scalar>(), 1));
       SPIKESERVE_ASSIGN_OR_RETURN(const auto y, y_.Matrix<Scalar>("y", context));
       SPIKESERVE_ASSIGN_OR_RETURN(operand, KernelOperand<Scalar>::Create(y, kernel_, context.executor));
     }

@@ -103,7 +103,11 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
     Outgoing<Response> response(context.buffers);
     SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * room, ResultRoom(DataTypeOf<Scalar>::value, features.shape(), "grad_spikes",
                                                            context, response.tensor(Response::kGradSpikesFieldNumber)));
-    Eigen::Map<RowMatrix<Scalar>>(reinterpret_cast<Scalar*>(room), rows.rows(), rows.cols()) = gradient.cast<Scalar>();
+    Scalar* const out = reinterpret_cast<Scalar*>(room);
+    SPIKESERVE_RETURN_IF_ERROR(codec::InPieces(gradient.size(), context.room, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = static_cast<Scalar>(gradient.data()[i]);
+      return absl::OkStatus();
+    }));
     gradient_response_ = std::move(response).Release();
     return absl::OkStatus();
   }

@@ -46,6 +46,8 @@ class BitMatrix {
 
   // All zeros. The bytes, rows * ceil(cols / 512) * 64, must be below 2^63.
   BitMatrix(int64_t rows, int64_t cols);
+  // The same. When the executor has stopped, its elements may be anything.
+  BitMatrix(int64_t rows, int64_t cols, Executor& executor);
   // A copy.
   explicit BitMatrix(const BitMatrixView& view);
   BitMatrix(BitMatrix&&) = default;
