@@ -54,6 +54,18 @@ TEST_F(StreamTest, EndsWhereMemoryRunsOutForTheBytesOfAnAnswer) {
   EXPECT_EQ(held_bytes_, 0);
 }
 
+// Until the transport has it, which counts it itself.
+TEST_F(StreamTest, AResponseThatWaitsIsCounted) {
+  Arrive("abc");
+  Work();
+  EXPECT_THAT(written_, ElementsAre("a"));
+  EXPECT_GT(held_bytes_, 0) << "b waits";
+  Written(/*ok=*/false);
+  Work();
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(held_bytes_, 0);
+}
+
 TEST_F(StreamTest, AnEmptyStreamIsClosedToo) {
   ArriveEnd();
   WorkAndWrite();

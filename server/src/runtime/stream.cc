@@ -82,17 +82,20 @@ void Stream::Update(absl::FunctionRef<void()> change) {
 
 bool Stream::Pump() {
   if (finished_) return false;
-  if (abandoned_ && !writing_) outbox_.clear();
+  if (abandoned_ && !writing_) ClearOutbox();
   if (ends_when_idle_ && !result_ && !working_ && inbox_.empty() && !draining_) {
     result_ = absl::UnavailableError("the server is draining");
     in_order_ = true;
   }
   if (!writing_ && !outbox_.empty()) {
     // The place in the outbox stays taken until it is written.
-    absl::Status begun = Guarded([&] { return transport_.Write(std::move(outbox_.front())); });
+    Response& next = outbox_.front();
+    absl::Status begun = Guarded([&] { return transport_.Write(std::move(next.envelope)); });
     writing_ = begun.ok();
-    if (!begun.ok()) {
-      outbox_.clear();
+    if (writing_) {
+      host_->Release(std::exchange(next.bytes, 0));  // From here on the transport counts it.
+    } else {
+      ClearOutbox();
       result_ = std::move(begun);
       in_order_ = false;
     }
@@ -115,6 +118,11 @@ bool Stream::Pump() {
   if (working_ || result_ || !more || outbox_.size() >= kAhead) return false;
   working_ = true;
   return true;
+}
+
+void Stream::ClearOutbox() {
+  for (const Response& response : outbox_) host_->Release(response.bytes);
+  outbox_.clear();
 }
 
 void Stream::Work(bool at_once) {
@@ -207,7 +215,9 @@ absl::Status Stream::Respond(bool at_once) {
     const std::lock_guard<std::mutex> lock(mutex_);
     draining_ = response.has_value();
     if (!draining_) return absl::OkStatus();
-    outbox_.push_back(*std::move(response));
+    const int64_t bytes = response->ByteSize() - static_cast<int64_t>(response->PooledBytes());
+    outbox_.push_back({*std::move(response), bytes});
+    host_->Count(bytes);
     Pump();
     if (outbox_.size() >= kAhead || result_) return absl::OkStatus();
   }

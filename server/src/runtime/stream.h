@@ -101,6 +101,12 @@ class Stream : public std::enable_shared_from_this<Stream> {
     std::shared_ptr<const void> hold;
   };
 
+  // A response in the outbox, and what it takes there beside buffers of the pool, which are counted anyway.
+  struct Response {
+    codec::Envelope envelope;
+    int64_t bytes;
+  };
+
   // Puts a message into the inbox, or ends the stream where it would be too much. The lock is held.
   void Keep(Message message);
 
@@ -108,6 +114,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void Update(absl::FunctionRef<void()> change);
   // Starts it but for work: whether there is some, which is the caller's to start. The lock is held.
   bool Pump();
+  // Drops the responses that are not being written. The lock is held.
+  void ClearOutbox();
 
   // The work, one after the other: reads the next message, takes it (or the end of all messages), makes the responses
   // that there is room for.
@@ -134,7 +142,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::mutex mutex_;
   // All below is guarded by mutex_.
   std::deque<Waiting> inbox_;
-  std::deque<codec::Envelope> outbox_;
+  std::deque<Response> outbox_;
   bool reading_ = false;
   bool writing_ = false;
   bool working_ = false;
