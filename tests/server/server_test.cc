@@ -160,6 +160,18 @@ TEST(Server, ARefusedCallTellsWhenToTryAgain) {
   EXPECT_EQ(server::RetryAfterOf(absl_status), absl::Milliseconds(10));
 }
 
+// A client that believed it would try again without a pause, for ever.
+TEST(RichStatus, ADelayThatIsNoneIsOneAllTheSame) {
+  v1::RetryInfo retry_info;
+  retry_info.mutable_retry_delay()->set_seconds(-1);
+  v1::RichStatus rich;
+  google::protobuf::Any& detail = *rich.add_details();
+  detail.set_type_url("type.googleapis.com/google.rpc.RetryInfo");
+  detail.set_value(retry_info.SerializeAsString());
+  const grpc::Status status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full", rich.SerializeAsString());
+  EXPECT_EQ(server::RetryAfterOf(FromGrpc(status)), absl::Milliseconds(1));
+}
+
 TEST(Server, DrainAnswersTheAcceptedCallsAndRefusesNewOnes) {
   // The first call that asks for the time is under way until `go`.
   std::latch under_way(1), go(1);

@@ -239,5 +239,32 @@ TEST(TensorCodec, SizesAreCheckedBeforeAnythingIsAllocated) {
   EXPECT_EQ(Decode<float>(tensor, "x", Accept::kNumber, kRoomy).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
+// A client that believed it would read what is not there.
+TEST(Decode, AResultHasAllOfItsElementsAlsoWhereItIsAMask) {
+  TensorField field;
+  field.header.set_dtype(v1::DATA_TYPE_BOOL);
+  field.header.add_shape(1 << 30);
+  field.data.owner = std::make_shared<std::string>("");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(TakeTensor(field, "index", INT64_MAX).status().message(),
+              "index.data: 0 bytes; need 1073741824 bytes for BOOL [1073741824]");
+    field.header.mutable_shape()->Set(0, int64_t{1} << 50);
+    EXPECT_EQ(DecodeTensor(field.header, "index", INT64_MAX).status().code(), absl::StatusCode::kInvalidArgument);
+    field.header.mutable_shape()->Set(0, 1 << 30);
+    field.data.owner.reset();
+  }
+}
+
+TEST(Decode, AShapeHasAtMostSoManyLengths) {
+  v1::Tensor tensor;
+  tensor.set_dtype(v1::DATA_TYPE_FLOAT32);
+  tensor.add_values(1);
+  tensor.mutable_shape()->Resize(kMaxRank, 1);
+  EXPECT_TRUE(Decode<float>(tensor, "x", Accept::kNumber, kRoomy).ok());
+  tensor.add_shape(1);
+  EXPECT_EQ(Decode<float>(tensor, "x", Accept::kNumber, kRoomy).status().message(),
+            "x.shape: 65 lengths; need at most 64");
+}
+
 }  // namespace
 }  // namespace spikeserve::codec

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "codec/tensor_header.h"
 #include "google/protobuf/descriptor.h"
 #include "spikeserve/compute/data_type.h"
 #include "spikeserve/compute/shape.h"
@@ -16,6 +17,7 @@ namespace {
 constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 
 int64_t FloatBytes(const v1::Tensor& tensor) {
+  if (tensor.shape_size() > kMaxRank) return 0;  // It will be refused.
   Shape room(tensor.shape().begin(), tensor.shape().end());
   if (std::any_of(room.begin(), room.end(), [](int64_t length) { return length < 0; })) return 0;
   for (int64_t& length : room) length = std::max<int64_t>(length, 1);

@@ -105,7 +105,8 @@ void EncodeParameters(absl::Span<const ParameterTensor> parameters, WireParamete
 
 absl::StatusOr<NetworkState> DecodeState(const v1::NetworkState& state, std::string_view field, Room room) {
   NetworkState out;
-  out.sample_shape.assign(state.sample_shape().begin(), state.sample_shape().end());
+  SPIKESERVE_ASSIGN_OR_RETURN(out.sample_shape,
+                              DecodeShape(state.sample_shape(), absl::StrCat(std::string(field), ".sample_shape")));
   for (int i = 0; i < state.layers_size(); ++i) {
     const v1::LayerState& in = state.layers(i);
     const std::string path = absl::StrCat(std::string(field), ".layers[", i, "]");

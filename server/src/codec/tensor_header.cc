@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
@@ -91,7 +92,8 @@ absl::StatusOr<TensorHeader> CheckShape(const v1::Tensor& tensor, std::string_vi
     return InvalidField(sub("dtype"), WireName(tensor.dtype()), absl::StrCat("one of ", TypeList(accepted)));
   }
 
-  TensorHeader header{*dtype, Shape(tensor.shape().begin(), tensor.shape().end()), 0};
+  SPIKESERVE_ASSIGN_OR_RETURN(Shape shape, DecodeShape(tensor.shape(), sub("shape")));
+  TensorHeader header{*dtype, std::move(shape), 0};
   for (int64_t length : header.shape) {
     if (length < 0) return InvalidField(sub("shape"), ShapeString(header.shape), "lengths that are at least 0");
   }
@@ -169,7 +171,14 @@ absl::StatusOr<TensorHeader> CheckResult(const WireTensor& wire, std::string_vie
   if (wire.header.values_size() > 0 || wire.header.event_deltas_size() > 0) {
     return InvalidField(field, "values or event_deltas", "data");
   }
+  // Also of a mask, whose zeros a request may leave out.
+  SPIKESERVE_RETURN_IF_ERROR(CheckByteCount(header, SubField(field, "data"), wire.data.size()));
   return header;
+}
+
+absl::StatusOr<Shape> DecodeShape(const google::protobuf::RepeatedField<int64_t>& lengths, std::string_view field) {
+  if (lengths.size() <= kMaxRank) return Shape(lengths.begin(), lengths.end());
+  return InvalidField(field, absl::StrCat(lengths.size(), " lengths"), absl::StrCat("at most ", kMaxRank));
 }
 
 absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed) {

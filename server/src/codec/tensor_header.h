@@ -27,6 +27,9 @@ struct WireTensor {
   absl::string_view data;
 };
 
+// The most dimensions of a tensor, as PyTorch and numpy have them.
+inline constexpr int kMaxRank = 64;
+
 // Which tensors an operand may be.
 enum class Accept {
   kFloat,    // FLOAT32 or FLOAT64.
@@ -63,6 +66,9 @@ std::string WireName(v1::DataType dtype);
 
 // Whether the elements are 0 or 1 whatever they are: by the tensor's dtype or form.
 bool IsBinary(const v1::Tensor& tensor);
+
+// A shape as it came; INVALID_ARGUMENT where it has more than kMaxRank lengths.
+absl::StatusOr<Shape> DecodeShape(const google::protobuf::RepeatedField<int64_t>& lengths, std::string_view field);
 
 // INVALID_ARGUMENT where the tensor has another number of dimensions; `needed` describes them, such as "[T, N]".
 absl::Status CheckRank(const Shape& shape, size_t rank, std::string_view field, std::string_view needed);

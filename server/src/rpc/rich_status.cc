@@ -1,5 +1,6 @@
 #include "rpc/rich_status.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -78,8 +79,10 @@ absl::Status FromGrpc(const grpc::Status& status) {
     }
     v1::RetryInfo retry_info;
     if (detail.type_url() == kRetryInfoType && retry_info.ParseFromString(detail.value())) {
+      const google::protobuf::Duration& delay = retry_info.retry_delay();
+      // Whatever a server says, nobody is to try again without end and without a pause.
       server::SetRetryAfter(
-          out, absl::Seconds(retry_info.retry_delay().seconds()) + absl::Nanoseconds(retry_info.retry_delay().nanos()));
+          out, std::max(absl::Milliseconds(1), absl::Seconds(delay.seconds()) + absl::Nanoseconds(delay.nanos())));
     }
   }
   return out;
