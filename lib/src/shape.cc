@@ -15,7 +15,11 @@ int64_t ByteSizeOf(DataType dtype) {
 
 }  // namespace
 
-std::string ShapeString(absl::Span<const int64_t> shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
+std::string ShapeString(absl::Span<const int64_t> shape) {
+  constexpr size_t kShown = 16;
+  if (shape.size() <= kShown) return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+  return absl::StrCat("[", absl::StrJoin(shape.first(kShown), ", "), ", and ", shape.size() - kShown, " more]");
+}
 
 std::optional<int64_t> ElementCount(absl::Span<const int64_t> shape) {
   if (std::any_of(shape.begin(), shape.end(), [](int64_t length) { return length < 0; })) return std::nullopt;

@@ -1,5 +1,7 @@
 #include "spikeserve/compute/field_error.h"
 
+#include <string>
+
 #include "gtest/gtest.h"
 
 namespace spikeserve {
@@ -10,6 +12,15 @@ TEST(FieldError, NamesFieldWhatCameAndWhatIsNeeded) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message(), "t_in: -1; need >= 0");
   EXPECT_EQ(FieldOf(status), "t_in");
+}
+
+// They go into headers, of which peers take a few kilobytes.
+TEST(FieldError, LongTextsAreCutBetweenCharacters) {
+  std::string text(999, 'x');
+  for (int i = 0; i < 1000; ++i) text += "\u00e4";
+  const absl::Status status = InvalidField("layers", text, text);
+  const std::string cut = std::string(999, 'x') + "...";
+  EXPECT_EQ(status.message(), "layers: " + cut + "; need " + cut);
 }
 
 TEST(FieldError, TakesAnyCode) {

@@ -1,6 +1,8 @@
 #include "spikeserve/compute/shape.h"
 
+#include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -12,6 +14,12 @@ constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 TEST(Shape, IsWrittenAsAList) {
   EXPECT_EQ(ShapeString({}), "[]");
   EXPECT_EQ(ShapeString({3, 4}), "[3, 4]");
+}
+
+// What a caller sent may have any number of lengths.
+TEST(Shape, OfManyLengthsOnlySomeAreWritten) {
+  EXPECT_EQ(ShapeString(std::vector<int64_t>(3000, 1)),
+            "[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, and 2984 more]");
 }
 
 TEST(Shape, AScalarHasOneElement) { EXPECT_EQ(ElementCount({}), 1); }
