@@ -15,6 +15,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "runtime/guarded.h"
 #include "shared_memory/handover_socket.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/v1/shared_memory.pb.h"
@@ -96,10 +97,12 @@ class HandoverServer::Connections : public std::enable_shared_from_this<Connecti
     }
     try {
       std::thread([self = shared_from_this(), id = *id, uid, connection = std::move(connection)]() mutable {
-        {
+        // Where there is no memory left for a region, the connection ends and not the server.
+        server::Guarded([&] {
           RegionStore::Session session(*self->store_, uid);
           Serve(connection.get(), session);
-        }
+          return absl::OkStatus();
+        }).IgnoreError();
         self->Forget(id);
         connection = FileDescriptor();
         self->Leave(id, uid);

@@ -8,8 +8,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "spikeserve/compute/field_error.h"
@@ -56,7 +58,10 @@ absl::StatusOr<std::shared_ptr<const Region>> Region::Map(const FileDescriptor& 
     return FieldError(absl::StatusCode::kResourceExhausted, "share",
                       absl::StrCat(size, " bytes that cannot be mapped: ", strerror(errno)), "less memory");
   }
-  return std::shared_ptr<const Region>(new Region(static_cast<uint8_t*>(data), length, writable, std::move(holder)));
+  absl::Cleanup unmap = [&] { munmap(data, length); };
+  std::unique_ptr<const Region> region(new Region(static_cast<uint8_t*>(data), length, writable, std::move(holder)));
+  std::move(unmap).Cancel();
+  return region;
 }
 
 Region::~Region() { munmap(data_, size_); }
