@@ -47,6 +47,9 @@ void AppendJsonString(std::string_view bytes, std::string& out) {
       out += {'\\', bytes[0]};
     } else if (first < 0x20 || first == 0x7F) {
       absl::StrAppendFormat(&out, "\\u%04x", first);
+    } else if (first == 0xC2 && static_cast<uint8_t>(bytes[1]) < 0xA0) {
+      // U+0080 to U+009F, which terminals obey as they do escape sequences.
+      absl::StrAppendFormat(&out, "\\u%04x", static_cast<uint8_t>(bytes[1]));
     } else {
       out += bytes.substr(0, size);
     }

@@ -49,8 +49,9 @@ TEST(LogLine, TimesAreRfc3339WithMilliseconds) {
 }
 
 TEST(LogLine, StringsComeBackAsTheyWere) {
-  for (const std::string text : {"", "v: absent; need a tensor", "\"quoted\" \\ back", "tab\t newline\n null",
-                                 "\x01\x1f\x7f", "grün – 測試 – \xF0\x9F\xA7\xA0", "\xEF\xBF\xBD", "</script>"}) {
+  for (const std::string text :
+       {"", "v: absent; need a tensor", "\"quoted\" \\ back", "tab\t newline\n null", "\x01\x1f\x7f",
+        "\u0080\u009b2J\u009f\u00a0", "grün – 測試 – \xF0\x9F\xA7\xA0", "\xEF\xBF\xBD", "</script>"}) {
     EXPECT_EQ(Read(text), text);
   }
   EXPECT_EQ(Read(std::string_view("a\0b", 3)), std::string("a\0b", 3));
@@ -87,6 +88,10 @@ TEST(LogLine, AnyBytesMakeOneLineOfValidJsonThatAPipeTakesAtOnce) {
     const std::string text = Line(LogFormat::kText, bytes);
     for (const char byte : text) EXPECT_TRUE(static_cast<uint8_t>(byte) >= 0x20 && byte != 0x7F) << text;
   }
+}
+
+TEST(LogLine, NothingInItIsForATerminalToObey) {
+  EXPECT_THAT(Line(LogFormat::kText, "a\u009b2Jb"), EndsWith(R"( status="a\u009b2Jb")"));
 }
 
 TEST(LogLine, LongStringsAreCutBetweenCharacters) {
