@@ -66,6 +66,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(std::string_view targ
     }
     SPIKESERVE_ASSIGN_OR_RETURN(credentials, TlsCredentials(*options.tls));
     if (!options.tls->server_name.empty()) arguments.SetSslTargetNameOverride(options.tls->server_name);
+  } else if (rpc::IsLocal(target)) {
+    // gRPC takes the proxy of the environment (http_proxy) for this machine as well, and would send all to it in plain.
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   }
   return grpc::CreateCustomChannel(std::string(target), credentials, arguments);
 }

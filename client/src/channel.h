@@ -30,7 +30,8 @@ class Authorization {
 
 // A channel to `target` with the encryption of `options`, and with `arguments` besides. INVALID_ARGUMENT for
 // certificates, keys and tokens that are none, for TLS with a Unix socket, and for a token that would go over a network
-// unencrypted; the codes of errno for files that cannot be read.
+// unencrypted; the codes of errno for files that cannot be read. What stays on the machine without TLS goes past the
+// proxy of the environment.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(std::string_view target, const ConnectOptions& options,
                                                            grpc::ChannelArguments arguments);
 

@@ -1,6 +1,13 @@
 #include "spikeserve/client/client.h"
 
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <future>
+#include <string>
 #include <type_traits>
 
 #include "grpc/grpc.h"
@@ -30,6 +37,29 @@ TEST(Client, ATokenDoesNotLeaveTheMachineUnencrypted) {
   for (const char* target : {"127.0.0.1:1", "[::1]:1", "localhost:1", "unix:absent"}) {
     EXPECT_TRUE(Client::Connect(target, {.token = "a-token"}).ok()) << target;
   }
+}
+
+// gRPC asks the proxy for loopback targets, too: the token would go to another machine in plain.
+TEST(Client, CallsToThisMachineGoPastTheProxyOfTheEnvironment) {
+  const int proxy = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(proxy, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(proxy, 8), 0);
+  ASSERT_EQ(getsockname(proxy, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  setenv("http_proxy", ("http://127.0.0.1:" + std::to_string(ntohs(address.sin_port))).c_str(), 1);
+  for (const char* target : {kNobody, "[::1]:1", "localhost:1", "dns:///localhost:1", "ipv4:127.0.0.1:1"}) {
+    const auto client = Client::Connect(target, {.token = "a-token", .retry = {.max_attempts = 1}});
+    ASSERT_TRUE(client.ok()) << client.status();
+    EXPECT_FALSE(client->ListNetworks({.timeout = absl::Seconds(2)}).ok());
+    EXPECT_FALSE(CheckHealth(target, absl::Seconds(2), {.token = "a-token"}).ok());
+    pollfd connection = {proxy, POLLIN, 0};
+    EXPECT_EQ(poll(&connection, 1, 0), 0) << target;
+  }
+  unsetenv("http_proxy");
+  close(proxy);
 }
 
 TEST(Client, WhatIsNoTokenIsRefused) {
