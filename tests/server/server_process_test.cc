@@ -12,6 +12,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <optional>
 #include <string>
@@ -103,9 +105,18 @@ TEST(ServerProcess, WhatKeepsItFromStartingIsOneLineAndExitCode2) {
   const std::string key = "--tls-key=" + testing::WriteTestFile("process.key", pair.key);
   const std::string another_key = "--tls-key=" + testing::WriteTestFile("another.key", authority.Issue().key);
   const std::string no_pem = testing::WriteTestFile("no.pem", "nonsense");
+  // A state with a file that loading would rename.
+  const std::string state = ::testing::TempDir() + "/not-loaded-" + std::to_string(getpid());
+  std::filesystem::create_directory(state);
+  std::ofstream(state + "/corrupt.network") << "nonsense";
+  const std::string state_dir = "--state-dir=" + state;
   // And what its line is about.
   const std::vector<std::pair<std::vector<std::string>, std::string>> wrong = {
       {{"--listen=" + addresses[0]}, "--listen: cannot listen on " + addresses[0]},
+      {{"--listen=" + addresses[0], state_dir}, "--listen: cannot listen on " + addresses[0]},
+      {{"--listen=unix:" + state + "/absent/a", state_dir}, "/absent/a: No such file or directory"},
+      {{"--listen=unix:" + no_pem + "/a", state_dir}, "/a: Not a directory"},
+      {{"--listen=unix:" + no_pem, state_dir}, no_pem + ": Address already in use"},
       {{"--listen=nonsense"}, "--listen"},
       {{"--listen=unix-abstract:123"}, "--listen: \"unix-abstract:123\""},
       {{"--threads=x"}, "--threads"},
@@ -125,6 +136,8 @@ TEST(ServerProcess, WhatKeepsItFromStartingIsOneLineAndExitCode2) {
     EXPECT_TRUE(absl::StartsWith(error, "spikeserve: ")) << error;
     EXPECT_THAT(error, HasSubstr(subject));
   }
+  EXPECT_TRUE(std::filesystem::exists(state + "/corrupt.network"));
+  std::filesystem::remove_all(state);
 }
 
 TEST(ServerProcess, CheckingItsConfigurationStartsNothing) {

@@ -2,11 +2,13 @@
 
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -56,6 +58,16 @@ std::string WhyNotUnix(const sockaddr_un& address) {
   const int error = ErrorOfBinding(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   if (error == 0) unlink(address.sun_path);
   return error == 0 ? "unknown reason" : std::strerror(error);
+}
+
+// Why no socket can be made there; empty: nothing is known to be in its way. A socket that is there already gRPC
+// replaces, but nothing else.
+std::string WhyNotMade(const std::filesystem::path& path) {
+  struct stat file;
+  if (stat(path.c_str(), &file) == 0 && !S_ISSOCK(file.st_mode)) return std::strerror(EADDRINUSE);
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  // With the dot a file is no folder.
+  return access((folder / ".").c_str(), W_OK | X_OK) == 0 ? "" : std::strerror(errno);
 }
 
 // Why none can listen on one of the addresses that "HOST:PORT" stands for, a name for several, where the error is one
@@ -110,11 +122,12 @@ absl::Status CheckListenAddress(const std::string& address) {
   return absl::OkStatus();
 }
 
-absl::Status CheckNotServed(const std::string& address) {
+absl::Status CheckPathFree(const std::string& address) {
   if (!absl::StartsWith(address, kUnix)) return absl::OkStatus();
   const std::optional<sockaddr_un> path = UnixAddress(address);
   const FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!path || !socket) return absl::OkStatus();
+  if (const std::string why = WhyNotMade(path->sun_path); !why.empty()) return CannotListen(address, why);
   const bool connected = connect(socket.get(), reinterpret_cast<const sockaddr*>(&*path), sizeof(*path)) == 0;
   // One whose backlog is full is there as well.
   if (connected || errno == EAGAIN) return CannotListen(address, "another server listens there");
@@ -122,9 +135,9 @@ absl::Status CheckNotServed(const std::string& address) {
 }
 
 absl::Status CheckPortFree(const std::string& address) {
-  if (absl::StartsWith(address, kUnix) || absl::EndsWith(address, ":0")) return absl::OkStatus();
+  if (absl::StartsWith(address, kUnix)) return absl::OkStatus();
   // A name may well have addresses that this machine has not.
-  const std::string why = WhyNotPort(address, [](int error) { return error == EADDRINUSE; });
+  const std::string why = WhyNotPort(address, [](int error) { return error == EADDRINUSE || error == EACCES; });
   return why.empty() ? absl::OkStatus() : CannotListen(address, why);
 }
 

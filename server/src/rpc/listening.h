@@ -13,13 +13,13 @@ namespace spikeserve::rpc {
 // knows ("unix-abstract:NAME") are not listened on.
 absl::Status CheckListenAddress(const std::string& address);
 
-// UNAVAILABLE for a "unix:PATH" where a server listens: gRPC would take it away from that. A socket that a server left
-// behind is none.
-absl::Status CheckNotServed(const std::string& address);
+// UNAVAILABLE for a "unix:PATH" where a server listens, which gRPC would take it away from, or where no socket can be
+// made. A socket that a server left behind is in nobody's way.
+absl::Status CheckPathFree(const std::string& address);
 
-// UNAVAILABLE for a "HOST:PORT" whose port is taken on one of the host's addresses, or whose host is none: where a name
-// has several, gRPC is content with one, and who else listens on the others would get half of the calls. Whoever takes
-// the port after this is not found.
+// UNAVAILABLE for a "HOST:PORT" whose port is taken on one of the host's addresses or not allowed, or whose host is
+// none: where a name has several addresses, gRPC is content with one, and who else listens on the others would get half
+// of the calls. Whoever takes the port after this is not found.
 absl::Status CheckPortFree(const std::string& address);
 
 // UNAVAILABLE that tells why `address`, which gRPC could not listen on, cannot be, as the system says when asked again.

@@ -111,7 +111,11 @@ absl::Status Server::Check(const ServerOptions& options) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options) {
   KeepGrpcInitialized();
   SPIKESERVE_RETURN_IF_ERROR(Check(options));
-  for (const std::string& address : options.listen) SPIKESERVE_RETURN_IF_ERROR(CheckNotServed(address));
+  // Before anything is loaded, which takes long and may change files.
+  for (const std::string& address : options.listen) {
+    SPIKESERVE_RETURN_IF_ERROR(CheckPathFree(address));
+    SPIKESERVE_RETURN_IF_ERROR(CheckPortFree(address));
+  }
   ServerOptions known = options;
   std::unique_ptr<identity::TokenFile> tokens;
   if (!options.tokens.empty()) {
@@ -157,6 +161,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 128 << 10);
   std::vector<int> ports(options.listen.size(), -1);
   for (size_t i = 0; i < options.listen.size(); ++i) {
+    // Somebody may have taken it meanwhile.
     SPIKESERVE_RETURN_IF_ERROR(CheckPortFree(options.listen[i]));
     const bool encrypted = self->tls_ != nullptr && !IsUnixSocket(options.listen[i]);
     builder.AddListeningPort(options.listen[i],

@@ -48,8 +48,8 @@ struct ServerOptions {
   ConnectionOptions connections;
   // Clients on the "unix:" listeners may share memory, so much each user; nullopt: they may not.
   std::optional<shared_memory::Quota> shared_memory = std::nullopt;
-  // Called before the server listens, such as to give the engine the networks that an earlier one held; an error ends
-  // the start.
+  // Called before the server listens, once its addresses are found to be free, such as to give the engine the networks
+  // that an earlier one held; an error ends the start.
   std::function<absl::Status(server::Engine&)> before_listening = [](server::Engine&) { return absl::OkStatus(); };
 
   // On all listeners but "unix:"; nullopt: connections are not encrypted.
