@@ -16,6 +16,8 @@
 #include <thread>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "config/flags.h"
@@ -68,8 +70,18 @@ void KeepFreedMemory([[maybe_unused]] int64_t bytes, [[maybe_unused]] int thread
 #endif
 }
 
+// What a value holds makes no second line, and does nothing to a terminal.
+std::string OneLine(absl::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const std::string one(1, c);
+    line += absl::ascii_iscntrl(c) ? absl::CHexEscape(one) : one;
+  }
+  return line;
+}
+
 int Fail(const absl::Status& status) {
-  std::cerr << "spikeserve: " << status.message() << "\n";
+  std::cerr << "spikeserve: " << OneLine(status.message()) << "\n";
   return kExitUsage;
 }
 
@@ -265,7 +277,9 @@ int main(int argc, char** argv) {
   if (!command_line.ok()) return Fail(command_line.status());
   if (const auto* config = std::get_if<ServerConfig>(&*command_line)) return Serve(*config);
   if (const auto* checked = std::get_if<spikeserve::config::Checked>(&*command_line)) {
-    for (const std::string& warning : checked->warnings) std::cerr << "spikeserve: warning: " << warning << "\n";
+    for (const std::string& warning : checked->warnings) {
+      std::cerr << "spikeserve: warning: " << OneLine(warning) << "\n";
+    }
   }
   return 0;
 }

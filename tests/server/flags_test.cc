@@ -122,6 +122,8 @@ TEST_F(FlagsTest, AMistakeIsToldWithItsPlace) {
   EXPECT_THAT(Error({"--threads=1.5"}), HasSubstr("got 1.5"));
   EXPECT_THAT(Error({"--drain-timeout=-1"}), AllOf(HasSubstr("--drain-timeout"), HasSubstr("got -1")));
   EXPECT_THAT(Error({"--drain-timeout=nan"}), HasSubstr("--drain-timeout"));
+  EXPECT_THAT(Error({"--drain-timeout=2000000000"}), HasSubstr("more than 0 and up to 1000000000"));
+  EXPECT_THAT(Error({"--drain-delay=2000000000"}), HasSubstr("from 0 to 1000000000"));
   EXPECT_THAT(Error({"--nonsense"}), HasSubstr("--nonsense"));
   EXPECT_THAT(Error({"nonsense"}), HasSubstr("nonsense"));
   EXPECT_THAT(Error({FlagFile("--threads=1\n--nonsense=1")}), AllOf(HasSubstr(path_ + ":2"), HasSubstr("--nonsense")));
@@ -175,11 +177,35 @@ TEST_F(FlagsTest, CheckingFindsWhatStartingWould) {
                 AllOf(HasSubstr(address), HasSubstr("HOST:PORT"), HasSubstr("unix:PATH")));
   }
   EXPECT_THAT(Error({"--check-config", "--listen=127.0.0.1:5,127.0.0.1:5"}), HasSubstr("127.0.0.1:5 twice"));
-  EXPECT_THAT(Error({"--check-config", "--listen=127.0.0.1:5", "--metrics-listen=127.0.0.1:5"}),
-              HasSubstr("--metrics-listen: 127.0.0.1:5 twice"));
+  EXPECT_THAT(Error({"--check-config", "--listen=127.0.0.1:5", "--metrics-listen=127.0.0.1:05"}),
+              HasSubstr("--metrics-listen: 127.0.0.1:05 twice"));
   EXPECT_THAT(Error({"--check-config", "--state-dir=" + FlagFile("").substr(11)}),
               AllOf(HasSubstr("--state-dir"), HasSubstr("Not a directory")));
   EXPECT_THAT(Error({"--check-config", "--state-dir=/no/such/folder"}), HasSubstr("No such file"));
+}
+
+// The second listener takes the socket away from the first, which nobody reaches then.
+TEST_F(FlagsTest, OneUnixSocketUnderTwoSpellingsIsOneAddress) {
+  for (const std::string other : {"unix:///tmp/a", "unix:/tmp/./a", "unix:/tmp/../tmp/a", "unix:/tmp//a"}) {
+    EXPECT_THAT(Error({"--check-config", "--listen=unix:/tmp/a", "--listen=" + other}), HasSubstr(other + " twice"));
+  }
+  EXPECT_THAT(Error({"--check-config", "--listen=unix:a,unix:./a"}), HasSubstr("unix:./a twice"));
+  const std::string link = absl::StrCat(::testing::TempDir(), "spikeserve-link-", getpid());
+  ASSERT_EQ(symlink("/tmp", link.c_str()), 0);
+  EXPECT_THAT(Error({"--check-config", "--listen=unix:/tmp/a,unix:" + link + "/a"}), HasSubstr("twice"));
+  unlink(link.c_str());
+  EXPECT_TRUE(Parse({"--check-config", "--listen=unix:/tmp/a,unix:/tmp/b,unix:/a"}).ok());
+}
+
+TEST_F(FlagsTest, APortIsDigitsOnlyAndAnAddressHasNoBlanks) {
+  for (const std::string address : {"127.0.0.1:5\n", "127.0.0.1: 5", "127.0.0.1:+5", "127.0.0.1:5 ", "127.0.0.1:-0",
+                                    "127.0.0.1:", " 127.0.0.1:5", "127.0.0.1\t:5", "unix:/tmp/a\n"}) {
+    const auto parsed = Parse({"--check-config", "--listen=" + address});
+    EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument) << address;
+    EXPECT_THAT(std::string(parsed.status().message()), HasSubstr("\"" + address + "\"; need "));
+  }
+  // Free ports, two of them.
+  EXPECT_TRUE(Parse({"--check-config", "--listen=127.0.0.1:00,127.0.0.1:00"}).ok());
 }
 
 TEST_F(FlagsTest, OneCallerOfSeveralTakesHalfOfTheNetworksUnlessSaidOtherwise) {

@@ -118,6 +118,8 @@ TEST(ServerProcess, WhatKeepsItFromStartingIsOneLineAndExitCode2) {
       {{"--listen=unix:" + no_pem + "/a", state_dir}, "/a: Not a directory"},
       {{"--listen=unix:" + no_pem, state_dir}, no_pem + ": Address already in use"},
       {{"--listen=nonsense"}, "--listen"},
+      {{"--listen=127.0.0.1:5\n"}, "--listen: \"127.0.0.1:5\\n\""},
+      {{kAnyPort, "--tokens=/no/file\n"}, "/no/file\\n"},
       {{"--listen=unix-abstract:123"}, "--listen: \"unix-abstract:123\""},
       {{"--threads=x"}, "--threads"},
       {{"--nonsense"}, "--nonsense"},

@@ -66,6 +66,13 @@ TEST(Server, ATakenPortIsRefusedAndNamed) {
 
 std::string PortOf(const std::string& address) { return address.substr(address.rfind(':')); }
 
+TEST(Server, AFreePortIsTold) {
+  for (const char* address : {"127.0.0.1:0", "127.0.0.1:00"}) {
+    const std::string port = PortOf(StartOn({address})->addresses()[0]);
+    EXPECT_THAT(port, ::testing::MatchesRegex(":[1-9][0-9]+"));
+  }
+}
+
 TEST(Server, APortIsFreeUnlessSomebodyListensThere) {
   const auto server = StartOn({"127.0.0.1:0"});
   const std::string port = PortOf(server->addresses()[0]);

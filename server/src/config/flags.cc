@@ -17,6 +17,7 @@
 #include "absl/strings/str_replace.h"
 #include "config/flag_sources.h"
 #include "rpc/address.h"
+#include "rpc/listening.h"
 #include "spikeserve/compute/field_error.h"
 #include "state/posix_directory.h"
 #include "status_macros.h"
@@ -65,12 +66,13 @@ enum class Zero { kRefused, kAllowed };
 // A time in seconds.
 void AddSeconds(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help,
                 Zero zero = Zero::kRefused) {
-  constexpr double kMax = 1e9;
+  constexpr int64_t kMax = 1'000'000'000;
   const auto check = [zero](const std::string& text) -> std::string {
     double seconds;
     const bool is_number = absl::SimpleAtod(text, &seconds);
     if (is_number && seconds <= kMax && (seconds > 0 || (seconds == 0 && zero == Zero::kAllowed))) return "";
-    return absl::StrCat("got ", text, "; need seconds, ", zero == Zero::kAllowed ? "from 0" : "more than 0");
+    return absl::StrCat("got ", text, "; need seconds, ",
+                        zero == Zero::kAllowed ? "from 0 to " : "more than 0 and up to ", kMax);
   };
   app.add_option_function<double>(
          name, [&value](double seconds) { value = absl::Seconds(seconds); }, help)
@@ -267,15 +269,17 @@ absl::Status Explain(const CLI::ParseError& error, const Arguments& arguments) {
   return absl::InvalidArgumentError(absl::StrCat(what, "; --help lists the flags"));
 }
 
-// A port of 0 is a free one each time.
+// However they are spelt: a second listener on a Unix socket would take it away from the first. A port of 0 is a free
+// one each time.
 absl::Status CheckAddressesDiffer(const ServerConfig& config) {
   std::vector<std::string> seen;
   const auto add = [&](const char* flag, const std::string& address) {
-    if (absl::EndsWith(address, ":0")) return absl::OkStatus();
-    if (std::find(seen.begin(), seen.end(), address) != seen.end()) {
+    const std::string spelt = rpc::OneSpelling(address);
+    if (!rpc::IsUnixSocket(address) && absl::EndsWith(spelt, ":0")) return absl::OkStatus();
+    if (std::find(seen.begin(), seen.end(), spelt) != seen.end()) {
       return InvalidField(flag, absl::StrCat(address, " twice"), "each address once, in --listen or --metrics-listen");
     }
-    seen.push_back(address);
+    seen.push_back(spelt);
     return absl::OkStatus();
   };
   for (const std::string& address : config.server.listen) SPIKESERVE_RETURN_IF_ERROR(add("--listen", address));

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include <optional>
 
 #include "absl/functional/function_ref.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -28,7 +30,7 @@ using shared_memory::FileDescriptor;
 
 constexpr char kFlag[] = "--listen";
 constexpr char kUnix[] = "unix:";
-constexpr char kUnixPath[] = "unix:PATH with a path of up to 107 bytes";
+constexpr char kUnixPath[] = "unix:PATH with a path of up to 107 bytes and no control characters";
 
 absl::Status CannotListen(const std::string& address, const std::string& why) {
   return FieldError(absl::StatusCode::kUnavailable, kFlag, absl::StrCat("cannot listen on ", address, ": ", why),
@@ -96,12 +98,20 @@ bool IsScheme(const std::string& host) {
   return false;
 }
 
+bool HasControlCharacter(const std::string& text) { return std::any_of(text.begin(), text.end(), absl::ascii_iscntrl); }
+
 // A name, an IPv4 address, or an IPv6 address in brackets: without these gRPC would take all for the address, and
 // choose a port itself.
 bool IsHost(const std::string& host) {
   const bool in_brackets = absl::StartsWith(host, "[") && absl::EndsWith(host, "]");
-  return !host.empty() && host.find('/') == std::string::npos && !IsScheme(host) &&
-         (in_brackets || host.find(':') == std::string::npos);
+  return !host.empty() && host.find_first_of("/ ") == std::string::npos && !HasControlCharacter(host) &&
+         !IsScheme(host) && (in_brackets || host.find(':') == std::string::npos);
+}
+
+// gRPC takes ports modulo 65536, and the system takes what looks like one.
+bool IsPort(const std::string& text) {
+  int port;
+  return std::all_of(text.begin(), text.end(), absl::ascii_isdigit) && absl::SimpleAtoi(text, &port) && port <= 65535;
 }
 
 }  // namespace
@@ -109,17 +119,29 @@ bool IsHost(const std::string& host) {
 absl::Status CheckListenAddress(const std::string& address) {
   const std::string got = absl::StrCat("\"", address, "\"");
   if (absl::StartsWith(address, kUnix)) {
-    return UnixAddress(address) ? absl::OkStatus() : InvalidField(kFlag, got, kUnixPath);
+    return UnixAddress(address) && !HasControlCharacter(address) ? absl::OkStatus()
+                                                                 : InvalidField(kFlag, got, kUnixPath);
   }
   const size_t colon = address.rfind(':');
-  int port;
-  // gRPC takes ports modulo 65536.
-  if (colon == std::string::npos || !IsHost(address.substr(0, colon)) ||
-      !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 || port > 65535) {
+  if (colon == std::string::npos || !IsHost(address.substr(0, colon)) || !IsPort(address.substr(colon + 1))) {
     return InvalidField(
         kFlag, got, "HOST:PORT with a port up to 65535 (0.0.0.0:PORT or [::]:PORT for all interfaces), or unix:PATH");
   }
   return absl::OkStatus();
+}
+
+std::string OneSpelling(const std::string& address) {
+  if (absl::StartsWith(address, kUnix)) {
+    const std::optional<sockaddr_un> path = UnixAddress(address);
+    if (!path) return address;
+    std::error_code error;
+    const auto whole = std::filesystem::absolute(path->sun_path, error);
+    const auto canonical = std::filesystem::weakly_canonical(whole, error);
+    return absl::StrCat(kUnix, error ? whole.string() : canonical.string());
+  }
+  const size_t port = address.rfind(':') + 1;
+  const size_t digits = std::min(address.find_first_not_of('0', port), address.size() - 1);
+  return absl::StrCat(address.substr(0, port), address.substr(digits));
 }
 
 absl::Status CheckPathFree(const std::string& address) {

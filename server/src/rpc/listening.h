@@ -9,9 +9,13 @@
 
 namespace spikeserve::rpc {
 
-// INVALID_ARGUMENT for what is neither "HOST:PORT" with a port up to 65535 nor "unix:PATH": other addresses that gRPC
-// knows ("unix-abstract:NAME") are not listened on.
+// INVALID_ARGUMENT for what is neither "HOST:PORT" with a port up to 65535, in digits, nor "unix:PATH": other addresses
+// that gRPC knows ("unix-abstract:NAME") are not listened on.
 absl::Status CheckListenAddress(const std::string& address);
+
+// How all spellings of one path ("unix:/a", "unix:///a", "unix:/b/../a") and of one port ("HOST:0", "HOST:00") are
+// spelt, for an address that CheckListenAddress takes.
+std::string OneSpelling(const std::string& address);
 
 // UNAVAILABLE for a "unix:PATH" where a server listens, which gRPC would take it away from, or where no socket can be
 // made. A socket that a server left behind is in nobody's way.

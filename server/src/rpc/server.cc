@@ -174,7 +174,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     if (ports[i] <= 0) {
       return CannotListen(address);
     }
-    if (absl::EndsWith(address, ":0")) address = absl::StrCat(address.substr(0, address.size() - 1), ports[i]);
+    if (!IsUnixSocket(address)) address = absl::StrCat(address.substr(0, address.rfind(':') + 1), ports[i]);
     self->addresses_.push_back(std::move(address));
   }
   if (self->server_ == nullptr) return absl::UnavailableError("the server did not start");
