@@ -23,6 +23,7 @@
 #include "spikeserve/client/health.h"
 #include "spikeserve/v1/functions.grpc.pb.h"
 #include "spikeserve/v1/rich_error.pb.h"
+#include "spikeserve/v1/streams.grpc.pb.h"
 #include "support/generic_call.h"
 
 namespace spikeserve::rpc {
@@ -139,16 +140,8 @@ TEST(Server, AFailedCallCarriesTheFieldInTheRichErrorTrailer) {
   EXPECT_EQ(bad_request.field_violations(0).description(), "absent; need a tensor");
 }
 
-TEST(Server, ARefusedCallTellsWhenToTryAgain) {
-  ServerOptions options;
-  options.listen = {"127.0.0.1:0"};
-  options.engine.limits.max_calls = 0;
-  const auto server = *Server::Start(options);
-  const auto stub = v1::SpikeFunctionService::NewStub(
-      grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  v1::SpikeClusterResponse response;
-  const grpc::Status status = stub->SpikeCluster(&context, {}, &response);
+// In both places where clients look for it.
+void ExpectTellsWhenToTryAgain(const grpc::Status& status, const grpc::ClientContext& context) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   v1::RichStatus rich;
   ASSERT_TRUE(rich.ParseFromString(status.error_details()));
@@ -177,6 +170,29 @@ TEST(RichStatus, ADelayThatIsNoneIsOneAllTheSame) {
   detail.set_value(retry_info.SerializeAsString());
   const grpc::Status status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full", rich.SerializeAsString());
   EXPECT_EQ(server::RetryAfterOf(FromGrpc(status)), absl::Milliseconds(1));
+}
+
+TEST(Server, ARefusedCallTellsWhenToTryAgain) {
+  ServerOptions options;
+  options.listen = {"127.0.0.1:0"};
+  options.engine.limits.max_calls = 0;
+  const auto server = *Server::Start(options);
+  const auto channel = grpc::CreateChannel(server->addresses()[0], grpc::InsecureChannelCredentials());
+  {
+    SCOPED_TRACE("one message");
+    const auto stub = v1::SpikeFunctionService::NewStub(channel);
+    grpc::ClientContext context;
+    v1::SpikeClusterResponse response;
+    const grpc::Status status = stub->SpikeCluster(&context, {}, &response);
+    ExpectTellsWhenToTryAgain(status, context);
+  }
+  {
+    SCOPED_TRACE("a stream");
+    const auto stub = v1::SpikeStreamService::NewStub(channel);
+    grpc::ClientContext context;
+    const grpc::Status status = stub->StreamSpikeCluster(&context)->Finish();
+    ExpectTellsWhenToTryAgain(status, context);
+  }
 }
 
 TEST(Server, DrainAnswersTheAcceptedCallsAndRefusesNewOnes) {
