@@ -14,6 +14,7 @@
 #include "server/engine_testing.h"
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
+#include "spikeserve/v1/training.pb.h"
 
 namespace spikeserve::server {
 namespace {
@@ -51,6 +52,21 @@ constexpr char kOneHot[] = "/spikeserve.v1.SpikeFunctionService/RedundantOneHot"
 constexpr char kCreateNetwork[] = "/spikeserve.v1.SpikeNetworkService/CreateNetwork";
 constexpr char kGetNetwork[] = "/spikeserve.v1.SpikeNetworkService/GetNetwork";
 constexpr char kForward[] = "/spikeserve.v1.SpikeNetworkService/Forward";
+
+// A network that nobody owns, on which a call is computed until EndCall.
+class BusyNetwork {
+ public:
+  explicit BusyNetwork(Engine& engine)
+      : held_(*engine.networks().Add(*Network::Create({{.kind = IfNode{}}}), /*owner=*/"")) {
+    held_->strand->Post([this] { end_.get_future().wait(); });
+  }
+  const HeldNetwork& held() const { return *held_; }
+  void EndCall() { end_.set_value(); }
+
+ private:
+  const std::shared_ptr<HeldNetwork> held_;
+  std::promise<void> end_;
+};
 
 // 8 bytes for each label, and as many for its code, while the call computes.
 TEST(EngineMemory, WhatIsDecodedIsInFlight) {
@@ -140,6 +156,77 @@ TEST(EngineMemory, TheWeightsOfANetworkThatIsMadeAreInFlight) {
               HasSubstr("--max-bytes-in-flight"));
 }
 
+// Eight bytes each, of which four vectors are made.
+TEST(EngineMemory, WhatIsMadeOfLayersWithoutTensorsIsInFlight) {
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 10 << 20;
+  Engine engine(options);
+  v1::CreateNetworkRequest request;
+  for (int i = 0; i < 20; ++i) request.add_layers()->mutable_batch_norm2d()->set_num_features(1 << 16);
+  EXPECT_THAT(std::string(Perform(engine, CallOf(kCreateNetwork, Enveloped(request))).status().message()),
+              HasSubstr("--max-bytes-in-flight"));
+  options.limits.max_network_bytes = 10 << 20;
+  options.limits.max_bytes_in_flight = 1 << 30;
+  Engine other(options);
+  EXPECT_THAT(std::string(Perform(other, CallOf(kCreateNetwork, Enveloped(request))).status().message()),
+              HasSubstr("--max-network-bytes"));
+  EXPECT_EQ(engine.statistics().bytes_in_flight + other.statistics().bytes_in_flight, 0);
+}
+
+TEST(EngineMemory, TheThresholdsThatGetNetworkCopiesAreInFlight) {
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 6 << 20;
+  Engine engine(options);
+  v1::CreateNetworkRequest create;
+  SetOneEvent(v1::DATA_TYPE_FLOAT32, {1, 1 << 20},
+              *create.add_layers()->mutable_if_node()->mutable_v_threshold_tensor());
+  const EnvelopeOr created = Perform(engine, CallOf(kCreateNetwork, Enveloped(create)));
+  ASSERT_TRUE(created.ok()) << created.status();
+  v1::GetNetworkRequest get;
+  get.set_network(static_cast<const v1::CreateNetworkResponse&>(*created->message).network());
+  EXPECT_THAT(std::string(Perform(engine, CallOf(kGetNetwork, Enveloped(get))).status().message()),
+              HasSubstr("--max-bytes-in-flight"));
+}
+
+// A word of 64 bits for up to 36 samples, which are bits themselves.
+TEST(EngineMemory, TheColumnsOfALosssGradientAreInFlight) {
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 40 << 20;
+  Engine engine(options);
+  v1::SpikeSimilarLossRequest request;
+  SetShape(v1::DATA_TYPE_BIT, {1, 4 << 20}, *request.mutable_spikes());
+  SetShape(v1::DATA_TYPE_BOOL, {1, 1}, *request.mutable_labels());
+  request.mutable_kernel()->mutable_linear();
+  request.set_loss_type(v1::LOSS_TYPE_MSE);
+  constexpr char kLoss[] = "/spikeserve.v1.SpikeFunctionService/SpikeSimilarLoss";
+  EXPECT_TRUE(Perform(engine, CallOf(kLoss, Enveloped(request))).ok());
+  request.set_compute_gradient(true);
+  EXPECT_THAT(std::string(Perform(engine, CallOf(kLoss, Enveloped(request))).status().message()),
+              HasSubstr("--max-bytes-in-flight"))
+      << "16 MiB of gradient and 32 MiB of columns";
+}
+
+// A few bytes each, which become hundreds.
+TEST(EngineMemory, ThereAreNoMoreTermsThanAreOfUse) {
+  Engine engine({});
+  BusyNetwork network(engine);
+  network.EndCall();
+  v1::BackwardRequest backward;
+  backward.set_network(network.held().name);
+  for (int i = 0; i < 2; ++i) backward.add_layer_gradients();
+  EXPECT_EQ(
+      Perform(engine, CallOf("/spikeserve.v1.SpikeTrainingService/Backward", Enveloped(backward))).status().message(),
+      "layer_gradients: 2 entries; need at most 1, each layer once");
+  v1::TrainStepRequest train;
+  train.set_network(network.held().name);
+  train.mutable_optimizer()->mutable_sgd()->set_learning_rate(1);
+  for (int i = 0; i < 1025; ++i) train.add_losses()->mutable_rate();
+  EXPECT_THAT(std::string(Perform(engine, CallOf("/spikeserve.v1.SpikeTrainingService/TrainStep", Enveloped(train)))
+                              .status()
+                              .message()),
+              HasSubstr("losses: 1025 terms; need at most 1024"));
+}
+
 TEST(EngineMemory, WhatGetNetworkCopiesIsInFlight) {
   constexpr int64_t kNeurons = 1 << 18;
   EngineOptions options;
@@ -168,6 +255,28 @@ TEST(EngineMemory, WhatGetNetworkCopiesIsInFlight) {
   const absl::Status refused = Perform(engine, CallOf(kGetNetwork, monitors)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("--max-bytes-in-flight"));
+  EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
+}
+
+// They are the network's, and would leave no room for any call until it is deleted.
+TEST(EngineMemory, RepliesThatAreKeptAreNotInFlight) {
+  EngineOptions options;
+  options.limits.max_bytes_in_flight = 10 << 20;
+  Engine engine(options);
+  v1::CreateNetworkRequest create;
+  create.add_layers()->mutable_if_node();
+  for (int i = 0; i < 10; ++i) {
+    const EnvelopeOr created = Perform(engine, CallOf(kCreateNetwork, Enveloped(create)));
+    ASSERT_TRUE(created.ok()) << created.status();
+    v1::ForwardRequest forward;
+    forward.set_network(static_cast<const v1::CreateNetworkResponse&>(*created->message).network());
+    forward.set_step(0);
+    // 4 MiB of input, and 1 MiB of output.
+    SetOneEvent(v1::DATA_TYPE_FLOAT32, {1, 1, 1 << 20}, *forward.mutable_input());
+    const absl::Status status = Perform(engine, CallOf(kForward, Enveloped(forward))).status();
+    EXPECT_TRUE(status.ok()) << i << ": " << status;
+  }
+  EXPECT_GE(engine.networks().Total().bytes, 10 << 20) << "with their replies";
   EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
 }
 
@@ -244,21 +353,6 @@ TEST(EngineMemory, SmallAnswersThatNobodyTakesHaveAnEnd) {
   answers.clear();
   EXPECT_EQ(engine.statistics().bytes_in_flight, 0);
 }
-
-// A network that nobody owns, on which a call is computed until EndCall.
-class BusyNetwork {
- public:
-  explicit BusyNetwork(Engine& engine)
-      : held_(*engine.networks().Add(*Network::Create({{.kind = IfNode{}}}), /*owner=*/"")) {
-    held_->strand->Post([this] { end_.get_future().wait(); });
-  }
-  const HeldNetwork& held() const { return *held_; }
-  void EndCall() { end_.set_value(); }
-
- private:
-  const std::shared_ptr<HeldNetwork> held_;
-  std::promise<void> end_;
-};
 
 // What a deleted network takes counts no more, so that nobody may make it take more.
 TEST(EngineMemory, CallsThatWaitForANetworkThatIsDeletedDoNotFindIt) {

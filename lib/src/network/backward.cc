@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "network/element_loops.h"
 #include "network/forward_plan.h"
@@ -35,6 +36,9 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool tra
                          const OuterGradients& outer, ParameterNumbers& gradients, absl::Span<float> grad_input,
                          Executor& executor, absl::FunctionRef<absl::Status()> wanted) {
   for (size_t i = 0; i < layers.size(); ++i) layers[i]->SetStep(plan.input_shape(i), training);
+  const absl::Cleanup end = [&] {
+    for (const auto& layer : layers) layer->EndBackward();
+  };
   const size_t first = FirstLayer(layers, !grad_input.empty());
   std::vector<std::vector<absl::Span<float>>> gradient_spans(layers.size());
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -111,13 +115,27 @@ int64_t TraceBytesOf(const Layers& layers, const ForwardPlan& plan) {
   };
   for (size_t i = 0; i < layers.size(); ++i) {
     add_values(i, plan.input_shape(i));
-    for (int64_t t = 0; t < plan.steps; t += plan.block) {
-      const int64_t kept = layers[i]->KeptSize(plan.input_shape(i), std::min(plan.block, plan.steps - t));
-      bytes = AddBytes(bytes, kept * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(sizeof(ScratchFloats)));
-    }
+    // Of whole blocks and the rest.
+    const auto add_kept = [&](int64_t count, int64_t steps) {
+      if (count == 0 || steps == 0) return;
+      const int64_t kept = TimesBytes(layers[i]->KeptSize(plan.input_shape(i), steps), sizeof(float));
+      bytes = AddBytes(bytes, TimesBytes(count, AddBytes(kept, sizeof(ScratchFloats))));
+    };
+    if (plan.steps > 0) add_kept(plan.steps / plan.block, plan.block), add_kept(1, plan.steps % plan.block);
   }
   add_values(layers.size(), plan.step_shapes.back());
   return AddBytes(bytes, blocks * static_cast<int64_t>(sizeof(TraceBlock)));
+}
+
+int64_t BackwardBytesOf(const Layers& layers, const ForwardPlan& plan) {
+  const auto floats = [&](int64_t steps, const Shape& step) { return StepBytes(DataType::kFloat32, steps, step); };
+  int64_t all_steps = 0, most = floats(plan.block, plan.input_shape(0));
+  for (size_t i = 0; i < layers.size(); ++i) {
+    all_steps = AddBytes(all_steps, floats(1, plan.step_shapes[i]));
+    most = std::max(most, floats(plan.block, plan.step_shapes[i]));
+  }
+  // What goes through the layers: gradients with respect to both sides, and what each got and gave.
+  return AddBytes(all_steps, TimesBytes(4, most));
 }
 
 absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Executor& executor,
@@ -179,6 +197,12 @@ int64_t Network::BackwardResultByteSize(const BackwardOptions& options) const {
                                                          : 0;
 }
 
+int64_t Network::BackwardByteSize() const {
+  if (trace_steps() == 0) return 0;
+  const auto plan = PlanForward(layers_, training_, sample_shape_, WithSteps(trace_steps(), sample_shape_), {});
+  return plan.ok() ? BackwardBytesOf(layers_, *plan) : 0;
+}
+
 int64_t Network::trace_steps() const { return learning_->trace.steps(); }
 
 std::optional<Shape> Network::TracedShape(std::string_view layer) const {
@@ -217,9 +241,10 @@ absl::Status Network::SetGradients(absl::Span<const ParameterTensor> gradients) 
 absl::Status Network::ApplyGradients(const Optimizer& optimizer, Executor& executor,
                                      absl::FunctionRef<absl::Status()> wanted) {
   StoppingExecutor stopping(executor, wanted);
-  const bool none = learning_->gradients.empty();
-  absl::Status status = UpdateParameters(layers_, none ? ZerosFor(layers_) : learning_->gradients, optimizer,
-                                         learning_->optimizer, stopping, [&] { return stopping.Ask(); });
+  const ParameterNumbers zeros = learning_->gradients.empty() ? ZerosFor(layers_) : ParameterNumbers();
+  const ParameterNumbers& gradients = learning_->gradients.empty() ? zeros : learning_->gradients;
+  absl::Status status =
+      UpdateParameters(layers_, gradients, optimizer, learning_->optimizer, stopping, [&] { return stopping.Ask(); });
   if (status.ok()) learning_->trace = {};
   return status;
 }

@@ -30,6 +30,9 @@ absl::Status RunBackward(const Layers& layers, const ForwardPlan& plan, bool tra
                          const OuterGradients& outer, ParameterNumbers& gradients, absl::Span<float> grad_input,
                          Executor& executor, absl::FunctionRef<absl::Status()> wanted);
 
+// The most that RunBackward takes beside gradients.
+int64_t BackwardBytesOf(const Layers& layers, const ForwardPlan& plan);
+
 // The most that a Forward by `plan` adds to a trace.
 int64_t TraceBytesOf(const Layers& layers, const ForwardPlan& plan);
 

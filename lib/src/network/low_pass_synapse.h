@@ -25,6 +25,7 @@ class SynapseLayer final : public NetworkLayer {
   int64_t KeptSize(const Shape& input, int64_t steps) const override;
   std::vector<Parameter> Parameters() override;
   void Backward(const BackwardBlock& block, bool is_last, Executor& executor) override;
+  void EndBackward() override { adjoint_ = std::vector<float>(); }
   void Reset() override { current_ = std::vector<float>(); }
   std::unique_ptr<LayerMemory> Take() override;
   void Put(std::unique_ptr<LayerMemory> memory) override;

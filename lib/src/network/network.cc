@@ -85,6 +85,16 @@ std::vector<LayerSpec> Network::Spec() const {
   return specs;
 }
 
+int64_t Network::SpecByteSize() const {
+  int64_t bytes = 0;
+  for (const auto& layer : layers_) {
+    const SpikingLayer* spiking = layer->spiking();
+    const int64_t monitor = spiking == nullptr ? 0 : spiking->MonitorByteSize();
+    bytes = AddBytes(bytes, layer->ByteSize() - layer->StateByteSize() - monitor);
+  }
+  return bytes;
+}
+
 absl::StatusOr<ForwardResult> Network::Forward(absl::Span<const float> input, const Shape& shape,
                                                const ForwardOptions& options, Executor& executor,
                                                absl::FunctionRef<absl::Status()> wanted) {

@@ -136,6 +136,8 @@ class NetworkLayer {
 
   // Goes back through the blocks of a trace, from the last one on; `is_last` for that.
   virtual void Backward(const BackwardBlock& block, bool is_last, Executor& executor) = 0;
+  // Frees what Backward keeps from one block to the next, a number for each neuron at most.
+  virtual void EndBackward() {}
 
   // --- State.
 
@@ -187,6 +189,12 @@ inline constexpr int64_t kElementGrain = 1 << 14;
 inline int64_t AddBytes(int64_t a, std::optional<int64_t> b) {
   constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
   return b.has_value() && *b <= kMax - a ? a + *b : kMax;
+}
+
+// The same for products of numbers >= 0.
+inline int64_t TimesBytes(int64_t a, int64_t b) {
+  int64_t product;
+  return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<int64_t>::max() : product;
 }
 
 // Those of a shape, to count work with.

@@ -115,6 +115,7 @@ class NeuronLayer final : public SpikingLayer {
     if (is_last) adjoint_.assign(block.grad_output.size() / block.steps, 0.0f);
     RunBack(block, executor);
   }
+  void EndBackward() override { adjoint_ = std::vector<float>(); }
 
  private:
   // Of the neurons from `begin` on.

@@ -150,8 +150,9 @@ absl::StatusOr<Network::TrainStepMemory> Network::TrainStepByteSize(const Shape&
   for (const size_t layer : forward.recorded) add(2, forward.steps, layer);
   // What a layer keeps, and what it gives and gets on the way forth and back.
   for (size_t i = 0; i < layers_.size(); ++i) add(4, forward.block, i);
-  // Gradients, and the optimiser's memory.
-  memory.bytes = AddBytes(memory.bytes, 3 * ParameterByteSize());
+  memory.bytes = AddBytes(memory.bytes, BackwardBytesOf(layers_, forward));
+  // Gradients, the optimiser's memory, and what becomes of that and of the parameters.
+  memory.bytes = AddBytes(memory.bytes, TimesBytes(6, ParameterByteSize()));
   return memory;
 }
 

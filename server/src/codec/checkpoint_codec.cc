@@ -16,11 +16,16 @@ namespace {
 // What a network is besides its layers.
 absl::Status Restore(const v1::CreateNetworkRequest& request, Room room, Network& network) {
   network.SetTraining(request.training());
-  SPIKESERVE_ASSIGN_OR_RETURN(const NetworkState state, DecodeState(request.state(), "state", room));
-  SPIKESERVE_RETURN_IF_ERROR(network.SetState(state));
-  SPIKESERVE_ASSIGN_OR_RETURN(const OptimizerState optimizer_state,
-                              DecodeOptimizerState(request.optimizer_state(), "optimizer_state", room));
-  SPIKESERVE_RETURN_IF_ERROR(network.SetOptimizerState(optimizer_state));
+  // Each goes, once the network has its copy, before the next is decoded.
+  {
+    SPIKESERVE_ASSIGN_OR_RETURN(const NetworkState state, DecodeState(request.state(), "state", room));
+    SPIKESERVE_RETURN_IF_ERROR(network.SetState(state));
+  }
+  {
+    SPIKESERVE_ASSIGN_OR_RETURN(const OptimizerState optimizer_state,
+                                DecodeOptimizerState(request.optimizer_state(), "optimizer_state", room));
+    SPIKESERVE_RETURN_IF_ERROR(network.SetOptimizerState(optimizer_state));
+  }
   if (request.gradients_size() == 0) return absl::OkStatus();
   SPIKESERVE_ASSIGN_OR_RETURN(const auto gradients, DecodeParameters(request.gradients(), "gradients", room));
   return network.SetGradients(gradients);

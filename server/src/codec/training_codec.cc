@@ -60,6 +60,10 @@ absl::StatusOr<TrainStepOptions> DecodeTrainStepOptions(const v1::TrainStepReque
   TrainStepOptions options;
   SPIKESERVE_ASSIGN_OR_RETURN(options.optimizer, DecodeOptimizer(request.optimizer(), "optimizer"));
   options.num_classes = request.num_classes();
+  constexpr int kMostLosses = 1024;
+  if (request.losses_size() > kMostLosses) {
+    return InvalidField("losses", absl::StrCat(request.losses_size(), " terms"), absl::StrCat("at most ", kMostLosses));
+  }
   for (int k = 0; k < request.losses_size(); ++k) {
     SPIKESERVE_ASSIGN_OR_RETURN(LossTerm term, DecodeLoss(request.losses(k), absl::StrCat("losses[", k, "]")));
     options.losses.push_back(std::move(term));

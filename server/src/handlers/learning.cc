@@ -1,5 +1,6 @@
 // Backward, ZeroGradients and ApplyGradients.
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@
 
 namespace spikeserve::server {
 namespace {
+
+// Above all limits, and a number still when others are added to it.
+constexpr int64_t kMostBytes = int64_t{1} << 60;
 
 using Gradient = std::optional<codec::Array<float>>;
 
@@ -50,10 +54,16 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
                                              request.tensor(v1::BackwardRequest::kGradOutputFieldNumber), "grad_output",
                                              held.network.TracedShape(), context.room));
   options.grad_output = ValuesOf(grad_output);
+  if (const int64_t most = held.network.layer_count(); request->layer_gradients_size() > most) {
+    return InvalidField("layer_gradients", absl::StrCat(request->layer_gradients_size(), " entries"),
+                        absl::StrCat("at most ", most, ", each layer once"));
+  }
   std::vector<Gradient> decoded;
   decoded.reserve(3 * request->layer_gradients_size());
   std::vector<LayerGradient> layers;
   for (int k = 0; k < request->layer_gradients_size(); ++k) {
+    // Nothing is changed yet, and to find a layer's shape takes as long as there are layers.
+    SPIKESERVE_RETURN_IF_ERROR(context.wanted());
     const v1::LayerGradient& in = request->layer_gradients(k);
     const std::string field = absl::StrCat("layer_gradients[", k, "]");
     // An absent name is no layer's, but not the output either.
@@ -80,7 +90,8 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
     return OverLimit("network", results, "bytes of gradients", limits.max_message_bytes, "--max-message-bytes");
   }
   // With the reply, which is kept where the change has its number, and the first gradients, or a copy of those before.
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + parameters + results));
+  const int64_t passing = std::min(held.network.BackwardByteSize(), kMostBytes);
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + parameters + results + passing));
   SPIKESERVE_ASSIGN_OR_RETURN(const BackwardResult result,
                               held.network.Backward(options, context.executor, context.wanted));
   Outgoing<v1::BackwardResponse> response(context.buffers);
@@ -103,8 +114,8 @@ absl::StatusOr<Outgoing<v1::ZeroGradientsResponse>> ZeroGradients(Incoming<v1::Z
 absl::StatusOr<Outgoing<v1::ApplyGradientsResponse>> ApplyGradients(Incoming<v1::ApplyGradientsRequest> request,
                                                                     HeldNetwork& held, Context& context) {
   SPIKESERVE_ASSIGN_OR_RETURN(const Optimizer optimizer, codec::DecodeOptimizer(request->optimizer(), "optimizer"));
-  // The optimiser's memory, or the new parameters beside the present ones.
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + 2 * held.network.ParameterByteSize()));
+  // The optimiser's memory, and what becomes of that and of the parameters, beside what they are.
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + 5 * held.network.ParameterByteSize()));
   SPIKESERVE_RETURN_IF_ERROR(held.network.ApplyGradients(optimizer, context.executor, context.wanted));
   return Outgoing<v1::ApplyGradientsResponse>(context.buffers);
 }

@@ -1,8 +1,11 @@
 // CreateNetwork, ListNetworks, GetNetwork and DeleteNetwork.
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "codec/checkpoint_codec.h"
 #include "codec/nested_tensors.h"
@@ -13,13 +16,30 @@
 #include "status_macros.h"
 
 namespace spikeserve::server {
+namespace {
+
+// About what a layer takes beside its elements, with its specification.
+constexpr int64_t kLayerBytes = 1500;
+
+}  // namespace
 
 absl::StatusOr<Outgoing<v1::CreateNetworkResponse>> CreateNetwork(Incoming<v1::CreateNetworkRequest> request,
                                                                   Context& context) {
   const Limits& limits = context.limits;
-  if (const int64_t bytes = codec::NestedFloatBytes(*request); bytes > limits.max_network_bytes) {
-    return OverLimit("layers", bytes, "bytes of tensors", limits.max_network_bytes, "--max-network-bytes");
+  const int64_t bytes = codec::NestedFloatBytes(*request);
+  int64_t beside_tensors = 0;
+  for (const v1::Layer& layer : request->layers()) {
+    beside_tensors += kLayerBytes;
+    // What its vectors are where they are absent.
+    if (layer.has_batch_norm2d()) {
+      beside_tensors += 4 * int64_t{sizeof(float)} * std::max(0, layer.batch_norm2d().num_features());
+    }
   }
+  if (bytes > limits.max_network_bytes - std::min(beside_tensors, limits.max_network_bytes)) {
+    return OverLimit("layers", bytes, absl::StrCat("bytes of tensors and ", beside_tensors, " of what goes with them"),
+                     limits.max_network_bytes, "--max-network-bytes");
+  }
+  SPIKESERVE_RETURN_IF_ERROR(context.room.Take(beside_tensors, 1));
   SPIKESERVE_ASSIGN_OR_RETURN(Network network, codec::DecodeNetwork(*request, context.room));
   SPIKESERVE_ASSIGN_OR_RETURN(const std::shared_ptr<HeldNetwork> held,
                               context.networks.Add(std::move(network), context.caller.identity));
@@ -55,8 +75,7 @@ absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetw
     return context.room.Take(part, 2);
   };
   const Network& network = held.network;
-  const int64_t parameters = network.ParameterByteSize();
-  SPIKESERVE_RETURN_IF_ERROR(check(parameters));
+  SPIKESERVE_RETURN_IF_ERROR(check(network.SpecByteSize()));
   for (const LayerSpec& spec : network.Spec()) {
     SPIKESERVE_RETURN_IF_ERROR(context.wanted());
     codec::EncodeLayer(spec, response->add_layers());
@@ -81,7 +100,7 @@ absl::StatusOr<Outgoing<v1::GetNetworkResponse>> GetNetwork(Incoming<v1::GetNetw
     codec::EncodeOptimizerState(network.GetOptimizerState(), response->mutable_optimizer_state());
   }
   if (request->include_gradients()) {
-    SPIKESERVE_RETURN_IF_ERROR(check(parameters));
+    SPIKESERVE_RETURN_IF_ERROR(check(network.ParameterByteSize()));
     codec::EncodeParameters(network.Gradients(), response->mutable_gradients());
   }
   response->set_format_version(codec::kNetworkFormatVersion);

@@ -67,7 +67,9 @@ absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStep
   if (memory.trace_bytes > limits.max_trace_bytes) {
     return OverLimit("input", memory.trace_bytes, "bytes of trace", limits.max_trace_bytes, "--max-trace-bytes");
   }
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + memory.bytes));
+  // Above all limits it is a number still when the network's is added to it.
+  constexpr int64_t kMostBytes = int64_t{1} << 60;
+  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + std::min(memory.bytes, kMostBytes)));
   SPIKESERVE_ASSIGN_OR_RETURN(const TrainStepResult result,
                               held.network.TrainStep(input.values(), input.shape(), labels.values(), options,
                                                      context.executor, context.wanted));

@@ -112,6 +112,10 @@ class Network {
   // The layers with their present parameters and thresholds: Create with them makes a copy in its initial state.
   std::vector<LayerSpec> Spec() const;
 
+  // The layers, and what Spec takes.
+  int64_t layer_count() const { return static_cast<int64_t>(layers_.size()); }
+  int64_t SpecByteSize() const;
+
   bool training() const { return training_; }
   void SetTraining(bool training);
 
@@ -153,6 +157,9 @@ class Network {
 
   // What its result takes, in bytes.
   int64_t BackwardResultByteSize(const BackwardOptions& options) const;
+
+  // The most that Backward takes in passing, beside gradients and results.
+  int64_t BackwardByteSize() const;
 
   // The steps in the trace.
   int64_t trace_steps() const;
