@@ -21,10 +21,9 @@ class StreamFirstSpikeIndex : public OpenedStream<Request> {
 
  protected:
   absl::Status Open(Incoming<Request> request, Context&) override {
-    options_ = request->open();
-    options_.clear_spikes();
-    // What it keeps is to be a few bytes.
-    options_.DiscardUnknownFields();
+    // What it keeps is a few bytes, whatever else is in the message.
+    options_.set_mask_dtype(request->open().mask_dtype());
+    options_.set_index_output(request->open().index_output());
     return absl::OkStatus();
   }
 

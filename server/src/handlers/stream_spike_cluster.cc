@@ -17,13 +17,15 @@ using Response = v1::StreamSpikeClusterResponse;
 
 class StreamSpikeCluster : public OpenedStream<Request> {
  protected:
-  absl::Status Open(Incoming<Request> request, Context&) override {
+  absl::Status Open(Incoming<Request> request, Context& context) override {
     const v1::SpikeClusterRequest& open = request->open();
     options_.t_in = open.t_in();
     SPIKESERVE_ASSIGN_OR_RETURN(options_.rule, codec::DecodeClusterRule(open.rule()));
     if (open.has_v_min()) options_.v_min = open.v_min();
     // Until the first piece tells in which type to compute.
-    if (open.has_v_threshold()) v_threshold_ = std::make_unique<v1::Tensor>(open.v_threshold());
+    if (!open.has_v_threshold()) return absl::OkStatus();
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(static_cast<int64_t>(open.v_threshold().SpaceUsedLong()), 1));
+    v_threshold_ = std::make_unique<v1::Tensor>(open.v_threshold());
     return absl::OkStatus();
   }
 

@@ -64,10 +64,14 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
     if (codec::IsBinary(spikes.header)) {
       SPIKESERVE_ASSIGN_OR_RETURN(const codec::BitArray bits,
                                   codec::DecodeBits(spikes, "spikes", /*row_dimensions=*/1, "[N, m]", context.room));
-      return scan_->Add(bits.bits(), context.executor);
+      const BitMatrixView view = bits.bits();
+      SPIKESERVE_RETURN_IF_ERROR(TakeLayouts(view.rows(), 0, BitWords(view.cols()), sizeof(uint64_t), context));
+      return scan_->Add(view, context.executor);
     }
     SPIKESERVE_ASSIGN_OR_RETURN(const auto features, DecodeFeatures(spikes, context));
-    return scan_->Add(AsRows(features), context.executor);
+    const auto rows = AsRows(features);
+    SPIKESERVE_RETURN_IF_ERROR(TakeLayouts(rows.rows(), 0, rows.cols(), sizeof(double), context));
+    return scan_->Add(rows, context.executor);
   }
 
  private:
@@ -97,12 +101,14 @@ class StreamSpikeSimilarLoss : public OpenedStream<Request> {
   absl::Status GiveGradient(const codec::WireTensor& spikes, Context& context) {
     SPIKESERVE_ASSIGN_OR_RETURN(const auto features, DecodeFeatures(spikes, context));
     const auto rows = AsRows(features);
-    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows.size(), sizeof(double)));
-    RowMatrix<double> gradient(rows.rows(), rows.cols());
-    SPIKESERVE_RETURN_IF_ERROR(scan_->Gradient(rows, gradient, context.executor));
     Outgoing<Response> response(context.buffers);
     SPIKESERVE_ASSIGN_OR_RETURN(uint8_t * room, ResultRoom(DataTypeOf<Scalar>::value, features.shape(), "grad_spikes",
                                                            context, response.tensor(Response::kGradSpikesFieldNumber)));
+    // The gradient in double, and the features' columns.
+    SPIKESERVE_RETURN_IF_ERROR(context.room.Take(rows.size(), 2 * sizeof(double)));
+    SPIKESERVE_RETURN_IF_ERROR(TakeLayouts(rows.rows(), rows.cols(), rows.rows(), sizeof(double), context));
+    RowMatrix<double> gradient(rows.rows(), rows.cols());
+    SPIKESERVE_RETURN_IF_ERROR(scan_->Gradient(rows, gradient, context.executor));
     Scalar* const out = reinterpret_cast<Scalar*>(room);
     SPIKESERVE_RETURN_IF_ERROR(codec::InPieces(gradient.size(), context.room, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) out[i] = static_cast<Scalar>(gradient.data()[i]);
