@@ -46,6 +46,29 @@ TEST(BufferPool, KeepsNoMoreIdleBytesThanItsBound) {
   EXPECT_LE(pool.statistics().idle_bytes, static_cast<int64_t>(4 * kMiB));
 }
 
+TEST(BufferPool, WhatIsSetAsideIsNotInUseUntilItIsNoLonger) {
+  BufferPool pool(0);
+  std::shared_ptr<const void> aside;
+  {
+    const std::shared_ptr<uint8_t> buffer = pool.Take(kMiB);
+    aside = pool.SetAside(buffer);
+    EXPECT_EQ(aside.get(), buffer.get());
+    EXPECT_EQ(pool.statistics().bytes_in_use, 0);
+    aside.reset();
+    EXPECT_EQ(pool.statistics().bytes_in_use, static_cast<int64_t>(kMiB));
+    aside = pool.SetAside(buffer);
+  }
+  EXPECT_EQ(pool.statistics().bytes_in_use, 0);
+  aside.reset();
+  EXPECT_EQ(pool.statistics().bytes_in_use, 0);
+  BufferPool other(0);
+  for (const size_t size : {size_t{10}, kMiB}) {
+    const std::shared_ptr<uint8_t> of_other = other.Take(size);
+    aside = pool.SetAside(of_other);
+    EXPECT_EQ(pool.statistics().bytes_in_use, 0) << "they are not its own";
+  }
+}
+
 TEST(BufferPool, ABoundOfZeroKeepsNothing) {
   BufferPool pool(0);
   pool.Take(kMiB);

@@ -196,6 +196,12 @@ Envelope Envelope::Share() const {
   return copy;
 }
 
+Envelope Envelope::ShareAside(const BufferPool& pool) const {
+  Envelope copy = Share();
+  for (TensorField& tensor : copy.tensors) tensor.data.owner = pool.SetAside(std::move(tensor.data.owner));
+  return copy;
+}
+
 int64_t Envelope::ByteSize() const {
   size_t bytes = message->SpaceUsedLong();
   for (const TensorField& tensor : tensors) bytes += tensor.header.SpaceUsedLong() + tensor.data.size;

@@ -64,6 +64,8 @@ struct Envelope {
 
   // A copy whose tensors share the elements.
   Envelope Share() const;
+  // The same to be kept beyond the call, by somebody who counts it: buffers of `pool` are set aside for it.
+  Envelope ShareAside(const BufferPool& pool) const;
 
   // The memory that it takes, with the elements.
   int64_t ByteSize() const;

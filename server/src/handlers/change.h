@@ -54,7 +54,7 @@ absl::StatusOr<codec::Envelope> ChangeNetwork(std::optional<uint64_t> step, Held
   (*response)->set_next_step(held.next_step + 1);
   codec::Envelope reply = std::move(*response).Release();
   // Only a caller that counts steps can ask for the reply again.
-  auto kept = step ? std::make_unique<const codec::Envelope>(reply.Share()) : nullptr;
+  auto kept = step ? std::make_unique<const codec::Envelope>(reply.ShareAside(context.buffers)) : nullptr;
   std::move(count_thrown).Cancel();
   ++held.next_step;
   held.last_reply = std::move(kept);

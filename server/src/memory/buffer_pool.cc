@@ -78,6 +78,11 @@ class BufferPool::Shelf {
     for (const Buffer& buffer : surplus) Free(buffer.bytes);
   }
 
+  void CountInUse(int64_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    statistics_.bytes_in_use += bytes;
+  }
+
   // Nothing is kept any longer.
   void Close() {
     std::list<Buffer> all;
@@ -108,6 +113,14 @@ class BufferPool::Shelf {
   Statistics statistics_;
 };
 
+// Gives a buffer back.
+struct BufferPool::Return {
+  void operator()(uint8_t* bytes) const { shelf->GiveBack(bytes, size); }
+
+  std::shared_ptr<Shelf> shelf;
+  size_t size;
+};
+
 BufferPool::BufferPool(int64_t max_idle_bytes) : shelf_(std::make_shared<Shelf>(max_idle_bytes)) {}
 
 BufferPool::~BufferPool() { shelf_->Close(); }
@@ -115,7 +128,20 @@ BufferPool::~BufferPool() { shelf_->Close(); }
 std::shared_ptr<uint8_t> BufferPool::Take(size_t size) {
   if (size < kSmallestCounted) return TakeSmall(size);
   const size_t rounded = RoundUpBufferSize(size);
-  return {shelf_->Take(rounded), [shelf = shelf_, rounded](uint8_t* bytes) { shelf->GiveBack(bytes, rounded); }};
+  return {shelf_->Take(rounded), Return{shelf_, rounded}};
+}
+
+std::shared_ptr<const void> BufferPool::SetAside(std::shared_ptr<const void> buffer) const {
+  const Return* taken = std::get_deleter<Return>(buffer);
+  if (taken == nullptr || taken->shelf != shelf_) return buffer;
+  const auto size = static_cast<int64_t>(taken->size);
+  shelf_->CountInUse(-size);
+  // Where nobody else has it, it is in use for the moment before it goes.
+  const void* const bytes = buffer.get();
+  return {bytes, [buffer = std::move(buffer), shelf = shelf_, size](const void*) mutable {
+            shelf->CountInUse(size);
+            buffer.reset();
+          }};
 }
 
 BufferPool::Statistics BufferPool::statistics() const { return shelf_->statistics(); }

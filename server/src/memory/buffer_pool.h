@@ -24,7 +24,7 @@ class BufferPool {
   static constexpr size_t kSmallestCounted = size_t{64} << 10;
 
   struct Statistics {
-    // Of the buffers that are handed out, and of those that are kept for later.
+    // Of the buffers that are handed out and not set aside, and of those that are kept for later.
     int64_t bytes_in_use = 0;
     int64_t idle_bytes = 0;
     // Buffers handed out so far, and how many of them were used before.
@@ -40,10 +40,15 @@ class BufferPool {
   // std::bad_alloc as operator new does.
   std::shared_ptr<uint8_t> Take(size_t size);
 
+  // For a buffer of this pool that is kept beyond the call that took it, by somebody who counts it himself: it is not
+  // in use while the result, which holds `buffer`, lives. Other owners are given back as they are.
+  std::shared_ptr<const void> SetAside(std::shared_ptr<const void> buffer) const;
+
   Statistics statistics() const;
 
  private:
   class Shelf;
+  struct Return;
   const std::shared_ptr<Shelf> shelf_;
 };
 

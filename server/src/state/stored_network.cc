@@ -39,7 +39,7 @@ absl::StatusOr<Reply> RestoreReply(const v1::StoredReply& stored, BufferPool& bu
   const auto* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(type);
   const absl::string_view bytes = stored.message();
   SPIKESERVE_ASSIGN_OR_RETURN(codec::Envelope reply, codec::ParseEnvelope({&bytes, 1}, *prototype, buffers));
-  return std::make_unique<const codec::Envelope>(std::move(reply));
+  return std::make_unique<const codec::Envelope>(reply.ShareAside(buffers));
 }
 
 }  // namespace
