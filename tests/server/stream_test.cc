@@ -15,6 +15,7 @@ namespace {
 using testing::Echo;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using testing::kEcho;
 using testing::StreamTest;
 
 // Keeps the names: as many bytes as they have letters.
@@ -64,6 +65,22 @@ TEST_F(StreamTest, AResponseThatWaitsIsCounted) {
   Work();
   ASSERT_TRUE(result_.has_value());
   EXPECT_EQ(held_bytes_, 0);
+}
+
+// All of it was carried out: UNAVAILABLE would tell the client that it was not.
+TEST_F(StreamTest, OneWhoseClientHasSentAllEndsByItselfWhereTheServerIsAboutToEnd) {
+  static const StreamMethod on_network = [] {
+    StreamMethod method = kEcho;
+    method.on_network = true;
+    return method;
+  }();
+  Open(on_network);
+  Arrive("a");
+  stream_->EndWhenIdle();
+  ArriveEnd();
+  WorkAndWrite();
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_TRUE(result_->ok()) << *result_;
 }
 
 TEST_F(StreamTest, AnEmptyStreamIsClosedToo) {

@@ -83,7 +83,8 @@ void Stream::Update(absl::FunctionRef<void()> change) {
 bool Stream::Pump() {
   if (finished_) return false;
   if (abandoned_ && !writing_) ClearOutbox();
-  if (ends_when_idle_ && !result_ && !working_ && inbox_.empty() && !draining_) {
+  // Whose client has sent all ends by itself.
+  if (ends_when_idle_ && !result_ && !working_ && inbox_.empty() && !draining_ && !input_done_) {
     result_ = absl::UnavailableError("the server is draining");
     in_order_ = true;
   }
