@@ -1,10 +1,13 @@
 #include "spikeserve/client/client.h"
 
+#include <cstdint>
+#include <future>
 #include <optional>
 #include <utility>
 
 #include "absl/base/macros.h"
 #include "connection.h"
+#include "dispose.h"
 #include "runtime/engine.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/compute/shape.h"
@@ -24,6 +27,8 @@ absl::StatusOr<Client> Client::Connect(std::string_view target, const ConnectOpt
 absl::StatusOr<Client> Client::InProcess(const InProcessOptions& options) {
   server::EngineOptions engine_options;
   engine_options.threads = options.threads;
+  // What is refused ends in the thread that starts it. An application knows how many calls it makes.
+  engine_options.limits.max_calls = INT64_MAX;
   return Client(MakeInProcessConnection(std::make_unique<server::Engine>(std::move(engine_options))));
 }
 
@@ -97,19 +102,29 @@ NetworkHandle Client::AttachNetwork(std::string network) const {
 }
 
 NetworkHandle::NetworkHandle(NetworkHandle&& other) noexcept
-    : client_(other.client_), name_(std::move(other.name_)), owned_(std::exchange(other.owned_, false)) {}
+    : client_(other.client_), name_(std::move(other.name_)), owned_(other.owned_.exchange(false)) {}
 
 NetworkHandle& NetworkHandle::operator=(NetworkHandle&& other) noexcept {
   // The network that was here goes with `old`.
   NetworkHandle old(std::move(*this));
   client_ = other.client_;
   name_ = std::move(other.name_);
-  owned_ = std::exchange(other.owned_, false);
+  owned_ = other.owned_.exchange(false);
   return *this;
 }
 
 NetworkHandle::~NetworkHandle() {
-  if (owned_) Delete({.timeout = absl::Seconds(2)}).IgnoreError();
+  if (!owned_) return;
+  constexpr absl::Duration kLongest = absl::Seconds(2);
+  const DeleteNetworkArgs args{name_};
+  const CallOptions options{.timeout = kLongest};
+  // To delete it may take the very thread that would wait.
+  if (Disposals::InCallback()) {
+    client_.Start<DeleteNetworkArgs>(args, options, [](const auto&) {});
+    return;
+  }
+  // In process the call may end later than its timeout.
+  client_.Async(args, options).wait_for(absl::ToChronoMilliseconds(kLongest));
 }
 
 Client::ResultOr<ForwardArgs> NetworkHandle::Forward(ForwardArgs args, const CallOptions& o) const {

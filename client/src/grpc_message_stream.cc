@@ -35,7 +35,11 @@ class GrpcMessageStream final : public MessageStream, public std::enable_shared_
 
   void Cancel() override {
     const std::lock_guard lock(mutex_);
-    if (call_ != nullptr) call_->context.TryCancel();
+    if (call_ == nullptr) return;
+    call_->context.TryCancel();
+    // Where a response waits to be received there is no read, whose end would do it. (gRPC tells of the end in another
+    // thread, so that the lock may be held.)
+    if (std::exchange(may_start_, false) && !reading_) call_->RemoveHold();
   }
 
  private:
@@ -84,6 +88,7 @@ class GrpcMessageStream final : public MessageStream, public std::enable_shared_
   void StartReceive() override {
     const std::lock_guard lock(mutex_);
     if (!may_start_) return;
+    reading_ = true;
     server::HappensBefore(&call_->incoming);
     call_->StartRead(&call_->incoming);
   }
@@ -95,16 +100,17 @@ class GrpcMessageStream final : public MessageStream, public std::enable_shared_
   void OnRead(bool ok) {
     absl::StatusOr<codec::Envelope> response = absl::UnknownError("the stream has ended");
     if (ok) response = ReadResponse(call_->incoming, response_prototype_, buffers_);
-    if (response.ok()) return OnReceived(*std::move(response));
     {
       const std::lock_guard lock(mutex_);
-      may_start_ = false;
-      if (ok) {
-        failure_ = std::move(response).status();
+      reading_ = false;
+      if (!response.ok()) may_start_ = false;
+      if (ok && !response.ok()) {
+        failure_ = response.status();
         call_->context.TryCancel();
       }
+      if (!may_start_) call_->RemoveHold();
     }
-    call_->RemoveHold();  // gRPC tells how the stream ended when nothing is under way.
+    if (response.ok()) OnReceived(*std::move(response));
   }
   void End(const grpc::Status& status) {
     const CallbackScope scope;
@@ -124,8 +130,10 @@ class GrpcMessageStream final : public MessageStream, public std::enable_shared_
   std::mutex mutex_;
   // Until the end. Guarded by mutex_, but for what gRPC is told to work on.
   std::unique_ptr<Call> call_;
-  // Whether an operation may be started. Guarded by mutex_.
+  // Whether an operation may be started; guarded by mutex_, as is the next one. Where none may be, and nothing is read,
+  // the hold is removed, once: gRPC tells how the stream ended when that is done and nothing is under way.
   bool may_start_ = true;
+  bool reading_ = false;
   // Set before the end.
   absl::Status failure_;
 };

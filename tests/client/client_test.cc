@@ -5,10 +5,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <future>
+#include <memory>
 #include <string>
+#include <thread>
 #include <type_traits>
+#include <vector>
 
 #include "grpc/grpc.h"
 #include "gtest/gtest.h"
@@ -19,9 +23,27 @@ namespace {
 
 static_assert(std::is_nothrow_move_constructible_v<Client> && std::is_copy_constructible_v<Client>);
 static_assert(std::is_nothrow_move_constructible_v<NetworkHandle> && !std::is_copy_constructible_v<NetworkHandle>);
+static_assert(std::is_nothrow_move_assignable_v<NetworkHandle>);
 
 // A port that nothing listens on: 1 is tcpmux, which nobody runs.
 constexpr char kNobody[] = "127.0.0.1:1";
+
+// Keeps the only thread of a client in process until it goes.
+class BusyThread {
+ public:
+  explicit BusyThread(const Client& client) {
+    auto begun = std::make_shared<std::promise<void>>();
+    client.Start<ListNetworksArgs>({}, {}, [begun, freed = freed_.get_future().share()](const auto&) {
+      begun->set_value();
+      freed.wait();
+    });
+    begun->get_future().wait();
+  }
+  ~BusyThread() { freed_.set_value(); }
+
+ private:
+  std::promise<void> freed_;
+};
 
 TEST(Client, AnEmptyTargetIsRefused) {
   EXPECT_EQ(Client::Connect("").status().code(), absl::StatusCode::kInvalidArgument);
@@ -135,6 +157,47 @@ TEST(Client, AMovedHandleDeletesItsNetworkOnce) {
     EXPECT_TRUE(second.Get().ok());
   }
   EXPECT_EQ(client->ListNetworks()->size(), 0u);
+}
+
+TEST(Client, AHandleGoesInSecondsThoughItsNetworkCannotBeDeletedYet) {
+  const auto client = Client::InProcess({.threads = 1});
+  ASSERT_TRUE(client.ok());
+  auto network = client->CreateNetwork({{.kind = IfNode{}}});
+  ASSERT_TRUE(network.ok());
+  auto busy = std::make_unique<BusyThread>(*client);
+  const std::future<void> gone =
+      std::async(std::launch::async, [&network] { const NetworkHandle last = *std::move(network); });
+  EXPECT_EQ(gone.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  busy.reset();
+}
+
+// Races are for ThreadSanitizer to find.
+TEST(Client, AHandleMayBeReleasedWhileItDeletesItsNetwork) {
+  const auto client = Client::InProcess();
+  ASSERT_TRUE(client.ok());
+  for (int i = 0; i < 10; ++i) {
+    auto network = client->CreateNetwork({{.kind = IfNode{}}});
+    ASSERT_TRUE(network.ok());
+    std::thread other([&network] { network->Release(); });
+    EXPECT_TRUE(network->Delete().ok());
+    other.join();
+  }
+  EXPECT_EQ(client->ListNetworks()->size(), 0u);
+}
+
+TEST(Client, InProcessNoCallIsRefusedNorEndedByTheThreadThatStartsIt) {
+  const auto client = Client::InProcess({.threads = 1});
+  ASSERT_TRUE(client.ok());
+  auto busy = std::make_unique<BusyThread>(*client);
+  // More than a server takes when nobody says how many.
+  std::vector<std::promise<bool>> well(2000);
+  for (std::promise<bool>& call : well) {
+    client->Start<ListNetworksArgs>({}, {}, [&call, here = std::this_thread::get_id()](const auto& result) {
+      call.set_value(result.ok() && std::this_thread::get_id() != here);
+    });
+  }
+  busy.reset();
+  for (std::promise<bool>& call : well) ASSERT_TRUE(call.get_future().get());
 }
 
 }  // namespace

@@ -1,10 +1,13 @@
 // Networks that the service holds, over every transport.
 
 #include <atomic>
+#include <latch>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/compute/field_error.h"
@@ -287,6 +290,27 @@ TEST_P(NetworkSuite, AHandleDeletesItsNetworkUnlessReleased) {
   EXPECT_TRUE(attached.Delete().ok());
   EXPECT_EQ(attached.Delete().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(client().AttachNetwork(deleted).Get().status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_P(NetworkSuite, HandlesThatGoInCallbacksDeleteTheirNetworks) {
+  constexpr int kHandles = 32;
+  server::EngineOptions options;
+  options.threads = 1;
+  Transport transport(GetParam(), options);
+  const Client client = transport.client();
+  const auto gone = std::make_shared<std::latch>(kHandles);
+  for (int i = 0; i < kHandles; ++i) {
+    auto network = client.CreateNetwork(OneNeuron());
+    ASSERT_TRUE(network.ok()) << network.status();
+    auto* kept = new NetworkHandle(*std::move(network));
+    client.Start<ListNetworksArgs>({}, {}, [kept, gone](const auto&) {
+      delete kept;
+      gone->count_down();
+    });
+  }
+  gone->wait();
+  // That was not waited for.
+  while (!client.ListNetworks()->empty()) absl::SleepFor(absl::Milliseconds(1));
 }
 
 TEST_P(NetworkSuite, ARepeatedStepIsCarriedOutOnceAndAWrongOneIsRefused) {

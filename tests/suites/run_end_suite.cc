@@ -1,9 +1,12 @@
 // Networks that run as their input comes, over every transport: how the stream ends, and when it waits.
 
 #include <atomic>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -16,7 +19,23 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class RunEndSuite : public RunTest {};
+class RunEndSuite : public RunTest {
+ protected:
+  // Has large answers to small inputs.
+  static std::vector<LayerSpec> Wide() { return {{.kind = LinearLayer{RowMatrix<float>::Ones(1000, 1), {}}}}; }
+
+  // A stream on a network of such layers whose answer has come, and waits to be received.
+  NetworkRun RunWithAnAnswer(const NetworkHandle& network, Connection& connection) {
+    absl::StatusOr<NetworkRun> run = network.Run();
+    if (!run.ok() || !run->Send(Random({1000, 1, 1})).ok()) {
+      ADD_FAILURE() << run.status();
+      std::abort();
+    }
+    // Nothing else takes as much.
+    while (connection.buffers().statistics().bytes_in_use < 1 << 20) absl::SleepFor(absl::Milliseconds(1));
+    return *std::move(run);
+  }
+};
 SPIKESERVE_OVER_ALL_TRANSPORTS(RunEndSuite);
 
 TEST_P(RunEndSuite, FinishWaitsForAllThatWasSent) {
@@ -122,6 +141,31 @@ TEST_P(RunEndSuite, AStreamThatIsDroppedLeavesTheServerServing) {
     for (int k = 0; k < i % 3; ++k) ASSERT_TRUE(run->Send(Step(1, 1)).ok());
   }
   EXPECT_TRUE(network.Forward({.input = Step(1, 1), .single_step = true}).ok());
+}
+
+TEST_P(RunEndSuite, AStreamThatIsDroppedBeforeItsAnswerIsReceivedLetsGoOfTheConnection) {
+  auto own = std::make_unique<Transport>(GetParam());
+  const std::weak_ptr<Connection> connection = own->connection();
+  {
+    const auto network = own->client().CreateNetwork(Wide());
+    ASSERT_TRUE(network.ok()) << network.status();
+    RunWithAnAnswer(*network, *own->connection());
+  }
+  own.reset();
+  const absl::Time latest = absl::Now() + absl::Seconds(30);
+  while (!connection.expired() && absl::Now() < latest) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_TRUE(connection.expired());
+}
+
+TEST_P(RunEndSuite, AStreamMayBeCancelledTwiceWhileItsAnswerWaits) {
+  const auto network = client().CreateNetwork(Wide());
+  ASSERT_TRUE(network.ok()) << network.status();
+  NetworkRun run = RunWithAnAnswer(*network, *transport().connection());
+  run.Cancel();
+  run.Cancel();
+  absl::Status status = run.Receive().status();
+  while (status.ok()) status = run.Receive().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
 }
 
 TEST_P(RunEndSuite, AClientThatDoesNotReadIsNotComputedFor) {

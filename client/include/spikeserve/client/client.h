@@ -11,6 +11,7 @@
 #ifndef SPIKESERVE_CLIENT_CLIENT_H_
 #define SPIKESERVE_CLIENT_CLIENT_H_
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <memory>
@@ -126,8 +127,8 @@ class NetworkHandle {
  public:
   NetworkHandle(NetworkHandle&& other) noexcept;
   NetworkHandle& operator=(NetworkHandle&& other) noexcept;
-  // Waits for the server to delete the network, but not longer than two seconds: a network that could not be deleted
-  // then expires.
+  // Waits for the server to delete the network, but not longer than two seconds, and in a call's `done` not at all. A
+  // network that could not be deleted in two seconds expires.
   ~NetworkHandle();
 
   // The network's name: who knows it may use the network.
@@ -164,7 +165,7 @@ class NetworkHandle {
 
   Client client_;
   std::string name_;
-  bool owned_;
+  std::atomic<bool> owned_;
 };
 
 }  // namespace spikeserve

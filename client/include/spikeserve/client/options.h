@@ -31,7 +31,8 @@ struct RetryPolicy {
 struct CallOptions {
   // DEADLINE_EXCEEDED after this time, retries included. A call that waits returns a little later where bytes of its
   // arguments are just being sent: they are read from where they are. (A server that takes none and says nothing is
-  // given up after 40 seconds.)
+  // given up after 40 seconds.) In process, a call that waits for a thread or for its network ends only when its turn
+  // comes, however late that is.
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
