@@ -41,10 +41,7 @@ class InProcessMessageStream final : public MessageStream,
 
   // StreamTransport. The engine holds a lock of its own.
   void Read() override { OnSendable(true); }
-  absl::Status Write(codec::Envelope response) override {
-    OnReceived(std::move(response));
-    return absl::OkStatus();
-  }
+  void Write(codec::Envelope response) override { OnReceived(std::move(response)); }
   void Finish(const absl::Status& status) override {
     // Goes as the last thing, if nobody else has it. (Whoever calls this holds the stream.)
     const std::shared_ptr<InProcessMessageStream> self = std::move(self_);

@@ -1,8 +1,11 @@
 #include "spikeserve/compute/field_error.h"
 
+#include <cstddef>
+
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "shortened.h"
 
 namespace spikeserve {
 namespace {
@@ -12,18 +15,13 @@ constexpr absl::string_view kFieldUrl = "spikeserve/field";
 absl::string_view ToAbsl(std::string_view s) { return {s.data(), s.size()}; }
 
 // What a caller sent may be of any length, and an error goes to logs and into HTTP headers.
-std::string Shortened(std::string_view text) {
-  constexpr size_t kMost = 1000;
-  if (text.size() <= kMost) return std::string(text);
-  size_t end = kMost;
-  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;  // Not within a character.
-  return absl::StrCat(ToAbsl(text.substr(0, end)), "...");
-}
+constexpr size_t kMost = 1000;
 
 }  // namespace
 
 absl::Status FieldError(absl::StatusCode code, std::string_view field, std::string_view got, std::string_view needed) {
-  absl::Status status(code, absl::StrCat(ToAbsl(field), ": ", Shortened(got), "; need ", Shortened(needed)));
+  absl::Status status(code,
+                      absl::StrCat(ToAbsl(field), ": ", Shortened(got, kMost), "; need ", Shortened(needed, kMost)));
   SetField(status, field);
   return status;
 }

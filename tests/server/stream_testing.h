@@ -91,12 +91,11 @@ class StreamTest : public ::testing::Test, public server::StreamTransport {
   }
 
   void Read() override { ++reads_; }
-  absl::Status Write(codec::Envelope response) override {
+  void Write(codec::Envelope response) override {
     EXPECT_FALSE(writing_);
     if (write_) write_();
     writing_ = true;
     written_.push_back(static_cast<const v1::GetNetworkRequest&>(*response.message).network());
-    return absl::OkStatus();
   }
   void Finish(const absl::Status& status) override {
     EXPECT_FALSE(result_.has_value());

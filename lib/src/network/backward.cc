@@ -24,6 +24,11 @@ size_t FirstLayer(const Layers& layers, bool to_input) {
   return first;
 }
 
+// The steps of a trace.
+absl::StatusOr<ForwardPlan> PlanTrace(const Layers& layers, bool training, const Shape& sample, int64_t steps) {
+  return PlanForward(layers, training, sample, WithSteps(steps, sample), {});
+}
+
 void AddTo(absl::Span<float> sum, absl::Span<const float> values, Executor& executor) {
   executor.ParallelFor(static_cast<int64_t>(values.size()), kElementGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) sum[i] += values[i];
@@ -145,8 +150,7 @@ absl::StatusOr<BackwardResult> Network::Backward(const BackwardOptions& args, Ex
     return FieldError(absl::StatusCode::kFailedPrecondition, "network", "no trace",
                       "a Forward that keeps its trace since the last reset or change of the network");
   }
-  const absl::StatusOr<ForwardPlan> plan =
-      PlanForward(layers_, training_, sample_shape_, WithSteps(steps, sample_shape_), {});
+  const auto plan = PlanTrace(layers_, training_, sample_shape_, steps);
   if (!plan.ok()) return plan.status();
 
   const auto check = [&](const std::string& field, absl::Span<const float> values, const Shape& step) {
@@ -199,7 +203,7 @@ int64_t Network::BackwardResultByteSize(const BackwardOptions& options) const {
 
 int64_t Network::BackwardByteSize() const {
   if (trace_steps() == 0) return 0;
-  const auto plan = PlanForward(layers_, training_, sample_shape_, WithSteps(trace_steps(), sample_shape_), {});
+  const auto plan = PlanTrace(layers_, training_, sample_shape_, trace_steps());
   return plan.ok() ? BackwardBytesOf(layers_, *plan) : 0;
 }
 
@@ -207,7 +211,7 @@ int64_t Network::trace_steps() const { return learning_->trace.steps(); }
 
 std::optional<Shape> Network::TracedShape(std::string_view layer) const {
   if (trace_steps() == 0) return std::nullopt;
-  const auto plan = PlanForward(layers_, training_, sample_shape_, WithSteps(trace_steps(), sample_shape_), {});
+  const auto plan = PlanTrace(layers_, training_, sample_shape_, trace_steps());
   if (!plan.ok()) return std::nullopt;
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (layer.empty() ? i + 1 == layers_.size() : layers_[i]->name() == layer) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "network/neuron.h"
+#include "shortened.h"
 #include "spikeserve/compute/field_error.h"
 #include "stop_check.h"
 
@@ -35,11 +36,7 @@ LayerIndex IndexOf(const Layers& layers) {
   return index;
 }
 
-std::string Quoted(std::string_view name) {
-  size_t shown = std::min<size_t>(name.size(), 200);
-  while (shown > 0 && shown < name.size() && (name[shown] & 0xC0) == 0x80) --shown;  // Not within a character.
-  return absl::StrCat("\"", std::string(name.substr(0, shown)), shown < name.size() ? "..." : "", "\"");
-}
+std::string Quoted(std::string_view name) { return absl::StrCat("\"", Shortened(name, 200), "\""); }
 
 absl::StatusOr<size_t> FindSpikingLayer(const Layers& layers, const LayerIndex& index, std::string_view name,
                                         std::string_view field) {

@@ -1,6 +1,5 @@
 // Backward, ZeroGradients and ApplyGradients.
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,14 +11,12 @@
 #include "codec/network_state_codec.h"
 #include "codec/tensor_codec.h"
 #include "handlers/handlers.h"
+#include "handlers/reserve.h"
 #include "runtime/limits.h"
 #include "status_macros.h"
 
 namespace spikeserve::server {
 namespace {
-
-// Above all limits, and a number still when others are added to it.
-constexpr int64_t kMostBytes = int64_t{1} << 60;
 
 using Gradient = std::optional<codec::Array<float>>;
 
@@ -90,8 +87,7 @@ absl::StatusOr<Outgoing<v1::BackwardResponse>> Backward(Incoming<v1::BackwardReq
     return OverLimit("network", results, "bytes of gradients", limits.max_message_bytes, "--max-message-bytes");
   }
   // With the reply, which is kept where the change has its number, and the first gradients, or a copy of those before.
-  const int64_t passing = std::min(held.network.BackwardByteSize(), kMostBytes);
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + parameters + results + passing));
+  SPIKESERVE_RETURN_IF_ERROR(Reserve(held, {parameters, results, held.network.BackwardByteSize()}, context));
   SPIKESERVE_ASSIGN_OR_RETURN(const BackwardResult result,
                               held.network.Backward(options, context.executor, context.wanted));
   Outgoing<v1::BackwardResponse> response(context.buffers);
@@ -115,7 +111,7 @@ absl::StatusOr<Outgoing<v1::ApplyGradientsResponse>> ApplyGradients(Incoming<v1:
                                                                     HeldNetwork& held, Context& context) {
   SPIKESERVE_ASSIGN_OR_RETURN(const Optimizer optimizer, codec::DecodeOptimizer(request->optimizer(), "optimizer"));
   // The optimiser's memory, and what becomes of that and of the parameters, beside what they are.
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + 5 * held.network.ParameterByteSize()));
+  SPIKESERVE_RETURN_IF_ERROR(Reserve(held, {5 * held.network.ParameterByteSize()}, context));
   SPIKESERVE_RETURN_IF_ERROR(held.network.ApplyGradients(optimizer, context.executor, context.wanted));
   return Outgoing<v1::ApplyGradientsResponse>(context.buffers);
 }

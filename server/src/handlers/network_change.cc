@@ -6,6 +6,7 @@
 #include "codec/option_codec.h"
 #include "codec/tensor_codec.h"
 #include "handlers/handlers.h"
+#include "handlers/reserve.h"
 #include "runtime/limits.h"
 #include "status_macros.h"
 
@@ -27,7 +28,7 @@ absl::StatusOr<Outgoing<v1::SetThresholdMarginResponse>> SetThresholdMargin(
     return OverLimit("label_one_hot", bytes, "bytes of thresholds", context.limits.max_message_bytes,
                      "--max-message-bytes");
   }
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + bytes));
+  SPIKESERVE_RETURN_IF_ERROR(Reserve(held, {bytes}, context));
   SPIKESERVE_ASSIGN_OR_RETURN(const auto threshold,
                               held.network.SetThresholdMargin(request->layer(), labels.values(), labels.shape(),
                                                               codec::DecodeThresholdMargin(*request)));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "codec/network_codec.h"
+#include "handlers/reserve.h"
 #include "runtime/limits.h"
 #include "status_macros.h"
 
@@ -45,7 +46,7 @@ absl::StatusOr<codec::Outgoing<Response>> RunSteps(const codec::WireTensor& wire
     }
     trace = in_all - held.network.trace_bytes();
   }
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + more + trace));
+  SPIKESERVE_RETURN_IF_ERROR(Reserve(held, {more, trace}, context));
   SPIKESERVE_ASSIGN_OR_RETURN(
       const ForwardResult result,
       held.network.Forward(input.values(), shape, {.records = options.records, .keep_trace = options.keep_trace},

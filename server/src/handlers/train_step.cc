@@ -9,6 +9,7 @@
 #include "codec/training_codec.h"
 #include "handlers/handlers.h"
 #include "handlers/pair_limit.h"
+#include "handlers/reserve.h"
 #include "runtime/limits.h"
 #include "status_macros.h"
 
@@ -67,9 +68,7 @@ absl::StatusOr<Outgoing<v1::TrainStepResponse>> TrainStep(Incoming<v1::TrainStep
   if (memory.trace_bytes > limits.max_trace_bytes) {
     return OverLimit("input", memory.trace_bytes, "bytes of trace", limits.max_trace_bytes, "--max-trace-bytes");
   }
-  // Above all limits it is a number still when the network's is added to it.
-  constexpr int64_t kMostBytes = int64_t{1} << 60;
-  SPIKESERVE_RETURN_IF_ERROR(context.networks.SetBytes(held, held.ByteSize() + std::min(memory.bytes, kMostBytes)));
+  SPIKESERVE_RETURN_IF_ERROR(Reserve(held, {memory.bytes}, context));
   SPIKESERVE_ASSIGN_OR_RETURN(const TrainStepResult result,
                               held.network.TrainStep(input.values(), input.shape(), labels.values(), options,
                                                      context.executor, context.wanted));

@@ -48,12 +48,11 @@ class StreamCall final : public StreamReactor, public server::StreamTransport {
     server::HappensBefore(&incoming_);
     StartRead(&incoming_);
   }
-  absl::Status Write(codec::Envelope response) override {
+  void Write(codec::Envelope response) override {
     outgoing_ = ToByteBuffer(response);
     answer_.Begin(context_.c_call(), outgoing_, response);
     server::HappensBefore(&outgoing_);
     StartWrite(&outgoing_);
-    return absl::OkStatus();
   }
   void Finish(const absl::Status& status) override {
     grpc::Status grpc_status = ToGrpc(status, context_);

@@ -91,7 +91,10 @@ bool Stream::Pump() {
   if (!writing_ && !outbox_.empty()) {
     // The place in the outbox stays taken until it is written.
     Response& next = outbox_.front();
-    absl::Status begun = Guarded([&] { return transport_.Write(std::move(next.envelope)); });
+    absl::Status begun = Guarded([&] {
+      transport_.Write(std::move(next.envelope));
+      return absl::OkStatus();
+    });
     writing_ = begun.ok();
     if (writing_) {
       host_->Release(std::exchange(next.bytes, 0));  // From here on the transport counts it.

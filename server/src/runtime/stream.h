@@ -27,9 +27,9 @@ class StreamTransport {
   virtual ~StreamTransport() = default;
   // Reads a message; then Stream::OnRead is called. Not called again before.
   virtual void Read() = 0;
-  // Writes a response; then Stream::OnWritten is called. Not called again before. Where it fails or throws, nothing is
-  // written, and OnWritten not called.
-  virtual absl::Status Write(codec::Envelope response) = 0;
+  // Writes a response; then Stream::OnWritten is called. Not called again before. Where it throws, nothing is written,
+  // and OnWritten not called.
+  virtual void Write(codec::Envelope response) = 0;
   // Ends the stream. Called once, and nothing after it.
   virtual void Finish(const absl::Status& status) = 0;
 };
