@@ -8,13 +8,21 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "support/test_folder.h"
 
 namespace spikeserve {
 namespace {
 
 using ::testing::HasSubstr;
 
-std::string Path(const char* name) { return ::testing::TempDir() + "/" + name; }
+// A folder of its own for each test.
+class Checkpoint : public ::testing::Test {
+ protected:
+  std::string Path(const std::string& name) const { return folder_.Path(name); }
+
+ private:
+  const testing::TestFolder folder_;
+};
 
 std::string Read(const std::string& path) {
   std::ostringstream bytes;
@@ -34,7 +42,7 @@ std::string Refusal(const std::string& path, absl::StatusCode code = absl::Statu
   return std::string(status.message());
 }
 
-TEST(Checkpoint, IsReadAsItWasWritten) {
+TEST_F(Checkpoint, IsReadAsItWasWritten) {
   for (const char* name : {"one.pb", "one.json"}) {
     ASSERT_TRUE(WriteCheckpoint(OneNeuron(), Path(name)).ok());
     const auto checkpoint = ReadCheckpoint(Path(name));
@@ -46,7 +54,7 @@ TEST(Checkpoint, IsReadAsItWasWritten) {
   EXPECT_THAT(Read(Path("one.json")), HasSubstr("\"format_version\": 1"));
 }
 
-TEST(Checkpoint, OfAnotherFormatVersionIsRefused) {
+TEST_F(Checkpoint, OfAnotherFormatVersionIsRefused) {
   const std::string json = Path("version.json"), binary = Path("version.pb");
   ASSERT_TRUE(WriteCheckpoint(OneNeuron(), json).ok() && WriteCheckpoint(OneNeuron(), binary).ok());
   std::string text = Read(json);
@@ -59,7 +67,7 @@ TEST(Checkpoint, OfAnotherFormatVersionIsRefused) {
   EXPECT_THAT(Refusal(binary), HasSubstr("format_version: 2; need 1"));
 }
 
-TEST(Checkpoint, IsNotWhatHasNoFormatVersionOrNoLayers) {
+TEST_F(Checkpoint, IsNotWhatHasNoFormatVersionOrNoLayers) {
   Write(Path("none.json"), "{\"layers\": [{\"if_node\": {}}]}");
   EXPECT_THAT(Refusal(Path("none.json")), HasSubstr("format_version"));
   Write(Path("empty.json"), "{\"format_version\": 1}");
@@ -74,7 +82,7 @@ TEST(Checkpoint, IsNotWhatHasNoFormatVersionOrNoLayers) {
   EXPECT_THAT(Refusal(Path("other.json")), HasSubstr("else"));
 }
 
-TEST(Checkpoint, NamesWhatIsWrongInIt) {
+TEST_F(Checkpoint, NamesWhatIsWrongInIt) {
   Write(Path("kind.json"), "{\"format_version\": 1, \"layers\": [{\"name\": \"a\"}]}");
   EXPECT_THAT(Refusal(Path("kind.json")), HasSubstr("layers[0].kind"));
   Write(
@@ -83,7 +91,7 @@ TEST(Checkpoint, NamesWhatIsWrongInIt) {
   EXPECT_THAT(Refusal(Path("state.json")), HasSubstr("state.layers[0].v"));
 }
 
-TEST(Checkpoint, CutOffAnywhereIsRefused) {
+TEST_F(Checkpoint, CutOffAnywhereIsRefused) {
   ASSERT_TRUE(WriteCheckpoint(OneNeuron(), Path("cut.pb")).ok());
   const std::string whole = Read(Path("cut.pb"));
   for (size_t length = 0; length < whole.size(); ++length) {
@@ -92,7 +100,7 @@ TEST(Checkpoint, CutOffAnywhereIsRefused) {
   }
 }
 
-TEST(Checkpoint, OfAFileThatIsNotThereIsNotFound) {
+TEST_F(Checkpoint, OfAFileThatIsNotThereIsNotFound) {
   Refusal(Path("nowhere/none.pb"), absl::StatusCode::kNotFound);
   const absl::Status status = WriteCheckpoint(OneNeuron(), Path("nowhere/none.pb"));
   EXPECT_FALSE(status.ok());

@@ -1,7 +1,6 @@
 #include "npz/npz.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -9,11 +8,11 @@
 #include <fstream>
 #include <limits>
 
-#include "absl/strings/str_cat.h"
 #include "file/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "npz/npy.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::npz {
 namespace {
@@ -30,14 +29,10 @@ const std::string kData = SPIKESERVE_NPZ_DATA_DIR;
 // A folder of its own for each test.
 class NpzFile : public ::testing::Test {
  protected:
-  NpzFile() { std::filesystem::create_directories(folder_); }
-  ~NpzFile() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Path(const std::string& name) const { return folder_.Path(name); }
 
  private:
-  std::string folder_ = absl::StrCat(::testing::TempDir(), "npz_test.", getpid(), ".",
-                                     ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const testing::TestFolder folder_;
 };
 
 // A .npy file of version 1.0.

@@ -1,7 +1,6 @@
 #include "plot/plot.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include "file/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::plot {
 namespace {
@@ -22,15 +22,11 @@ using ::testing::StartsWith;
 // A folder of its own for each test.
 class Plot : public ::testing::Test {
  protected:
-  Plot() { std::filesystem::create_directories(folder_); }
-  ~Plot() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Path(const std::string& name) const { return folder_.Path(name); }
   std::string Read(const std::string& name) const { return file::ReadFile(Path(name)).value_or(""); }
 
  private:
-  std::string folder_ = absl::StrCat(::testing::TempDir(), "plot_test.", getpid(), ".",
-                                     ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const testing::TestFolder folder_;
 };
 
 // Sets PATH, and back at the end.

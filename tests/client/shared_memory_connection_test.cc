@@ -9,7 +9,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/shared_memory_connection_testing.h"
 #include "gmock/gmock.h"
@@ -21,6 +20,7 @@
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/shared_memory.pb.h"
+#include "support/test_folder.h"
 
 namespace spikeserve {
 namespace {
@@ -329,7 +329,8 @@ TEST(SharedMemory, IsRefusedForOtherTargets) {
 }
 
 TEST(SharedMemory, IsUsedByConcurrentCalls) {
-  const std::string path = absl::StrCat(::testing::TempDir(), "spikeserve-shm-", getpid(), "-concurrent");
+  const testing::TestFolder folder;
+  const std::string path = folder.Path("socket");
   auto store = std::make_shared<shared_memory::RegionStore>(shared_memory::Quota());
   const auto server = shared_memory::HandoverServer::Start({path + ".shm"}, store);
   ASSERT_TRUE(server.ok());

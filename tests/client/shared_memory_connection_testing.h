@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "connection.h"
 #include "gtest/gtest.h"
@@ -22,6 +21,7 @@
 #include "spikeserve/client/client.h"
 #include "spikeserve/compute/field_error.h"
 #include "spikeserve/v1/functions.pb.h"
+#include "support/test_folder.h"
 
 namespace spikeserve {
 
@@ -100,8 +100,8 @@ class SharedMemoryConnectionTest : public ::testing::Test {
 
   static absl::Status Unknown() { return FieldError(absl::StatusCode::kNotFound, "v.shared.handle", "x", "y"); }
 
-  const std::string path_ = absl::StrCat(::testing::TempDir(), "spikeserve-shm-", getpid(), "-",
-                                         ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const testing::TestFolder folder_;
+  const std::string path_ = folder_.Path("socket");
   std::shared_ptr<shared_memory::RegionStore> store_;
   std::unique_ptr<shared_memory::HandoverServer> server_;
   std::shared_ptr<Inner> inner_ = std::make_shared<Inner>();

@@ -26,6 +26,7 @@
 #include "npz/npy.h"
 #include "npz/npz.h"
 #include "spikeserve/client/client.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::testing {
 
@@ -104,10 +105,7 @@ inline std::optional<std::string> ShownOnTerminal(std::vector<const char*> argum
 // A folder of its own for each test, in which the program runs.
 class Spikectl : public ::testing::Test {
  protected:
-  Spikectl() { std::filesystem::create_directories(folder_); }
-  ~Spikectl() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Path(const std::string& name) const { return folder_.Path(name); }
   bool Exists(const std::string& name) const { return std::filesystem::exists(Path(name)); }
   std::string Bytes(const std::string& name) const {
     std::ostringstream bytes;
@@ -120,7 +118,7 @@ class Spikectl : public ::testing::Test {
 
   // Runs it with `arguments`, words for the shell.
   Outcome Run(const std::string& arguments) const {
-    const int status = std::system(absl::StrCat("cd ", folder_, " && export SPIKESERVE_SERVER='", server_,
+    const int status = std::system(absl::StrCat("cd ", folder_.path(), " && export SPIKESERVE_SERVER='", server_,
                                                 "' && '" SPIKECTL "' ", arguments, " >stdout 2>stderr")
                                        .c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, Bytes("stdout"), Bytes("stderr")};
@@ -151,8 +149,7 @@ class Spikectl : public ::testing::Test {
   std::string server_;
 
  private:
-  std::string folder_ = absl::StrCat(::testing::TempDir(), "spikectl_test.", getpid(), ".",
-                                     ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const TestFolder folder_;
 };
 
 }  // namespace spikeserve::testing

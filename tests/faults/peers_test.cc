@@ -2,7 +2,6 @@
 // for them.
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <deque>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "support/large_answers.h"
 #include "support/raw_http2.h"
 #include "support/server_process.h"
+#include "support/test_folder.h"
 
 namespace spikeserve {
 namespace {
@@ -105,6 +105,7 @@ class PeersTest : public ::testing::Test {
     return taken;
   }
 
+  const testing::TestFolder folder_;
   std::unique_ptr<ServerProcess> server_;
   std::string address_;
   int descriptors_ = 0;
@@ -258,8 +259,7 @@ TEST_F(PeersTest, SmallAnswersThatNobodyTakesAreGivenUpToo) {
 
 // To gRPC all peers of a Unix socket have the same name.
 TEST_F(PeersTest, WhoDoesNotReadOnAUnixSocketCostsNobodyElseThereAnAnswer) {
-  Start({"--max-bytes-in-flight=20000000", "--untaken-answer-timeout=2"},
-        "unix:" + ::testing::TempDir() + "/peers-" + std::to_string(getpid()));
+  Start({"--max-bytes-in-flight=20000000", "--untaken-answer-timeout=2"}, "unix:" + folder_.Path("socket"));
   // Of 6 MB: there is room for two of them.
   const std::string call = testing::Greeting() + testing::CallFrames(kRedundantOneHot, OneHotRequest(150), 1);
   const auto wait_for_data = [](FrameReader& reader) {

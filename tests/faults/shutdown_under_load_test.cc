@@ -1,8 +1,6 @@
 #include <signal.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <random>
@@ -11,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "spikeserve/client/client.h"
 #include "support/server_process.h"
+#include "support/test_folder.h"
 
 namespace spikeserve {
 namespace {
@@ -183,9 +181,9 @@ class NumberedCaller {
 };
 
 TEST(ShutdownUnderLoad, EveryChangeThatWasAnsweredIsThereAfterTheRestart) {
-  const std::string folder = absl::StrCat(::testing::TempDir(), "shutdown_under_load_test.", getpid());
-  const std::vector<std::string> flags = {"--listen=127.0.0.1:0", "--drain-timeout=5", "--state-dir=" + folder,
-                                          "--state-interval=0.01"};
+  const testing::TestFolder folder;
+  const std::vector<std::string> flags = {"--listen=127.0.0.1:0", "--drain-timeout=5",
+                                          "--state-dir=" + folder.Path("state"), "--state-interval=0.01"};
   std::mt19937 random(8);
   for (int i = 0; i < 8; ++i) {
     SCOPED_TRACE(i);
@@ -206,7 +204,6 @@ TEST(ShutdownUnderLoad, EveryChangeThatWasAnsweredIsThereAfterTheRestart) {
     for (const auto& caller : callers) caller->ExpectKept(client);
     EXPECT_EQ(server.End(SIGTERM), 0) << server.Stderr();
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "support/events.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::identity {
 namespace {
@@ -24,7 +25,8 @@ std::string NotTaken(const std::string& reason) {
 
 // What is told of looks at a file that has changed, each of which ends with the next one of `ends`, until one is OK.
 std::vector<std::string> Told(const std::vector<absl::Status>& ends) {
-  const std::string path = ::testing::TempDir() + "/file_watch_test";
+  const testing::TestFolder folder;
+  const std::string path = folder.Path("file");
   std::ofstream(path) << "new";
   testing::Events events;
   size_t looks = 0;
@@ -55,9 +57,10 @@ TEST(FileWatchTest, TellsOfEachErrorThatFollowsAnother) {
 }
 
 TEST(FileWatchTest, TellsOfAFileThatIsGone) {
+  const testing::TestFolder folder;
   testing::Events events;
   const FileWatch watch(
-      {{"--tokens", ::testing::TempDir() + "/no_such_file"}}, {"old"},
+      {{"--tokens", folder.Path("no_such_file")}}, {"old"},
       [](const std::vector<std::string>&) { return absl::OkStatus(); }, events.sink(), absl::Milliseconds(1));
   EXPECT_THAT(events[0], HasSubstr("files not taken; what was read before stays in use reason=--tokens: "));
 }

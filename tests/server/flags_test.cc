@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::config {
 namespace {
@@ -25,7 +26,6 @@ class FlagsTest : public ::testing::Test {
  protected:
   ~FlagsTest() override {
     for (const std::string& name : set_) unsetenv(name.c_str());
-    unlink(path_.c_str());
   }
 
   void Set(const std::string& name, const std::string& value) {
@@ -56,7 +56,8 @@ class FlagsTest : public ::testing::Test {
     return message;
   }
 
-  const std::string path_ = absl::StrCat(::testing::TempDir(), "spikeserve-flags-", getpid());
+  const testing::TestFolder folder_;
+  const std::string path_ = folder_.Path("flags");
   std::vector<std::string> set_;
 };
 
@@ -131,7 +132,7 @@ TEST_F(FlagsTest, AMistakeIsToldWithItsPlace) {
   EXPECT_THAT(Error({FlagFile("--flagfile=x")}), HasSubstr(path_ + ":1"));
   EXPECT_THAT(Error({FlagFile("\n--max-calls=x")}), AllOf(HasSubstr("got x"), HasSubstr(path_ + ":2")));
   EXPECT_THAT(Error({"--flagfile=/no/such/file"}), AllOf(HasSubstr("/no/such/file"), HasSubstr("No such file")));
-  EXPECT_THAT(Error({"--flagfile=" + ::testing::TempDir()}), HasSubstr("cannot read"));
+  EXPECT_THAT(Error({"--flagfile=" + folder_.path()}), HasSubstr("cannot read"));
   EXPECT_THAT(Error({"--flagfile=/dev/zero"}), HasSubstr("not a regular file"));
   Set("SPIKESERVE_MAX_CALLS", "0");
   EXPECT_THAT(Error({}), AllOf(HasSubstr("got 0"), HasSubstr("environment variable SPIKESERVE_MAX_CALLS")));
@@ -190,10 +191,9 @@ TEST_F(FlagsTest, OneUnixSocketUnderTwoSpellingsIsOneAddress) {
     EXPECT_THAT(Error({"--check-config", "--listen=unix:/tmp/a", "--listen=" + other}), HasSubstr(other + " twice"));
   }
   EXPECT_THAT(Error({"--check-config", "--listen=unix:a,unix:./a"}), HasSubstr("unix:./a twice"));
-  const std::string link = absl::StrCat(::testing::TempDir(), "spikeserve-link-", getpid());
+  const std::string link = folder_.Path("link");
   ASSERT_EQ(symlink("/tmp", link.c_str()), 0);
   EXPECT_THAT(Error({"--check-config", "--listen=unix:/tmp/a,unix:" + link + "/a"}), HasSubstr("twice"));
-  unlink(link.c_str());
   EXPECT_TRUE(Parse({"--check-config", "--listen=unix:/tmp/a,unix:/tmp/b,unix:/a"}).ok());
 }
 
@@ -235,7 +235,7 @@ TEST_F(FlagsTest, MetricsAreOnlyForThisMachineUnlessSaidOtherwise) {
 }
 
 TEST_F(FlagsTest, CheckingMakesNothing) {
-  const std::string path = ::testing::TempDir() + "/spikeserve-not-made";
+  const std::string path = folder_.Path("not-made");
   EXPECT_TRUE(Parse({"--check-config", "--state-dir=" + path}).ok());
   EXPECT_NE(access(path.c_str(), F_OK), 0);
 }

@@ -24,16 +24,13 @@
 #include "shared_memory/handover_socket.h"
 #include "spikeserve/v1/shared_memory.pb.h"
 #include "support/shared_memory.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::shared_memory {
 namespace {
 
 using ::testing::HasSubstr;
 using testing::MakeMemory;
-
-std::string TestPath(const std::string& name) {
-  return absl::StrCat(::testing::TempDir(), "spikeserve-handover-", getpid(), "-", name);
-}
 
 // Waits until `holds`, which it will within a moment.
 void Await(const std::function<bool()>& holds) {
@@ -115,7 +112,8 @@ class HandoverServerTest : public ::testing::Test {
   }
   RegionStore::Usage usage() const { return store_->UsageOf(getuid()); }
 
-  const std::string path_ = TestPath(::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const testing::TestFolder folder_;
+  const std::string path_ = folder_.Path("socket");
   std::shared_ptr<RegionStore> store_ = std::make_shared<RegionStore>(Quota());
   std::unique_ptr<HandoverServer> server_;
 };
@@ -353,8 +351,6 @@ TEST_F(HandoverServerTest, ASocketThatAnotherServerHasMadeMeanwhileStays) {
   ASSERT_TRUE(other.ok());
   server_.reset();
   EXPECT_TRUE(std::filesystem::is_socket(path_));
-  std::filesystem::remove(path_);
-  std::filesystem::remove(path_ + "-old");
 }
 
 TEST_F(HandoverServerTest, AFileThatIsNoSocketIsNotTouched) {
@@ -363,7 +359,6 @@ TEST_F(HandoverServerTest, AFileThatIsNoSocketIsNotTouched) {
   EXPECT_EQ(server.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(server.status().message()), HasSubstr(path_));
   EXPECT_EQ(std::filesystem::file_size(path_), 8u);
-  std::filesystem::remove(path_);
 }
 
 TEST(HandoverPath, IsThatOfTheAddressWithASuffix) {

@@ -20,6 +20,7 @@
 #include "spikeserve/v1/server.grpc.pb.h"
 #include "spikeserve/v1/training.grpc.pb.h"
 #include "support/certificates.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -41,9 +42,9 @@ std::unique_ptr<Server> StartServer(const ServerOptions& options) {
 // With the tokens "alice-token" and "bob-token", of alice and bob.
 class TokenServerTest : public ::testing::Test {
  protected:
-  static ServerOptions Options() {
+  ServerOptions Options() const {
     ServerOptions options;
-    options.listen = {"127.0.0.1:0", absl::StrCat("unix:", ::testing::TempDir(), "spikeserve-identity-", getpid())};
+    options.listen = {"127.0.0.1:0", "unix:" + folder_.Path("socket")};
     options.tokens = WriteTestFile("identity-tokens", absl::StrCat(identity::TokenLine("alice", "alice-token"), "\n",
                                                                    identity::TokenLine("bob", "bob-token"), "\n"));
     options.engine.limits.max_networks_per_identity = 2;
@@ -56,6 +57,7 @@ class TokenServerTest : public ::testing::Test {
     return grpc::CreateChannel(address(), grpc::InsecureChannelCredentials());
   }
 
+  const testing::TestFolder folder_;
   const std::unique_ptr<Server> server_ = StartServer(Options());
 };
 
@@ -218,7 +220,7 @@ class CertificateServerTest : public ::testing::Test {
   ServerOptions Options() {
     const KeyPair pair = authority_.Issue();
     ServerOptions options;
-    options.listen = {"127.0.0.1:0", absl::StrCat("unix:", ::testing::TempDir(), "spikeserve-mutual-", getpid())};
+    options.listen = {"127.0.0.1:0", "unix:" + folder_.Path("socket")};
     options.tls = {.certificate = WriteTestFile("mutual.pem", pair.certificate),
                    .key = WriteTestFile("mutual.key", pair.key),
                    .client_ca = WriteTestFile("mutual-ca.pem", authority_.certificate())};
@@ -234,6 +236,7 @@ class CertificateServerTest : public ::testing::Test {
   Client ClientOf(const CertificateRequest& request) { return ClientOf(authority_.Issue(request)); }
 
   const CertificateAuthority authority_;
+  const testing::TestFolder folder_;
   const std::unique_ptr<Server> server_ = StartServer(Options());
 };
 

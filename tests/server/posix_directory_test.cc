@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "support/test_folder.h"
 
 namespace {
 
@@ -49,8 +49,6 @@ using ::testing::UnorderedElementsAre;
 
 class PosixDirectoryTest : public ::testing::Test {
  protected:
-  ~PosixDirectoryTest() override { std::filesystem::remove_all(path_); }
-
   std::unique_ptr<Directory> Open() const {
     auto directory = OpenDirectory(path_);
     EXPECT_TRUE(directory.ok()) << directory.status();
@@ -70,8 +68,8 @@ class PosixDirectoryTest : public ::testing::Test {
     return info.st_mode & 07777;
   }
 
-  const std::string path_ = absl::StrCat(::testing::TempDir(), "posix_directory_test.", getpid(), ".",
-                                         ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const testing::TestFolder folder_;
+  const std::string path_ = folder_.Path("directory");
 };
 
 TEST_F(PosixDirectoryTest, FilesAreWrittenRenamedReadAndRemoved) {
@@ -112,7 +110,7 @@ TEST_F(PosixDirectoryTest, ItAndItsFilesAreForTheOwnerAlone) {
 // A crash could take the new directory, with all that was synced in it.
 TEST_F(PosixDirectoryTest, WhereItIsMadeItsNameIsSynced) {
   struct stat parent;
-  ASSERT_EQ(stat(::testing::TempDir().c_str(), &parent), 0);
+  ASSERT_EQ(stat(folder_.path().c_str(), &parent), 0);
   synced.clear();
   auto directory = Open();
   EXPECT_THAT(synced, Contains(parent.st_ino));

@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -33,6 +32,7 @@
 #include "support/certificates.h"
 #include "support/generic_call.h"
 #include "support/raw_http2.h"
+#include "support/test_folder.h"
 
 namespace spikeserve {
 namespace {
@@ -106,7 +106,8 @@ TEST(ServerProcess, WhatKeepsItFromStartingIsOneLineAndExitCode2) {
   const std::string another_key = "--tls-key=" + testing::WriteTestFile("another.key", authority.Issue().key);
   const std::string no_pem = testing::WriteTestFile("no.pem", "nonsense");
   // A state with a file that loading would rename.
-  const std::string state = ::testing::TempDir() + "/not-loaded-" + std::to_string(getpid());
+  const testing::TestFolder folder;
+  const std::string state = folder.Path("state");
   std::filesystem::create_directory(state);
   std::ofstream(state + "/corrupt.network") << "nonsense";
   const std::string state_dir = "--state-dir=" + state;
@@ -139,7 +140,6 @@ TEST(ServerProcess, WhatKeepsItFromStartingIsOneLineAndExitCode2) {
     EXPECT_THAT(error, HasSubstr(subject));
   }
   EXPECT_TRUE(std::filesystem::exists(state + "/corrupt.network"));
-  std::filesystem::remove_all(state);
 }
 
 TEST(ServerProcess, CheckingItsConfigurationStartsNothing) {
@@ -245,7 +245,8 @@ TEST(ServerProcess, AFullSocketForItsLogDoesNotHoldUpItsEnd) {
 }
 
 TEST(ServerProcess, AUnixSocketIsNotTakenFromTheServerThatListensThere) {
-  const std::string address = "unix:" + ::testing::TempDir() + "/taken-" + std::to_string(getpid());
+  const testing::TestFolder folder;
+  const std::string address = "unix:" + folder.Path("socket");
   ServerProcess first({"--listen=" + address});
   first.WaitForAddresses();
   for (const char* flag : {"--threads=1", "--shared-memory"}) {
@@ -330,14 +331,14 @@ TEST(ServerProcess, HasAsManyDescriptorsAsItMayHave) {
 
 // Reading a pipe that nobody writes to would take for ever, and its end, too.
 TEST(ServerProcess, APipeInPlaceOfAFileIsRefused) {
-  const std::string pipe = ::testing::TempDir() + "/spikeserve-pipe-" + std::to_string(getpid());
+  const testing::TestFolder folder;
+  const std::string pipe = folder.Path("pipe");
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   for (const char* flag : {"--flagfile", "--tokens"}) {
     ServerProcess server({kAnyPort, flag + ("=" + pipe)});
     EXPECT_EQ(server.WaitForExit(), 2);
     EXPECT_THAT(server.Stderr(), HasSubstr("not a regular file"));
   }
-  std::remove(pipe.c_str());
 }
 
 TEST(ServerProcess, ASecondSignalEndsItAtOnce) {

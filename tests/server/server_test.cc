@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "grpc/grpc.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -25,6 +24,7 @@
 #include "spikeserve/v1/rich_error.pb.h"
 #include "spikeserve/v1/streams.grpc.pb.h"
 #include "support/generic_call.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -40,7 +40,8 @@ std::unique_ptr<Server> StartOn(std::vector<std::string> listen) {
 }
 
 TEST(Server, ListensOnSeveralAddressesAndFillsInFreePorts) {
-  const std::string path = absl::StrCat("unix:", ::testing::TempDir(), "spikeserve-server-test-", getpid());
+  const testing::TestFolder folder;
+  const std::string path = "unix:" + folder.Path("socket");
   const auto server = StartOn({"127.0.0.1:0", path});
   ASSERT_EQ(server->addresses().size(), 2u);
   EXPECT_THAT(server->addresses()[0], ::testing::MatchesRegex("127.0.0.1:[1-9][0-9]*"));

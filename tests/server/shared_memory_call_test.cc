@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -14,7 +13,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
@@ -29,6 +27,7 @@
 #include "spikeserve/v1/shared_memory.pb.h"
 #include "support/child_process.h"
 #include "support/shared_memory.h"
+#include "support/test_folder.h"
 
 namespace spikeserve {
 namespace {
@@ -99,8 +98,8 @@ class SharedMemoryCallTest : public ::testing::Test {
 
   absl::StatusOr<Client> Connect() { return Client::Connect(address_, {.shared_memory = true}); }
 
-  const std::string path_ = absl::StrCat(::testing::TempDir(), "spikeserve-call-", getpid(), "-",
-                                         ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const testing::TestFolder folder_;
+  const std::string path_ = folder_.Path("socket");
   const std::string address_ = "unix:" + path_;
   std::unique_ptr<rpc::Server> server_;
   shared_memory::FileDescriptor handover_;

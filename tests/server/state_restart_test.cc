@@ -19,6 +19,7 @@
 #include "suites/training_testing.h"
 #include "suites/transport.h"
 #include "support/server_process.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -32,9 +33,6 @@ using ::testing::StartsWith;
 
 class StateRestartTest : public ::testing::Test {
  protected:
-  StateRestartTest() { std::filesystem::create_directories(folder_); }
-  ~StateRestartTest() override { std::filesystem::remove_all(folder_); }
-
   // A server on the state directory; `interval` in seconds.
   ServerProcess Start(const std::string& interval = "1e6") const {
     return ServerProcess({"--listen=127.0.0.1:0", "--state-dir=" + state_, "--state-interval=" + interval});
@@ -107,9 +105,8 @@ class StateRestartTest : public ::testing::Test {
     }
   }
 
-  const std::string folder_ = absl::StrCat(::testing::TempDir(), "state_restart_test.", getpid(), ".",
-                                           ::testing::UnitTest::GetInstance()->current_test_info()->name());
-  const std::string state_ = folder_ + "/state";
+  const TestFolder folder_;
+  const std::string state_ = folder_.Path("state");
   const Batches batches_;
 };
 
@@ -276,7 +273,7 @@ TEST_F(StateRestartTest, ACorruptFileIsSetAsideAndTheServerComesUp) {
   EXPECT_TRUE(client.AttachNetwork(kept).Get().ok());
   const auto got = client.AttachNetwork(broken).Get();
   EXPECT_EQ(got.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(got.status().message()), Not(HasSubstr(folder_)));
+  EXPECT_THAT(std::string(got.status().message()), Not(HasSubstr(folder_.path())));
   // A log is written a little later.
   Await([&] {
     return ::testing::Value(server.Log(), Contains("error: network not loaded; its file is corrupt, and renamed"));
@@ -308,9 +305,9 @@ TEST_F(StateRestartTest, ADirectoryThatCannotBeUsedEndsTheStartWithOneLine) {
     EXPECT_THAT(server.Stderr(), AllOf(StartsWith("spikeserve: --state-dir: "), HasSubstr(path), EndsWith(why + "\n")));
     EXPECT_EQ(server.Stderr().find('\n') + 1, server.Stderr().size());
   };
-  expect_refused(folder_ + "/none/state", "No such file or directory");
-  std::ofstream(folder_ + "/file") << "a file";
-  expect_refused(folder_ + "/file", "Not a directory");
+  expect_refused(folder_.Path("none/state"), "No such file or directory");
+  std::ofstream(folder_.Path("file")) << "a file";
+  expect_refused(folder_.Path("file"), "Not a directory");
   ServerProcess first = Start();
   ASSERT_NE(first.address(), "");
   expect_refused(state_, "another server uses " + state_);

@@ -19,6 +19,7 @@
 #include "spikeserve/client/health.h"
 #include "support/certificates.h"
 #include "support/events.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::rpc {
 namespace {
@@ -191,8 +192,9 @@ TEST_F(TlsTest, FilesThatAreNotWhatTheyShouldBeAreRefusedBeforeAnythingIsServed)
 }
 
 TEST_F(TlsTest, UnixSocketsStayPlainAndOtherListenersDoNot) {
+  const testing::TestFolder folder;
   ServerOptions options = Options(Named("localhost"));
-  options.listen.push_back(absl::StrCat("unix:", ::testing::TempDir(), "spikeserve-tls-", getpid()));
+  options.listen.push_back("unix:" + folder.Path("socket"));
   const auto server = *Server::Start(options);
   EXPECT_TRUE(CheckHealth(server->addresses()[1], absl::Seconds(10)).ok());
   EXPECT_EQ(CheckHealth(server->addresses()[0], absl::Seconds(10)).code(), absl::StatusCode::kUnavailable);

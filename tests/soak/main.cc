@@ -7,7 +7,6 @@
 // calls, and the memory and the descriptors that the server holds must not have grown.
 
 #include <signal.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -19,7 +18,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -31,6 +29,7 @@
 #include "soak/faults.h"
 #include "soak/soak.h"
 #include "support/server_process.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::soak {
 namespace {
@@ -105,17 +104,12 @@ int64_t FailedByItsFault(const ServerStatisticsResult& statistics) {
 }
 
 int Main(absl::Duration duration, const std::vector<std::string>& more_flags) {
-  std::string folder = (std::filesystem::temp_directory_path() / "spikeserve-soak-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) {
-    std::cerr << "soak: cannot make " << folder << "\n";
-    return 2;
-  }
-  const absl::Cleanup remove = [&] { std::filesystem::remove_all(folder); };
-  const std::string state = folder + "/state";
-  CredentialFiles files(folder);
+  const testing::TestFolder folder;
+  const std::string state = folder.Path("state");
+  CredentialFiles files(folder.path());
   std::vector<std::string> flags = files.flags();
   // What killed clients leave behind is soon gone; but a caller that is refused a few times waits for 5 s each.
-  for (const std::string& flag : {std::string("--listen=127.0.0.1:0"), "--listen=unix:" + folder + "/socket",
+  for (const std::string& flag : {std::string("--listen=127.0.0.1:0"), "--listen=unix:" + folder.Path("socket"),
                                   std::string("--metrics-listen=127.0.0.1:0"), "--state-dir=" + state,
                                   std::string("--state-interval=1"), std::string("--network-idle-timeout=20")}) {
     flags.push_back(flag);

@@ -10,6 +10,7 @@
 #include "spikeserve/compute/field_error.h"
 #include "suites/training_testing.h"
 #include "suites/transport.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -136,7 +137,8 @@ class CheckpointSuite : public TransportTest {
 
   // By way of a file of that name.
   static absl::StatusOr<CreateNetworkArgs> PassThroughFile(const CreateNetworkArgs& checkpoint, const char* name) {
-    const std::string path = ::testing::TempDir() + "/" + name;
+    const TestFolder folder;
+    const std::string path = folder.Path(name);
     if (absl::Status status = WriteCheckpoint(checkpoint, path); !status.ok()) return status;
     return ReadCheckpoint(path);
   }

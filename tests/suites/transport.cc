@@ -1,7 +1,5 @@
 #include "suites/transport.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
@@ -13,6 +11,7 @@
 #include "identity/tokens.h"
 #include "support/certificates.h"
 #include "support/envelopes.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -63,12 +62,13 @@ Transport::Transport(TransportKind kind, const server::EngineOptions& options) {
     connection_ = MakeInProcessConnection(std::make_unique<server::Engine>(options));
     return;
   }
+  static const TestFolder folder;
   static std::atomic<int> count = 0;
   rpc::ServerOptions server_options;
   server_options.engine = options;
   server_options.listen = {kind == TransportKind::kTcp || kind == TransportKind::kTls
                                ? "127.0.0.1:0"
-                               : absl::StrCat("unix:", ::testing::TempDir(), "spikeserve-", getpid(), "-", count++)};
+                               : absl::StrCat("unix:", folder.path(), "/", count++)};
   if (kind == TransportKind::kSharedMemory) server_options.shared_memory = shared_memory::Quota();
   if (kind == TransportKind::kTls) {
     const Files& files = TestFiles();

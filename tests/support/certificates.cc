@@ -2,7 +2,6 @@
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -10,10 +9,9 @@
 #include <fstream>
 #include <iostream>
 
-#include "absl/strings/str_cat.h"
-#include "gtest/gtest.h"
 #include "identity/openssl_handles.h"
 #include "rpc/grpc_lifetime.h"
+#include "support/test_folder.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -113,7 +111,8 @@ std::string Encrypted(const std::string& key) {
 }
 
 std::string WriteTestFile(const std::string& name, const std::string& bytes) {
-  const std::string path = absl::StrCat(::testing::TempDir(), "spikeserve-", getpid(), "-", name);
+  static const TestFolder folder;
+  const std::string path = folder.Path(name);
   std::ofstream(path + ".new", std::ios::binary) << bytes;
   Check(std::rename((path + ".new").c_str(), path.c_str()) == 0);
   return path;

@@ -47,7 +47,7 @@ class CertificateAuthority {
 // `key` (PEM) with a passphrase.
 std::string Encrypted(const std::string& key);
 
-// Writes a file of the test's own, in a folder that exists; the same name is replaced at once. Returns its path.
+// Writes a file of the process's own, which goes when it ends; the same name is replaced at once. Returns its path.
 std::string WriteTestFile(const std::string& name, const std::string& bytes);
 
 }  // namespace spikeserve::testing

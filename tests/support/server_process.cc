@@ -14,17 +14,17 @@
 #include "absl/strings/strip.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "support/test_folder.h"
 
 namespace spikeserve::testing {
 
 ServerProcess::ServerProcess(const std::vector<std::string>& flags, const Options& options)
     : ChildProcess(SPIKESERVE, flags, options), stderr_path_(options.stderr_path) {}
 
-ServerProcess::~ServerProcess() { unlink(stderr_path_.c_str()); }
-
 std::string ServerProcess::NewStderrPath() {
+  static const TestFolder folder;
   static std::atomic<int> count = 0;
-  return absl::StrCat(::testing::TempDir(), "spikeserve-stderr-", getpid(), "-", count++);
+  return folder.Path(absl::StrCat("stderr-", count++));
 }
 
 std::vector<std::string> ServerProcess::WaitForAddresses(size_t count) {

@@ -20,7 +20,6 @@ class ServerProcess : public ChildProcess {
   // With a descriptor in place of stderr, which the methods below then tell nothing of.
   ServerProcess(const std::vector<std::string>& flags, int stderr_descriptor)
       : ServerProcess(flags, Options{.stderr_descriptor = stderr_descriptor}) {}
-  ~ServerProcess();
 
   // Waits until it listens on so many addresses, and returns them; fewer where it ended instead.
   std::vector<std::string> WaitForAddresses(size_t count = 1);

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "spikeserve/client/checkpoint.h"
 #include "spikeserve/compute/field_error.h"
+#include "support/test_folder.h"
 #include "train/parameters.h"
 #include "train/random.h"
 
@@ -146,7 +147,8 @@ TEST_F(TrainerTest, ATrainingThatIsInterruptedAndResumedGivesTheSameWeights) {
   const std::vector<float> whole = Train(client_, training_, Options(3));
   // At the end of an epoch, in the middle of one, and before the first step.
   for (const int64_t steps : {7, 10, 0}) {
-    const std::string path = ::testing::TempDir() + "trainer_test.ckpt";
+    const testing::TestFolder folder;
+    const std::string path = folder.Path("trained.ckpt");
     {
       const NetworkHandle network = *client_.CreateNetwork(Layers());
       Trainer trainer = *Trainer::Create(client_, network, training_, nullptr, Options(steps == 0 ? 0 : 3));
@@ -165,7 +167,6 @@ TEST_F(TrainerTest, ATrainingThatIsInterruptedAndResumedGivesTheSameWeights) {
               absl::OkStatus());
     EXPECT_EQ(last->run_samples, 300 - (steps == 10 ? 148 : steps == 7 ? 100 : 0));
     EXPECT_EQ(Parameters(network), whole) << steps;
-    std::remove(path.c_str());
   }
 }
 
