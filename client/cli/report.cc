@@ -12,12 +12,14 @@
 #include "absl/strings/str_join.h"
 #include "npz/npy.h"
 #include "npz/npz.h"
+#include "printable.h"
 
 namespace spikeserve::cli {
 namespace {
 
 constexpr int64_t kMostJsonElements = 1000;
 constexpr int64_t kMostSummaryElements = 8;
+constexpr size_t kMostPadding = 100;  // One long name does not make each line as long.
 
 bool IsMask(DataType dtype) { return dtype == DataType::kBool || dtype == DataType::kBit; }
 
@@ -97,17 +99,20 @@ std::vector<std::string> Row(std::string name, const Tensor& array) {
 
 }  // namespace
 
-std::string Table(const std::vector<std::vector<std::string>>& rows) {
+std::string Table(std::vector<std::vector<std::string>> rows) {
   std::vector<size_t> widths;
+  for (auto& row : rows) {
+    for (std::string& cell : row) cell = row.size() == 1 ? PrintableLines(cell) : Printable(cell);
+  }
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (size_t c = 0; c + 1 < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+    for (size_t c = 0; c + 1 < row.size(); ++c) widths[c] = std::max(widths[c], std::min(row[c].size(), kMostPadding));
   }
   std::string lines;
   for (const auto& row : rows) {
     for (size_t c = 0; c < row.size(); ++c) {
       lines += row[c];
-      if (c + 1 < row.size()) lines.append(widths[c] - row[c].size() + 2, ' ');
+      if (c + 1 < row.size()) lines.append(std::max(widths[c], row[c].size()) - row[c].size() + 2, ' ');
     }
     absl::StripTrailingAsciiWhitespace(&lines);
     lines += '\n';
@@ -158,7 +163,10 @@ absl::Status Report::WriteArrays(const std::string& path) const {
 }
 
 std::string Report::ToJson() const {
-  return json_.dump(/*indent=*/-1, /*indent_char=*/' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+  // It escapes the control characters of ASCII only.
+  return Printable(
+             json_.dump(/*indent=*/-1, /*indent_char=*/' ', /*ensure_ascii=*/false, Json::error_handler_t::replace)) +
+         "\n";
 }
 
 }  // namespace spikeserve::cli

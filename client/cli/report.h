@@ -15,9 +15,9 @@ namespace spikeserve::cli {
 
 using Json = nlohmann::ordered_json;
 
-// The rows as lines with aligned columns. The last cell of a row may be wider than its column; a row of one cell is a
-// line as it is.
-std::string Table(const std::vector<std::vector<std::string>>& rows);
+// The rows as lines with aligned columns. The last cell of a row, and a very long one, may be wider than its column; a
+// row of one cell is a line, or some, as it is. What servers and files have named is printable then: see printable.h.
+std::string Table(std::vector<std::vector<std::string>> rows);
 
 class Report {
  public:

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "printable.h"
 
 namespace spikeserve::cli {
 namespace {
@@ -109,7 +110,7 @@ std::vector<std::string> TopLines(const TopView& view, const std::string& server
   }
   if (view.methods.empty()) lines.push_back("no calls ended");
   if (lines.size() > rows) lines.resize(rows);
-  for (std::string& line : lines) line.resize(std::min(line.size(), columns));
+  for (std::string& line : lines) line = CutLine(Printable(line), columns);
   return lines;
 }
 

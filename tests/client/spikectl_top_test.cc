@@ -67,6 +67,15 @@ TEST(TopView, AServerThatStartedAnewIsCountedFromItsStart) {
   EXPECT_DOUBLE_EQ(view.refused_per_second, 1);
 }
 
+TEST(TopView, IsOfLinesThatATerminalObeysInNothing) {
+  ServerStatisticsResult after = At(absl::Seconds(2), {Method("Run\033[2J", 5, 0)});
+  after.version = "1\n2\u009b";
+  std::string shown;
+  for (const std::string& line : TopLines(Compare(At(absl::Seconds(1), {}), after), "host\007", 80, 24)) shown += line;
+  EXPECT_THAT(shown, AllOf(HasSubstr("spikeserve 1 2\\u009b at host\\u0007, "), HasSubstr("Run\\u001b[2J")));
+  EXPECT_EQ(shown.find_first_of("\033\007\n"), shown.npos);
+}
+
 TEST(TopView, FitsTheTerminal) {
   std::vector<MethodStatistics> methods;
   for (int i = 0; i < 40; ++i) methods.push_back(Method(absl::StrCat("StreamKernelDotProduct", i), 1'000'000'000, 5));

@@ -9,6 +9,7 @@
 #include "cli/flags.h"
 #include "cli/load_calls.h"
 #include "load/load_generator.h"
+#include "printable.h"
 #include "status_macros.h"
 
 namespace spikeserve::cli {
@@ -176,7 +177,7 @@ class LoadCommand final : public Command {
     for (const auto& [code, errors] : result.errors) {
       const std::string name = absl::StatusCodeToString(code);
       json[name] = {{"count", errors.count}, {"first", errors.message}};
-      absl::StrAppend(&text, "\n  ", errors.count, " ", name, ", the first: ", errors.message);
+      absl::StrAppend(&text, "\n  ", errors.count, " ", name, ", the first: ", Printable(errors.message));
     }
     report.AddText("errors", std::move(json), std::move(text));
   }

@@ -12,6 +12,7 @@
 #include "cli/commands/network_command.h"
 #include "cli/layers_file.h"
 #include "cli/records.h"
+#include "printable.h"
 #include "spikeserve/client/checkpoint.h"
 #include "status_macros.h"
 
@@ -29,7 +30,7 @@ class CreateCommand final : public Command {
     SPIKESERVE_ASSIGN_OR_RETURN(std::vector<LayerSpec> layers, ReadLayers(path_, seed_));
     SPIKESERVE_ASSIGN_OR_RETURN(CreateNetworkArgs::Result result, caller.Call(CreateNetworkArgs{std::move(layers)}));
     Report report;
-    report.AddText("network", result.network, result.network);
+    report.AddText("network", result.network, Printable(result.network));
     return report;
   }
 
@@ -149,7 +150,7 @@ class LoadCommand final : public Command {
     SPIKESERVE_ASSIGN_OR_RETURN(const CreateNetworkArgs checkpoint, ReadCheckpoint(path_));
     SPIKESERVE_ASSIGN_OR_RETURN(CreateNetworkArgs::Result result, caller.Call(checkpoint));
     Report report;
-    report.AddText("network", result.network, result.network);
+    report.AddText("network", result.network, Printable(result.network));
     return report;
   }
 

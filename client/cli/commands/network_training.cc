@@ -14,6 +14,7 @@
 #include "cli/training_flags.h"
 #include "file/file.h"
 #include "npz/npz.h"
+#include "printable.h"
 #include "status_macros.h"
 
 namespace spikeserve::cli {
@@ -132,7 +133,9 @@ class ApplyGradientsCommand final : public ChangeCommand {
   OptimizerFlags optimizer_;
 };
 
-void AppendRate(std::string* out, const LayerRate& rate) { absl::StrAppend(out, rate.layer, " ", rate.rate); }
+void AppendRate(std::string* out, const LayerRate& rate) {
+  absl::StrAppend(out, Printable(rate.layer), " ", rate.rate);
+}
 
 class TrainStepCommand final : public ChangeCommand {
  public:

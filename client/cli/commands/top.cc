@@ -9,6 +9,7 @@
 #include "cli/commands/commands.h"
 #include "cli/screen.h"
 #include "cli/top_view.h"
+#include "printable.h"
 #include "status_macros.h"
 
 namespace spikeserve::cli {
@@ -48,7 +49,7 @@ class TopCommand final : public Command {
   static Report Watch(ServerStatisticsResult before, const std::string& server, const Look& look) {
     Screen screen;
     absl::Time next = absl::Now();
-    std::vector<std::string> lines = {absl::StrCat("spikeserve at ", server)};
+    std::vector<std::string> lines = {Printable(absl::StrCat("spikeserve at ", server))};
     screen.Show(lines);
     while (screen.WaitUntil(next += kInterval)) {
       const absl::StatusOr<ServerStatisticsResult> after = look();
@@ -58,9 +59,8 @@ class TopCommand final : public Command {
         before = *after;
       } else {
         // What was seen last stays below; the server may come back.
-        std::string error = absl::StrCat("NO ANSWER: ", std::string(ServiceError(after.status()).message()));
-        std::replace(error.begin(), error.end(), '\n', ' ');
-        lines[0] = error.substr(0, size.columns);
+        const std::string error = Printable(std::string(ServiceError(after.status()).message()));
+        lines[0] = CutLine(absl::StrCat("NO ANSWER: ", error), size.columns);
       }
       screen.Show(lines);
       next = std::max(next, absl::Now() - kInterval);

@@ -1,64 +1,34 @@
 #include "telemetry/log_line.h"
 
-#include <algorithm>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "printable.h"
 
 namespace spikeserve::telemetry {
 namespace {
 
 // Of a string in a line, when it is escaped.
 constexpr size_t kMaxStringBytes = 1024;
-constexpr char kReplacement[] = "\xEF\xBF\xBD";  // U+FFFD.
-
-// The length of the UTF-8 character that `bytes` begin with, by table 3-7 of the Unicode standard; 0 where they begin
-// with none.
-size_t CharacterSize(std::string_view bytes) {
-  const auto at = [&](size_t i) { return i < bytes.size() ? static_cast<uint8_t>(bytes[i]) : 0; };
-  const auto continues = [&](size_t i) { return at(i) >= 0x80 && at(i) <= 0xBF; };
-  const uint8_t first = at(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return continues(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    // Neither overlong nor a surrogate.
-    const uint8_t min = first == 0xE0 ? 0xA0 : 0x80, max = first == 0xED ? 0x9F : 0xBF;
-    return at(1) >= min && at(1) <= max && continues(2) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const uint8_t min = first == 0xF0 ? 0x90 : 0x80, max = first == 0xF4 ? 0x8F : 0xBF;
-    return at(1) >= min && at(1) <= max && continues(2) && continues(3) ? 4 : 0;
-  }
-  return 0;
-}
 
 // The string in JSON (RFC 8259), cut where it is too long.
 void AppendJsonString(std::string_view bytes, std::string& out) {
   const size_t end = out.size() + kMaxStringBytes;
   out += '"';
   while (!bytes.empty()) {
-    const size_t size = CharacterSize(bytes);
-    const uint8_t first = static_cast<uint8_t>(bytes[0]);
     const size_t begin = out.size();
-    if (size == 0) {
-      out += kReplacement;
-    } else if (first == '"' || first == '\\') {
+    size_t size = 1;
+    if (bytes[0] == '"' || bytes[0] == '\\') {
       out += {'\\', bytes[0]};
-    } else if (first < 0x20 || first == 0x7F) {
-      absl::StrAppendFormat(&out, "\\u%04x", first);
-    } else if (first == 0xC2 && static_cast<uint8_t>(bytes[1]) < 0xA0) {
-      // U+0080 to U+009F, which terminals obey as they do escape sequences.
-      absl::StrAppendFormat(&out, "\\u%04x", static_cast<uint8_t>(bytes[1]));
     } else {
-      out += bytes.substr(0, size);
+      size = AppendPrintableCharacter(bytes, out);
     }
     if (out.size() > end) {
       out.resize(begin);
       out += "...";
       break;
     }
-    bytes.remove_prefix(std::max<size_t>(size, 1));
+    bytes.remove_prefix(size);
   }
   out += '"';
 }
