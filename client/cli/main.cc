@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -11,11 +12,12 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "cli/command.h"
 #include "cli/connection_flags.h"
 #include "cli/flags.h"
 #include "cli/help.h"
+#include "file/file.h"
+#include "printable.h"
 #include "status_macros.h"
 #include "version.h"
 
@@ -30,7 +32,7 @@ struct CommonFlags {
 };
 
 int Fail(const std::string& message, int exit_code) {
-  std::cerr << "spikectl: " << absl::StrReplaceAll(message, {{"\n", " "}}) << "\n";
+  std::cerr << "spikectl: " << Printable(message) << "\n";
   return exit_code;
 }
 
@@ -108,6 +110,8 @@ int FailUsage(const CLI::App& app, const CLI::ParseError& error) {
       absl::StrCat("unknown command ", words[0], near ? "; did you mean " + nearest->get_name() + "?" : "", help), 2);
 }
 
+absl::Status OutOfMemory() { return absl::ResourceExhaustedError("out of memory"); }
+
 // The exit code.
 absl::StatusOr<int> RunCommand(const CommandInfo& info, const CommonFlags& flags) {
   if (info.where == Where::kServer && flags.connection.server.empty()) {
@@ -120,15 +124,32 @@ absl::StatusOr<int> RunCommand(const CommandInfo& info, const CommonFlags& flags
     if (!read.ok()) return ServiceError(read.status());
     options = *std::move(read);
   }
+  // Before the command changes anything.
+  if (!flags.output.empty()) SPIKESERVE_RETURN_IF_ERROR(file::CheckCanWrite(flags.output));
   const Caller caller(flags.connection.server, std::move(options), flags.connection.timeout(), info.name);
   SPIKESERVE_ASSIGN_OR_RETURN(Report report, info.command->Run(caller));
+  absl::Status written;
   if (!flags.output.empty()) {
-    SPIKESERVE_RETURN_IF_ERROR(report.WriteArrays(flags.output));
-    report.AddText("written", flags.output, "wrote " + flags.output);
+    try {
+      written = report.WriteArrays(flags.output);
+    } catch (const std::bad_alloc&) {
+      written = OutOfMemory();
+    }
+    if (written.ok()) report.AddText("written", flags.output, "wrote " + flags.output);
   }
+  // Shown where it cannot be written, too: a call that changed a network cannot be made once more.
   std::cout << (flags.json ? report.ToJson() : report.Summary()) << std::flush;
   if (!std::cout) return absl::DataLossError("cannot write to the standard output");
+  SPIKESERVE_RETURN_IF_ERROR(written);
   return report.exit_code();
+}
+
+absl::StatusOr<int> RunInMemory(const CommandInfo& info, const CommonFlags& flags) {
+  try {
+    return RunCommand(info, flags);
+  } catch (const std::bad_alloc&) {  // Arrays are as large as their files say, or the server.
+    return OutOfMemory();
+  }
 }
 
 int Main(int argc, char** argv) {
@@ -157,7 +178,7 @@ int Main(int argc, char** argv) {
     return error.get_exit_code() == 0 ? app.exit(error) : FailUsage(app, error);
   }
   const size_t chosen = std::find_if(apps.begin(), apps.end(), [](auto* a) { return a->parsed(); }) - apps.begin();
-  const absl::StatusOr<int> exit_code = RunCommand(commands[chosen], flags);
+  const absl::StatusOr<int> exit_code = RunInMemory(commands[chosen], flags);
   if (exit_code.ok()) return *exit_code;
   const std::string message(exit_code.status().message());
   return IsUsageError(exit_code.status()) ? Fail(message + SeeHelp("spikectl " + commands[chosen].name), 2)

@@ -52,10 +52,9 @@ absl::StatusOr<train::DataSet> TrainingDataFlags::ReadFile(const std::string& pa
   train::DataSetOptions options{.time_dimension = time_dimension_, .scale = input_scale_};
   options.features.assign(input_shape_.begin(), input_shape_.end());
   const Shape& shape = inputs.shape();
-  if (flatten && options.features.empty()) {
-    int64_t features = 1;
-    for (size_t d = time_dimension_ ? 2 : 1; d < shape.size(); ++d) features *= shape[d];
-    options.features = {features};
+  const size_t first = time_dimension_ ? 2 : 1;
+  if (flatten && options.features.empty() && shape.size() > first && inputs.size() > 0) {
+    options.features = {*ElementCount(absl::MakeConstSpan(shape).subspan(first))};
   }
   absl::StatusOr<train::DataSet> data = train::MakeDataSet(std::move(inputs), labels, options);
   if (!data.ok()) return file::AtPath(path, data.status());

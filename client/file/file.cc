@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <system_error>
 
@@ -31,6 +32,13 @@ absl::Status WriteTo(int fd, const std::string& path, std::string_view bytes) {
   return absl::OkStatus();
 }
 
+// The file that `path`, which exists, leads to: a symbolic link stays one.
+std::string Target(const std::string& path) {
+  std::error_code error;
+  std::string target = std::filesystem::canonical(path, error).string();
+  return error ? path : target;
+}
+
 }  // namespace
 
 absl::Status AtPath(std::string_view path, const absl::Status& status) {
@@ -47,7 +55,14 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   // A pipe tells no size. One byte more than the size, so that a file is read whole at once and its end seen.
   size_t room = std::max<size_t>(info.st_size, 1 << 16) + 1;
   for (size_t size = 0;;) {
-    if (bytes.size() < size + room) bytes.resize(size + room);
+    if (bytes.size() < size + room) {
+      try {
+        bytes.resize(size + room);
+      } catch (const std::exception&) {  // A length too great for a string, or for the memory.
+        return absl::ResourceExhaustedError(
+            absl::StrCat(path, ": no memory for all of it, of ", size + room - 1, " bytes and more"));
+      }
+    }
     const ssize_t n = read(fd, bytes.data() + size, bytes.size() - size);
     if (n < 0 && errno != EINTR) return FileError(path, "read");
     if (n > 0) size += n;
@@ -57,6 +72,23 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
     }
     room = size == bytes.size() ? size : 0;
   }
+}
+
+absl::Status CheckCanWrite(const std::string& path) {
+  struct stat info;
+  const bool exists = stat(path.c_str(), &info) == 0;
+  if (exists && S_ISDIR(info.st_mode)) {
+    errno = EISDIR;
+    return FileError(path, "be written there");
+  }
+  std::string at = path;
+  int access_mode = W_OK;
+  if (!exists || S_ISREG(info.st_mode)) {  // Another file is made beside it.
+    at = std::filesystem::path(exists ? Target(path) : path).parent_path();
+    if (at.empty()) at.assign(1, '.');
+    access_mode |= X_OK;
+  }
+  return access(at.c_str(), access_mode) == 0 ? absl::OkStatus() : FileError(path, "be written there");
 }
 
 absl::Status WriteFile(const std::string& path, std::string_view bytes) {
@@ -69,10 +101,7 @@ absl::Status WriteFile(const std::string& path, std::string_view bytes) {
     return WriteTo(fd, path, bytes);
   }
 
-  // A symbolic link stays one: the file it leads to is replaced.
-  std::error_code error;
-  std::string target = exists ? std::filesystem::canonical(path, error).string() : path;
-  if (error) target = path;
+  const std::string target = exists ? Target(path) : path;
   static std::atomic<int> counter{0};
   const std::string temporary = absl::StrCat(target, ".", getpid(), ".", counter++, ".tmp");
   int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, exists ? info.st_mode & 0777 : 0666);

@@ -205,6 +205,36 @@ TEST_F(SpikectlTrain, ASignalEndsItAfterAStepWithTheCheckpointWritten) {
   }
 }
 
+TEST_F(SpikectlTrain, ASecondSignalEndsItAtOnceWhicheverItIs) {
+  // It cannot end after its step: the server is stopped.
+  ServerProcess server({"--listen=127.0.0.1:0"});
+  const std::vector<std::string> addresses = server.WaitForAddresses();
+  ASSERT_EQ(addresses.size(), 1u);
+  const std::string command =
+      absl::StrCat("cd ", Path(""), " && (SPIKESERVE_SERVER= '" SPIKECTL "' ", kTrain, "--epochs 1000000000 --server ",
+                   addresses[0], " --save-every 1 --save second.ckpt >out 2>err & echo $! >pid; wait $!; echo $? >rc)");
+  std::thread program([&] { EXPECT_EQ(std::system(command.c_str()), 0); });
+  while (!Exists("second.ckpt")) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  server.Signal(SIGSTOP);
+  const int pid = std::stoi(Bytes("pid"));
+  ASSERT_EQ(kill(pid, SIGINT), 0);
+  // Until it has been noted: then it is no longer caught.
+  const auto caught = [&] {
+    std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+    for (std::string line; std::getline(status, line);) {
+      if (line.rfind("SigCgt:", 0) == 0) return (std::stoull(line.substr(8), nullptr, 16) >> (SIGTERM - 1) & 1) != 0;
+    }
+    return false;
+  };
+  while (caught()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  kill(pid, SIGTERM);
+  program.join();
+  EXPECT_EQ(std::stoi(Bytes("rc")), 128 + SIGTERM);
+  server.Signal(SIGCONT);
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.WaitForExit(), 0);
+}
+
 TEST_F(SpikectlTrain, SaysWhatIsWrongWithTheData) {
   const auto error = [&](const TensorView& images, const TensorView& labels, const std::string& flags = "") {
     EXPECT_TRUE(npz::WriteNpz(Path("bad.npz"), {{"images", images}, {"labels", labels}}).ok());
@@ -223,6 +253,8 @@ TEST_F(SpikectlTrain, SaysWhatIsWrongWithTheData) {
   EXPECT_THAT(error(four, labels, "--test 4"), StartsWith("spikectl: bad.npz: test: 4; need 1 to 3"));
   EXPECT_THAT(error(four, labels, "--test 0"), HasSubstr("test: 0; need 1 to 3"));
   EXPECT_THAT(error(four, labels, "--num-classes 1"), HasSubstr("--num-classes: got 1; need more than the largest"));
+  const Shape empty = {0, int64_t{1} << 62, 4};
+  EXPECT_THAT(error(TensorView(DataType::kFloat32, empty, nullptr), labels), HasSubstr("[0, 4611686018427387904, 4]"));
   EXPECT_THAT(error(four, labels, "--input-shape 2,2"), HasSubstr("need as many elements as [2, 2] has"));
   EXPECT_THAT(Error("train bad.npz --hidden 4 --input-name pixels", 1),
               AllOf(StartsWith("spikectl: bad.npz: no array pixels"), HasSubstr("images, labels")));

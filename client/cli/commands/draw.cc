@@ -23,9 +23,11 @@ absl::StatusOr<Tensor> TakeSample(const Tensor& array, int64_t sample) {
   if (sample < 0 || sample >= shape[1]) {
     return InvalidField("--sample", absl::StrCat(sample), absl::StrCat("0 to ", shape[1] - 1));
   }
-  const int64_t features = shape[0] == 0 ? 0 : array.size() / shape[0] / shape[1];
-  Tensor matrix(array.dtype(), {shape[0], features});
-  const int64_t row_bytes = shape[0] == 0 ? 0 : matrix.byte_size() / shape[0];
+  if (array.size() == 0) {
+    return InvalidField("--sample", absl::StrCat("an array of shape ", ShapeString(shape)), "lengths >= 1");
+  }
+  Tensor matrix(array.dtype(), {shape[0], array.size() / shape[0] / shape[1]});
+  const int64_t row_bytes = matrix.byte_size() / shape[0];
   for (int64_t t = 0; t < shape[0]; ++t) {
     std::memcpy(static_cast<char*>(matrix.data()) + t * row_bytes,
                 static_cast<const char*>(array.data()) + (t * shape[1] + sample) * row_bytes, row_bytes);

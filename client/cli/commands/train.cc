@@ -1,7 +1,5 @@
 #include <signal.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,6 +14,7 @@
 #include "cli/training_data.h"
 #include "cli/training_flags.h"
 #include "cli/training_progress.h"
+#include "file/file.h"
 #include "spikeserve/client/checkpoint.h"
 #include "status_macros.h"
 #include "train/parameters.h"
@@ -30,8 +29,11 @@ class SignalNote {
   SignalNote() {
     received_ = 0;
     struct sigaction action = {};
-    action.sa_handler = [](int signal) { received_ = signal; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+    action.sa_handler = [](int received) {
+      received_ = received;
+      for (const int either : kSignals) signal(either, SIG_DFL);
+    };
+    action.sa_flags = SA_RESTART;
     for (size_t i = 0; i < std::size(kSignals); ++i) sigaction(kSignals[i], &action, &old_[i]);
   }
   ~SignalNote() {
@@ -49,14 +51,6 @@ class SignalNote {
   struct sigaction old_[std::size(kSignals)];
 };
 volatile sig_atomic_t SignalNote::received_ = 0;
-
-// That a file can be written is found out before the training, not after it.
-absl::Status CheckFolder(const std::string& path) {
-  std::string folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  if (access(folder.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be written there"));
-}
 
 // The network that is trained: a file's layers, fully connected ones, or a checkpoint.
 class StartFlags {
@@ -176,7 +170,7 @@ class TrainCommand final : public Command {
     options_.call = caller.call_options();
     options_.steps = steps_.value_or(options_.steps);
     for (const std::string& path : {save_, curve_}) {
-      if (!path.empty()) SPIKESERVE_RETURN_IF_ERROR(CheckFolder(path));
+      if (!path.empty()) SPIKESERVE_RETURN_IF_ERROR(file::CheckCanWrite(path));
     }
     SPIKESERVE_ASSIGN_OR_RETURN(const TrainingData data, data_.Read(start_.fully_connected(), options_.seed));
     options_.step.num_classes = num_classes_.value_or(data.num_classes());
