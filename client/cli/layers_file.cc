@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "codec/nested_tensors.h"
 #include "codec/network_codec.h"
 #include "codec/tensor_codec.h"
 #include "file/file.h"
@@ -13,6 +14,7 @@
 #include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
 #include "npz/npz.h"
+#include "printable.h"
 #include "spikeserve/v1/networks.pb.h"
 #include "status_macros.h"
 #include "train/parameters.h"
@@ -71,27 +73,55 @@ std::vector<StandIn> TakeStandIns(Json& layers) {
   return stand_ins;
 }
 
-// The zeros that are there until the parameter is drawn.
-absl::StatusOr<Tensor> ZerosOfShape(const Json& lengths) {
-  constexpr int64_t kMaxElements = int64_t{1} << 29;
+// Protobuf cannot send more.
+constexpr int64_t kMaxBytes = (int64_t{1} << 31) - 1;
+
+absl::Status TooLarge() { return absl::InvalidArgumentError("the arrays of all layers are more than 2 GiB"); }
+
+// The zeros that are there until the parameter is drawn, of at most `max_bytes`.
+absl::StatusOr<Tensor> ZerosOfShape(const Json& lengths, int64_t max_bytes) {
   const auto refused = [&] {
-    return absl::InvalidArgumentError(
-        absl::StrCat("got ", lengths.dump(),
-                     "; need an array, or a shape to draw it of: lengths >= 1, at most 2^29 elements in all"));
+    return absl::InvalidArgumentError(absl::StrCat("got ", std::string(CutLine(lengths.dump(), 80)),
+                                                   "; need an array, or a shape to draw it of: lengths >= 1"));
   };
   Shape shape;
   for (const Json& length : lengths) {
     if (!length.is_number_integer() || length.get<int64_t>() < 1) return refused();
     shape.push_back(length.get<int64_t>());
   }
-  if (shape.empty() || ElementCount(shape).value_or(kMaxElements + 1) > kMaxElements) return refused();
+  if (shape.empty()) return refused();
+  if (ByteCount(DataType::kFloat32, shape).value_or(max_bytes + 1) > max_bytes) return TooLarge();
   return Tensor(DataType::kFloat32, std::move(shape));
 }
 
+// Writing JSON for Protobuf takes a call for each level.
+constexpr int kMaxDepth = 64;
+
+bool IsTooDeep(std::string_view json) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_string = !in_string;
+    } else if (!in_string && (c == '[' || c == '{') && ++depth > kMaxDepth) {
+      return true;
+    } else if (!in_string && (c == ']' || c == '}')) {
+      --depth;
+    }
+  }
+  return false;
+}
+
 absl::StatusOr<Json> ParseJson(const std::string& text) {
+  if (IsTooDeep(text)) {
+    return absl::InvalidArgumentError(absl::StrCat("nested more deeply than ", kMaxDepth, " levels"));
+  }
   try {
     return Json::parse(text);
-  } catch (const Json::parse_error& error) {
+  } catch (const Json::exception& error) {
     const std::string what = error.what();
     return absl::InvalidArgumentError(what.substr(what.find("] ") == what.npos ? 0 : what.find("] ") + 2));
   }
@@ -104,16 +134,26 @@ absl::StatusOr<std::vector<LayerSpec>> ParseLayers(const std::string& text, cons
   if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array()) {
     return absl::InvalidArgumentError("no list of layers; need {\"layers\": [...]} or [...]");
   }
+  for (size_t i = 0; i < json["layers"].size(); ++i) {
+    const Json& layer = json["layers"][i];
+    if (!layer.is_object()) {
+      return absl::InvalidArgumentError(absl::StrCat("layers[", i, "]: got ", layer.type_name(), "; need an object"));
+    }
+  }
   const std::vector<StandIn> stand_ins = TakeStandIns(json["layers"]);
   v1::CreateNetworkRequest request;
   if (const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), &request); !status.ok()) {
     return absl::InvalidArgumentError(std::string(status.message()));
   }
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckElementsAreThere(request));
+  int64_t bytes_left = kMaxBytes;
   for (const StandIn& stand_in : stand_ins) {
-    const absl::StatusOr<Tensor> array = stand_in.is_shape()
-                                             ? ZerosOfShape(stand_in.value)
-                                             : npz::ReadArray((folder / stand_in.value.get<std::string>()).string());
+    absl::StatusOr<Tensor> array = stand_in.is_shape()
+                                       ? ZerosOfShape(stand_in.value, bytes_left)
+                                       : npz::ReadArray((folder / stand_in.value.get<std::string>()).string());
+    if (array.ok() && array->byte_size() > bytes_left) array = TooLarge();
     if (!array.ok()) return file::AtPath(stand_in.Field(), array.status());
+    bytes_left -= array->byte_size();
     Message& kind = MutableField(*request.mutable_layers(stand_in.layer), *stand_in.kind);
     codec::EncodeTensor(*array, &static_cast<v1::Tensor&>(MutableField(kind, *stand_in.tensor)));
   }

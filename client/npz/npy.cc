@@ -61,6 +61,8 @@ constexpr NpyType kTypes[] = {
 };
 constexpr char kReadable[] = "bool, int8 to int64, uint8 to uint32, float16, float32 or float64, little-endian";
 
+constexpr size_t kMaxRank = 64;  // NumPy's.
+
 constexpr std::string_view kMagic = "\x93NUMPY";
 
 absl::string_view Absl(std::string_view s) { return {s.data(), s.size()}; }
@@ -156,6 +158,9 @@ absl::StatusOr<Shape> ParseShape(Scanner& scanner) {
     if (!comma) return malformed();
     const std::optional<int64_t> length = scanner.TakeLength();
     if (!length) return malformed();
+    if (shape.size() == kMaxRank) {
+      return Malformed(absl::StrCat("header: shape of more than ", kMaxRank, " dimensions"), "at most that many");
+    }
     shape.push_back(*length);
     comma = scanner.Take(",");
   }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "codec/nested_tensors.h"
 #include "codec/network_codec.h"
 #include "codec/network_state_codec.h"
 #include "file/file.h"
@@ -64,6 +65,7 @@ void EncodeCheckpoint(const CreateNetworkArgs& checkpoint, v1::CreateNetworkRequ
 
 absl::StatusOr<CreateNetworkArgs> DecodeCheckpoint(const v1::CreateNetworkRequest& request) {
   SPIKESERVE_RETURN_IF_ERROR(codec::CheckNetworkFormatVersion(request.format_version()));
+  SPIKESERVE_RETURN_IF_ERROR(codec::CheckElementsAreThere(request));
   CreateNetworkArgs checkpoint;
   for (int i = 0; i < request.layers_size(); ++i) {
     SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,

@@ -17,6 +17,7 @@
 #include "runtime/happens_before.h"
 #include "shared_memory/shared_tensors.h"
 #include "status_macros.h"
+#include "within_memory.h"
 
 namespace spikeserve {
 namespace {
@@ -94,7 +95,8 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
     server::HappensAfter(&incoming_);
     if (!ok) return;
     absl::StatusOr<codec::Envelope> response = ReadResponse(incoming_, exchange_->response_prototype(), buffers_);
-    absl::Status status = response.ok() ? exchange_->Receive(*std::move(response)) : std::move(response).status();
+    absl::Status status = response.ok() ? WithinMemory([&] { return exchange_->Receive(*std::move(response)); })
+                                        : std::move(response).status();
     if (!status.ok()) failure_ = std::move(status);
     server::HappensBefore(&incoming_);
     if (failure_.ok()) return StartRead(&incoming_);

@@ -3,13 +3,15 @@
 #include "absl/strings/str_cat.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
+#include "within_memory.h"
 
 namespace spikeserve {
 
 absl::StatusOr<codec::Envelope> ReadResponse(const grpc::ByteBuffer& bytes, const google::protobuf::Message& prototype,
                                              BufferPool& buffers) {
-  absl::StatusOr<codec::Envelope> response = rpc::FromByteBuffer(bytes, prototype, buffers);
-  if (response.ok()) return response;
+  absl::StatusOr<codec::Envelope> response =
+      WithinMemory([&] { return rpc::FromByteBuffer(bytes, prototype, buffers); });
+  if (response.ok() || absl::IsResourceExhausted(response.status())) return response;
   return absl::InternalError(absl::StrCat("the server's response: ", response.status().message()));
 }
 

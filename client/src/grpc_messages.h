@@ -12,7 +12,8 @@
 
 namespace spikeserve {
 
-// The bytes of a response as an envelope; INTERNAL where they are none.
+// The bytes of a response as an envelope; INTERNAL where they are none, RESOURCE_EXHAUSTED where there is
+// no memory for it.
 absl::StatusOr<codec::Envelope> ReadResponse(const grpc::ByteBuffer& bytes, const google::protobuf::Message& prototype,
                                              BufferPool& buffers);
 

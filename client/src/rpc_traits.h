@@ -21,6 +21,7 @@
 #include "connection.h"
 #include "google/protobuf/descriptor.h"
 #include "spikeserve/client/client.h"
+#include "within_memory.h"
 
 namespace spikeserve {
 
@@ -170,7 +171,8 @@ void Client::Launch(const Args& args, const CallOptions& options, std::shared_pt
   connection_->Start(rpc, [state, done = std::move(done)](absl::Status status) {
     state->request = {};
     ResponseReader<typename Traits::Response> response(state->response);
-    ResultOr<Args> result = status.ok() ? Traits::Decode(response) : ResultOr<Args>(std::move(status));
+    ResultOr<Args> result = status.ok() ? WithinMemory([&]() -> ResultOr<Args> { return Traits::Decode(response); })
+                                        : ResultOr<Args>(std::move(status));
     state->connection.reset();  // Before the caller goes on: see Dispose.
     done(std::move(result));
   });

@@ -36,6 +36,18 @@ absl::Status CheckOptions(const TrainerOptions& options) {
   return absl::OkStatus();
 }
 
+// The spikes of the one layer that was recorded, [steps, batch, ...].
+absl::StatusOr<Tensor> TakeSpikes(ForwardArgs::Result result, int64_t steps, int64_t batch) {
+  if (result.records.size() == 1 && result.records[0].spikes) {
+    Tensor& spikes = *result.records[0].spikes;
+    const Shape& shape = spikes.shape();
+    if (spikes.dtype() == DataType::kBool && shape.size() >= 2 && shape[0] == steps && shape[1] == batch) {
+      return std::move(spikes);
+    }
+  }
+  return absl::InternalError("the server's response has other records than the request asked for");
+}
+
 // How many of the samples are classified right by `spikes`, [T, B, num_classes * n].
 int64_t CountCorrect(const Tensor& spikes, int64_t num_classes, absl::Span<const int64_t> labels) {
   const auto batch = static_cast<int64_t>(labels.size());
@@ -158,7 +170,7 @@ absl::StatusOr<Evaluation> Trainer::Evaluate(const DataSet& data) {
   std::iota(samples.begin(), samples.end(), 0);
   for (int64_t begin = 0; begin < data.size(); begin += options_.batch_size) {
     const Tensor input = SteppedBatch(data, absl::MakeConstSpan(samples).subspan(begin, options_.batch_size));
-    SPIKESERVE_ASSIGN_OR_RETURN(const ForwardArgs::Result result,
+    SPIKESERVE_ASSIGN_OR_RETURN(ForwardArgs::Result result,
                                 client_.Call(ForwardArgs{.network = network_,
                                                          .input = input,
                                                          .records = {{.layer = output_layer_, .spikes = true}},
@@ -166,9 +178,10 @@ absl::StatusOr<Evaluation> Trainer::Evaluate(const DataSet& data) {
                                              options_.call));
     next_step_ = result.next_step;
     SPIKESERVE_RETURN_IF_ERROR(Reset());
-    const Tensor& spikes = *result.records[0].spikes;
     const absl::Span<const int64_t> labels = absl::MakeConstSpan(data.labels).subspan(begin, options_.batch_size);
-    if (spikes.size() == 0 || spikes.size() / (spikes.shape()[0] * labels.size()) % options_.step.num_classes != 0) {
+    const int64_t steps = input.shape()[0], batch = input.shape()[1];
+    SPIKESERVE_ASSIGN_OR_RETURN(const Tensor spikes, TakeSpikes(std::move(result), steps, batch));
+    if (spikes.size() == 0 || spikes.size() / (steps * batch) % options_.step.num_classes != 0) {
       return InvalidField("output_layer", absl::StrCat("spikes of shape ", ShapeString(spikes.shape())),
                           absl::StrCat("a multiple of ", options_.step.num_classes, " neurons"));
     }

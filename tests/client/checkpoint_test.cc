@@ -91,6 +91,13 @@ TEST_F(Checkpoint, NamesWhatIsWrongInIt) {
   EXPECT_THAT(Refusal(Path("state.json")), HasSubstr("state.layers[0].v"));
 }
 
+TEST_F(Checkpoint, TensorsWithoutTheirElementsAreRefused) {
+  Write(Path("huge.json"), R"({"format_version": 1, "layers": [{"linear": {"weight": {
+      "dtype": "DATA_TYPE_BOOL", "shape": [1048576, 1048576], "event_deltas": [1]}}}]})");
+  EXPECT_THAT(Refusal(Path("huge.json"), absl::StatusCode::kResourceExhausted),
+              HasSubstr("tensors of 4398046511104 bytes in a message of "));
+}
+
 TEST_F(Checkpoint, CutOffAnywhereIsRefused) {
   ASSERT_TRUE(WriteCheckpoint(OneNeuron(), Path("cut.pb")).ok());
   const std::string whole = Read(Path("cut.pb"));

@@ -78,13 +78,52 @@ TEST_F(SpikectlOnNetworks, CreateDrawsTheParametersOfWhichOnlyTheShapeIsGiven) {
     std::ofstream(Path("bad.json")) << text;
     return Error("network create bad.json", 1);
   };
-  for (const char* shape : {"[]", "[0, 5]", "[2, -5]", "[1.5, 2]", "[\"a\"]", "[100000, 100000]"}) {
+  for (const char* shape : {"[]", "[0, 5]", "[2, -5]", "[1.5, 2]", "[\"a\"]"}) {
     EXPECT_THAT(error(absl::StrCat(R"([{"linear": {"weight": )", shape, "}}]")),
                 AllOf(HasSubstr("bad.json: layers[0].linear.weight: "), HasSubstr("a shape to draw it of")));
   }
   EXPECT_THAT(error(R"([{"linear": {"weight": [2, 3], "bias": [5]}}])"), HasSubstr("layers[0].linear.bias"));
+  const std::string too_large = ".linear.weight: the arrays of all layers are more than 2 GiB\n";
+  EXPECT_EQ(error(R"([{"linear": {"weight": [100000, 100000]}}])"), "spikectl: bad.json: layers[0]" + too_large);
+  EXPECT_EQ(error(R"([{"linear": {"weight": [16, 16]}}, {"linear": {"weight": [16384, 32768]}}])"),
+            "spikectl: bad.json: layers[1]" + too_large);
   EXPECT_THAT(error(R"([{"if_node": {"v_threshold_tensor": [2, 3]}}])"),
               HasSubstr("layers[0].if_node.v_threshold_tensor: only a shape"));
+}
+
+TEST_F(SpikectlOnNetworks, CreateRefusesFilesThatAreMadeToHarm) {
+  const auto error = [&](const std::string& text) {
+    std::ofstream(Path("bad.json")) << text;
+    return Error("network create bad.json", 1);
+  };
+  EXPECT_EQ(error(R"([null, {"if_node": {}}])"), "spikectl: bad.json: layers[0]: got null; need an object\n");
+  EXPECT_EQ(error(R"([{"if_node": {}}, [1]])"), "spikectl: bad.json: layers[1]: got array; need an object\n");
+  EXPECT_THAT(error(R"([{"if_node": {"v_threshold": 1e999}}])"), StartsWith("spikectl: bad.json: number overflow"));
+  const auto nested = [&](int depth) {
+    return error(R"([{"if_node": )" + std::string(depth, '[') + std::string(depth, ']') + "}]");
+  };
+  EXPECT_EQ(nested(60).find("nested more"), std::string::npos);
+  for (const int depth : {66, 1'000'000}) {
+    EXPECT_EQ(nested(depth), "spikectl: bad.json: nested more deeply than 64 levels\n");
+  }
+  EXPECT_THAT(error(R"([{"linear": {"weight": {"dtype": "DATA_TYPE_BOOL", "shape": [1048576, 1048576],
+                                               "event_deltas": [1]}}}])"),
+              HasSubstr("bad.json: tensors of 4398046511104 bytes in a message of "));
+}
+
+TEST_F(SpikectlOnNetworks, NamesOfLayersAreLinesThatATerminalObeysInNothing) {
+  std::ofstream(Path("named.json")) << R"([{"name": "a\u001b]0;b\u0007\u009b2J\n\u00e9", "if_node": {}}])";
+  const std::string name = Name("network create named.json");
+  const auto expect_obeyed_in_nothing = [](const std::string& text) {
+    EXPECT_THAT(text, HasSubstr(R"(a\u001b]0;b\u0007\u009b2J)"));
+    EXPECT_THAT(text, HasSubstr("\u00e9"));
+    EXPECT_EQ(text.find_first_of("\033\007"), text.npos);
+    EXPECT_EQ(text.find("\u009b"), text.npos);
+  };
+  expect_obeyed_in_nothing(Output("network get " + name));
+  const std::string as_json = Output("network get " + name + " --json");
+  expect_obeyed_in_nothing(as_json);
+  EXPECT_EQ(as_json.find('\n'), as_json.size() - 1);
 }
 
 TEST_F(SpikectlOnNetworks, TrainStepDoesWhatTheClientDoes) {

@@ -237,12 +237,47 @@ TEST_F(Spikectl, ErrorsOfTheServiceHaveTheirCodeAndLeaveTheOutputAsItWas) {
               AllOf(StartsWith("spikectl: INVALID_ARGUMENT: v"), HasSubstr("INT32"), HasSubstr("FLOAT32")));
   EXPECT_EQ(Bytes("out.npz"), "old");
   Save("v.npy", RowMatrix<float>(RowMatrix<float>::Zero(3, 2)));
-  EXPECT_THAT(Error("spike-cluster --v v.npy --v-threshold 1 -o out.npy", 1),
-              HasSubstr("3 arrays (n_o, k_positive, k_negative); a .npy file holds one, need FILE.npz"));
-  EXPECT_FALSE(Exists("out.npy"));
   EXPECT_THAT(Error("spike-cluster --v v.npy --v-threshold much", 2),
               HasSubstr("--v-threshold: got much; need a number"));
   EXPECT_THAT(Error("spike-cluster --v v.npy --v-threshold 1 -o absent/out.npz", 1), HasSubstr("absent/out.npz: "));
+}
+
+TEST_F(Spikectl, WhatCannotBeWrittenIsShownAllTheSame) {
+  Save("v.npy", RowMatrix<float>(RowMatrix<float>::Zero(3, 2)));
+  const std::string command = "spike-cluster --v v.npy --v-threshold 1 ";
+  const Outcome three = Run(command + "-o out.npy");
+  EXPECT_EQ(three.exit_code, 1);
+  EXPECT_THAT(three.err, HasSubstr("3 arrays (n_o, k_positive, k_negative); a .npy file holds one, need FILE.npz"));
+  EXPECT_EQ(three.out, Output(command));
+  EXPECT_FALSE(Exists("out.npy"));
+  std::filesystem::create_symlink("/dev/full", Path("full.npz"));
+  const Outcome full = Run(command + "-o full.npz");
+  EXPECT_EQ(full.exit_code, 1);
+  EXPECT_THAT(full.err, HasSubstr("full.npz: "));
+  EXPECT_EQ(full.out, Output(command));
+}
+
+TEST_F(Spikectl, WherePlainlyNothingCanBeWrittenNothingIsDone) {
+  const std::string command = "spike-cluster --v absent.npy --v-threshold 1 -o ";
+  EXPECT_EQ(Error(command + "none/out.npz", 1),
+            "spikectl: none/out.npz: cannot be written there: No such file or directory\n");
+  std::filesystem::create_directory(Path("folder.npz"));
+  EXPECT_EQ(Error(command + "folder.npz", 1), "spikectl: folder.npz: cannot be written there: Is a directory\n");
+}
+
+TEST_F(Spikectl, ErrorsAreLinesThatATerminalObeysInNothing) {
+  EXPECT_EQ(Error(R"sh(spike-cluster --v-threshold 1 --v "$(printf 'a\nb\033[2J\302\233c\377.npy')")sh", 1),
+            "spikectl: --v: a b\\u001b[2J\\u009bc\xEF\xBF\xBD.npy: cannot open: No such file or directory\n");
+}
+
+TEST_F(Spikectl, AFileThatDoesNotFitIntoMemoryIsNotRead) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's allocator ends the program";
+#endif
+  std::ofstream(Path("v.npy")) << "sparse";
+  std::filesystem::resize_file(Path("v.npy"), uint64_t{1} << 42);
+  EXPECT_EQ(Error("spike-cluster --v-threshold 1 --v v.npy", 1),
+            "spikectl: --v: v.npy: no memory for all of it, of 4398046511104 bytes and more\n");
 }
 
 TEST_F(Spikectl, MistakesInTheCommandLineExitWith2) {
@@ -297,6 +332,8 @@ TEST_F(Spikectl, RasterAndHeatmapDrawPictures) {
   EXPECT_EQ(Bytes("one.svg"), Bytes("sample.svg"));
 
   EXPECT_THAT(Error("raster batch.npy -o x.png", 1), HasSubstr("shape [6, 4, 5]; need a matrix, or --sample"));
+  Save("none.npy", TensorView(DataType::kBool, {int64_t{1} << 62, 1, 0}, nullptr));
+  EXPECT_THAT(Error("raster none.npy --sample 0 -o x.png", 1), HasSubstr("shape [4611686018427387904, 1, 0]"));
   EXPECT_THAT(Error("raster batch.npy --sample 4 -o x.png", 1), HasSubstr("--sample: 4; need 0 to 3"));
   EXPECT_THAT(Error("heatmap spikes.npy -o x.jpg", 2), HasSubstr(".png or .svg"));
   EXPECT_FALSE(Exists("x.png"));

@@ -1,6 +1,7 @@
 #include "codec/nested_tensors.h"
 
 #include <limits>
+#include <string>
 
 #include "gtest/gtest.h"
 #include "spikeserve/v1/networks.pb.h"
@@ -45,6 +46,26 @@ TEST(NestedTensors, OfNoSizeOrTooLargeOnesDoNotOverflow) {
   EXPECT_EQ(NestedFloatBytes(request), kMax);
   *request.add_layer_gradients()->mutable_grad_spikes() = OfShape({kMax, kMax});
   EXPECT_EQ(NestedFloatBytes(request), kMax);
+}
+
+TEST(NestedTensors, OfAnyDtypeAndSizeAreTakenWhereTheirElementsAreThere) {
+  v1::CreateNetworkRequest request;
+  v1::Tensor& weight = *request.add_layers()->mutable_linear()->mutable_weight();
+  weight = OfShape({1 << 10, 1 << 14});
+  weight.set_data(std::string(1 << 21, '\xff'));
+  EXPECT_TRUE(CheckElementsAreThere(request).ok());
+  weight.mutable_data()->resize(1 << 18);
+  const absl::Status status = CheckElementsAreThere(request);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(std::string(status.message()).find("tensors of 67108864 bytes in a message of "), 0u) << status;
+}
+
+TEST(NestedTensors, ThatAreManyAndSmallAreRefusedTogether) {
+  v1::BackwardResponse response;
+  for (int i = 0; i < 100; ++i) *response.add_gradients()->mutable_values() = OfShape({1 << 14});
+  EXPECT_EQ(CheckElementsAreThere(response).code(), absl::StatusCode::kResourceExhausted);
+  response.mutable_gradients()->DeleteSubrange(50, 50);
+  EXPECT_TRUE(CheckElementsAreThere(response).ok());
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "cli/commands/network_command.h"
 #include "cli/flags.h"
+#include "cli/joined_steps.h"
 #include "cli/records.h"
 #include "status_macros.h"
 
@@ -27,45 +28,21 @@ TensorView Steps(const TensorView& whole, int64_t begin, int64_t end) {
   return {whole.dtype(), std::move(shape), static_cast<const std::byte*>(whole.data()) + begin * step_bytes};
 }
 
-// Steps that come in blocks.
-class JoinedSteps {
- public:
-  void Add(Tensor block) { blocks_.push_back(std::move(block)); }
-
-  // All of them as one tensor; nullopt where none came.
-  std::optional<Tensor> Release() {
-    if (blocks_.empty()) return std::nullopt;
-    Shape shape = blocks_[0].shape();
-    shape[0] = 0;
-    for (const Tensor& block : blocks_) shape[0] += block.shape()[0];
-    Tensor joined(blocks_[0].dtype(), std::move(shape));
-    auto* to = static_cast<std::byte*>(joined.data());
-    for (const Tensor& block : blocks_) {
-      const auto* from = static_cast<const std::byte*>(block.data());
-      to = std::copy(from, from + block.byte_size(), to);
-    }
-    blocks_.clear();
-    return joined;
-  }
-
- private:
-  std::vector<Tensor> blocks_;
-};
-
 // What all messages came to.
 struct Joined {
-  void Add(ForwardArgs::Result result) {
-    output.Add(std::move(result.output));
+  absl::Status Add(ForwardArgs::Result result) {
+    SPIKESERVE_RETURN_IF_ERROR(output.Add(std::move(result.output)));
     records.resize(result.records.size());
     for (size_t r = 0; r < records.size(); ++r) {
       RecordTensors& in = result.records[r];
       Record& record = records[r];
       record.layer = in.layer;
-      if (in.spikes) record.spikes.Add(*std::move(in.spikes));
-      if (in.v_before_reset) record.v_before_reset.Add(*std::move(in.v_before_reset));
-      if (in.v_after_reset) record.v_after_reset.Add(*std::move(in.v_after_reset));
+      if (in.spikes) SPIKESERVE_RETURN_IF_ERROR(record.spikes.Add(*std::move(in.spikes)));
+      if (in.v_before_reset) SPIKESERVE_RETURN_IF_ERROR(record.v_before_reset.Add(*std::move(in.v_before_reset)));
+      if (in.v_after_reset) SPIKESERVE_RETURN_IF_ERROR(record.v_after_reset.Add(*std::move(in.v_after_reset)));
     }
     next_step = result.next_step;
+    return absl::OkStatus();
   }
 
   struct Record {
@@ -133,7 +110,7 @@ class RunCommand final : public OneNetworkCommand {
     Joined joined;
     for (int64_t block = 0; block == 0 || block * block_ < steps; ++block) {
       SPIKESERVE_ASSIGN_OR_RETURN(ForwardArgs::Result result, run.Receive());
-      joined.Add(std::move(result));
+      SPIKESERVE_RETURN_IF_ERROR(joined.Add(std::move(result)));
     }
     SPIKESERVE_RETURN_IF_ERROR(run.Finish());
     return joined;

@@ -6,6 +6,7 @@
 #include "calls/network_target.h"
 #include "calls/records.h"
 #include "checkpoint.h"
+#include "codec/nested_tensors.h"
 #include "codec/network_codec.h"
 #include "codec/network_state_codec.h"
 #include "codec/option_codec.h"
@@ -31,7 +32,6 @@ struct RpcTraits<CreateNetworkArgs> {
 
 template <>
 struct RpcTraits<GetNetworkArgs> {
-  static constexpr int64_t kFloatsOfBits = 32, kSlack = 1 << 20;
   using Request = v1::GetNetworkRequest;
   using Response = v1::GetNetworkResponse;
 
@@ -44,21 +44,22 @@ struct RpcTraits<GetNetworkArgs> {
   }
 
   static absl::StatusOr<GetNetworkArgs::Result> Decode(ResponseReader<Response>& response) {
+    SPIKESERVE_RETURN_IF_ERROR(codec::CheckElementsAreThere(*response));
+    constexpr int64_t kNoLimit = INT64_MAX;
     GetNetworkArgs::Result result;
-    // The server sends all elements, and those of bits become floats: what says that it has more is refused.
-    const codec::Room room(kSlack + kFloatsOfBits * static_cast<int64_t>(response->ByteSizeLong()));
     for (int i = 0; i < response->layers_size(); ++i) {
       SPIKESERVE_ASSIGN_OR_RETURN(LayerSpec layer,
-                                  codec::DecodeLayer(response->layers(i), absl::StrCat("layers[", i, "]"), room));
+                                  codec::DecodeLayer(response->layers(i), absl::StrCat("layers[", i, "]"), kNoLimit));
       result.layers.push_back(std::move(layer));
     }
     result.training = response->training();
     result.next_step = response->next_step();
     SPIKESERVE_ASSIGN_OR_RETURN(result.monitors, DecodeRecords(response->monitors()));
-    SPIKESERVE_ASSIGN_OR_RETURN(result.state, codec::DecodeState(response->state(), "state", room));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.state, codec::DecodeState(response->state(), "state", kNoLimit));
     SPIKESERVE_ASSIGN_OR_RETURN(result.optimizer_state,
-                                codec::DecodeOptimizerState(response->optimizer_state(), "optimizer_state", room));
-    SPIKESERVE_ASSIGN_OR_RETURN(result.gradients, codec::DecodeParameters(response->gradients(), "gradients", room));
+                                codec::DecodeOptimizerState(response->optimizer_state(), "optimizer_state", kNoLimit));
+    SPIKESERVE_ASSIGN_OR_RETURN(result.gradients,
+                                codec::DecodeParameters(response->gradients(), "gradients", kNoLimit));
     return result;
   }
 };

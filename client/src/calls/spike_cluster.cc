@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -28,6 +29,13 @@ absl::StatusOr<SpikeClusterResult> TakeResult(ResponseReader<Response> response)
   SPIKESERVE_ASSIGN_OR_RETURN(result.k_positive, response.Take(Response::kKPositiveFieldNumber, "k_positive"));
   SPIKESERVE_ASSIGN_OR_RETURN(result.k_negative, response.Take(Response::kKNegativeFieldNumber, "k_negative"));
   return result;
+}
+
+// Whether the tensor has a step in [-1, steps) for each of so many neurons.
+bool AreSteps(const Tensor& tensor, int64_t neurons, int64_t steps) {
+  if (tensor.dtype() != DataType::kInt32 || tensor.size() != neurons) return false;
+  const absl::Span<const int32_t> values = tensor.values<int32_t>();
+  return std::all_of(values.begin(), values.end(), [steps](int32_t step) { return step >= -1 && step < steps; });
 }
 
 // The mask of the given steps.
@@ -81,9 +89,8 @@ class Exchange
   }
 
   absl::StatusOr<SpikeClusterResult> Result() {
-    const int64_t neurons = args().v.shape()[1];
-    if (!steps_ || steps_->k_positive.size() != neurons || steps_->k_negative.size() != neurons ||
-        steps_->k_positive.dtype() != DataType::kInt32 || steps_->k_negative.dtype() != DataType::kInt32) {
+    const int64_t steps = args().v.shape()[0], neurons = args().v.shape()[1];
+    if (!steps_ || !AreSteps(steps_->k_positive, neurons, steps) || !AreSteps(steps_->k_negative, neurons, steps)) {
       return UnexpectedResponse();
     }
     if (!args().index_output) {

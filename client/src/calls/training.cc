@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "calls/network_target.h"
+#include "codec/nested_tensors.h"
 #include "codec/network_state_codec.h"
 #include "codec/training_codec.h"
 #include "rpc_traits.h"
@@ -33,6 +34,7 @@ struct RpcTraits<BackwardArgs> {
   }
 
   static absl::StatusOr<BackwardArgs::Result> Decode(ResponseReader<Response>& response) {
+    SPIKESERVE_RETURN_IF_ERROR(codec::CheckElementsAreThere(*response));
     BackwardArgs::Result result;
     SPIKESERVE_ASSIGN_OR_RETURN(result.grad_input,
                                 response.TakeOptional(Response::kGradInputFieldNumber, "grad_input"));

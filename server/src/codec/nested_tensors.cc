@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "codec/tensor_header.h"
 #include "google/protobuf/descriptor.h"
 #include "spikeserve/compute/data_type.h"
@@ -47,6 +48,15 @@ int64_t NestedFloatBytes(const google::protobuf::Message& message) {
     }
   }
   return bytes;
+}
+
+absl::Status CheckElementsAreThere(const google::protobuf::Message& message) {
+  constexpr int64_t kFloatBytesOfBit = 4, kBitsOfByte = 8, kSlack = 4 << 20;
+  const auto size = static_cast<int64_t>(message.ByteSizeLong());
+  const int64_t bytes = NestedFloatBytes(message);
+  if (bytes <= kSlack + kFloatBytesOfBit * kBitsOfByte * size) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("tensors of ", bytes, " bytes in a message of ", size, "; need the elements to be there"));
 }
 
 }  // namespace spikeserve::codec

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "google/protobuf/message.h"
 
 namespace spikeserve::codec {
@@ -13,6 +14,11 @@ namespace spikeserve::codec {
 // 1 where that is more. Bits and events take next to nothing on the wire: a request with many tensors is asked this
 // before they are decoded and kept. Shapes that Decode refuses count as nothing.
 int64_t NestedFloatBytes(const google::protobuf::Message& message);
+
+// For what has all its elements, a file or a server's response: RESOURCE_EXHAUSTED where the tensors in `message`, at
+// any depth, would take more as floats than elements of which there is a bit each, and a few megabytes. So a short
+// message cannot make its reader take memory without end.
+absl::Status CheckElementsAreThere(const google::protobuf::Message& message);
 
 }  // namespace spikeserve::codec
 
