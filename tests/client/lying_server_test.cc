@@ -1,5 +1,7 @@
 // A server that answers what was not asked for: the client tells, and neither reads nor writes beyond what there is.
 
+#include <sys/mman.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +14,7 @@
 #include "runtime/engine.h"
 #include "spikeserve/client/client.h"
 #include "spikeserve/client/training.h"
+#include "spikeserve/v1/functions.pb.h"
 #include "spikeserve/v1/networks.pb.h"
 #include "spikeserve/v1/streams.pb.h"
 #include "spikeserve/v1/training.pb.h"
@@ -26,7 +29,7 @@ class Liar : public Connection {
  public:
   void Start(const Rpc& rpc, std::function<void(absl::Status)> done) override {
     inner_->Start(rpc, [this, response = rpc.response, done = std::move(done)](absl::Status status) {
-      if (status.ok() && change_) change_(*response->message);
+      if (status.ok() && change_) change_(*response);
       done(std::move(status));
     });
   }
@@ -45,17 +48,20 @@ class Liar : public Connection {
   // Of the type `Message`: changes those answers.
   template <typename Message>
   void Change(std::function<void(Message&)> change) {
-    change_ = [change = std::move(change)](google::protobuf::Message& message) {
+    change_ = [change = std::move(change)](codec::Envelope& response) {
+      google::protobuf::Message& message = *response.message;
       if (message.GetDescriptor() == Message::descriptor()) change(static_cast<Message&>(message));
     };
   }
+  // All of them, with the tensors that stand beside the message.
+  void ChangeAll(std::function<void(codec::Envelope&)> change) { change_ = std::move(change); }
   // What each stream's one answer is.
   void Answer(std::function<codec::Envelope(BufferPool&)> answer) { answer_ = std::move(answer); }
 
  private:
   const std::shared_ptr<Connection> inner_ =
       MakeInProcessConnection(std::make_unique<server::Engine>(server::EngineOptions()));
-  std::function<void(google::protobuf::Message&)> change_;
+  std::function<void(codec::Envelope&)> change_;
   std::function<codec::Envelope(BufferPool&)> answer_;
 };
 
@@ -91,6 +97,27 @@ TEST_F(LyingServer, StepsOfClustersThatTheVoltagesDoNotHaveAreRefused) {
     }
     EXPECT_EQ(call({0}, {0, 0}, mask_dtype).status().code(), absl::StatusCode::kInternal);
   }
+}
+
+TEST_F(LyingServer, AnAnswerThatThereIsNoMemoryForEndsItsCall) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's allocator ends the program";
+#endif
+  constexpr size_t kSize = size_t{1} << 43;  // Pages that take no memory.
+  void* const pages = mmap(nullptr, kSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) GTEST_SKIP() << "no addresses for them";
+  const std::shared_ptr<const void> owner(pages, [](const void* begin) { munmap(const_cast<void*>(begin), kSize); });
+  liar_->ChangeAll([&](codec::Envelope& response) {
+    codec::TensorField& ret = *response.Find(v1::KernelDotProductResponse::kRetFieldNumber);
+    ret.header.clear_shape();
+    ret.header.add_shape(kSize / sizeof(float));
+    ret.data = {static_cast<const uint8_t*>(pages), kSize, owner};
+  });
+  const std::vector<float> x(2, 1);
+  const absl::Status status =
+      client_.KernelDotProduct({.x = TensorView(absl::MakeConstSpan(x), {1, 2}), .kernel = LinearKernel{}}, {})
+          .status();
+  EXPECT_EQ(status, absl::ResourceExhaustedError("no memory for the server's response"));
 }
 
 v1::Tensor Huge() {
