@@ -18,6 +18,7 @@
 #include "spikeserve/v1/networks.pb.h"
 #include "spikeserve/v1/streams.pb.h"
 #include "spikeserve/v1/training.pb.h"
+#include "support/address_space_limit.h"
 #include "train/parameters.h"
 #include "train/trainer.h"
 
@@ -106,6 +107,7 @@ TEST_F(LyingServer, AnAnswerThatThereIsNoMemoryForEndsItsCall) {
   constexpr size_t kSize = size_t{1} << 43;  // Pages that take no memory.
   void* const pages = mmap(nullptr, kSize, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) GTEST_SKIP() << "no addresses for them";
+  const testing::AddressSpaceLimit limit(kSize + kSize / 8);
   const std::shared_ptr<const void> owner(pages, [](const void* begin) { munmap(const_cast<void*>(begin), kSize); });
   liar_->ChangeAll([&](codec::Envelope& response) {
     codec::TensorField& ret = *response.Find(v1::KernelDotProductResponse::kRetFieldNumber);

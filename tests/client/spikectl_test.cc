@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/spikectl_testing.h"
+#include "support/address_space_limit.h"
 
 namespace spikeserve::testing {
 namespace {
@@ -274,6 +275,7 @@ TEST_F(Spikectl, AFileThatDoesNotFitIntoMemoryIsNotRead) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer's allocator ends the program";
 #endif
+  const AddressSpaceLimit limit(rlim_t{1} << 40);
   std::ofstream(Path("v.npy")) << "sparse";
   std::filesystem::resize_file(Path("v.npy"), uint64_t{1} << 42);
   EXPECT_EQ(Error("spike-cluster --v-threshold 1 --v v.npy", 1),
