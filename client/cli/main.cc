@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
-#include <new>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "cli/help.h"
 #include "file/file.h"
 #include "printable.h"
+#include "runtime/guarded.h"
 #include "status_macros.h"
 #include "version.h"
 
@@ -110,7 +110,8 @@ int FailUsage(const CLI::App& app, const CLI::ParseError& error) {
       absl::StrCat("unknown command ", words[0], near ? "; did you mean " + nearest->get_name() + "?" : "", help), 2);
 }
 
-absl::Status OutOfMemory() { return absl::ResourceExhaustedError("out of memory"); }
+// Arrays are as large as their files say, or the server.
+constexpr char kOutOfMemory[] = "out of memory";
 
 // The exit code.
 absl::StatusOr<int> RunCommand(const CommandInfo& info, const CommonFlags& flags) {
@@ -130,11 +131,7 @@ absl::StatusOr<int> RunCommand(const CommandInfo& info, const CommonFlags& flags
   SPIKESERVE_ASSIGN_OR_RETURN(Report report, info.command->Run(caller));
   absl::Status written;
   if (!flags.output.empty()) {
-    try {
-      written = report.WriteArrays(flags.output);
-    } catch (const std::bad_alloc&) {
-      written = OutOfMemory();
-    }
+    written = server::Guarded([&] { return report.WriteArrays(flags.output); }, kOutOfMemory);
     if (written.ok()) report.AddText("written", flags.output, "wrote " + flags.output);
   }
   // Shown where it cannot be written, too: a call that changed a network cannot be made once more.
@@ -142,14 +139,6 @@ absl::StatusOr<int> RunCommand(const CommandInfo& info, const CommonFlags& flags
   if (!std::cout) return absl::DataLossError("cannot write to the standard output");
   SPIKESERVE_RETURN_IF_ERROR(written);
   return report.exit_code();
-}
-
-absl::StatusOr<int> RunInMemory(const CommandInfo& info, const CommonFlags& flags) {
-  try {
-    return RunCommand(info, flags);
-  } catch (const std::bad_alloc&) {  // Arrays are as large as their files say, or the server.
-    return OutOfMemory();
-  }
 }
 
 int Main(int argc, char** argv) {
@@ -178,7 +167,8 @@ int Main(int argc, char** argv) {
     return error.get_exit_code() == 0 ? app.exit(error) : FailUsage(app, error);
   }
   const size_t chosen = std::find_if(apps.begin(), apps.end(), [](auto* a) { return a->parsed(); }) - apps.begin();
-  const absl::StatusOr<int> exit_code = RunInMemory(commands[chosen], flags);
+  const absl::StatusOr<int> exit_code =
+      server::Guarded([&] { return RunCommand(commands[chosen], flags); }, kOutOfMemory);
   if (exit_code.ok()) return *exit_code;
   const std::string message(exit_code.status().message());
   return IsUsageError(exit_code.status()) ? Fail(message + SeeHelp("spikectl " + commands[chosen].name), 2)

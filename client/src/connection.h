@@ -24,6 +24,9 @@ namespace server {
 class Engine;
 }  // namespace server
 
+// Why a call ends whose response there is no memory for: see server::Guarded.
+inline constexpr char kNoMemoryForResponse[] = "no memory for the server's response";
+
 // One call of one method.
 struct Rpc {
   // Such as "/spikeserve.v1.SpikeFunctionService/SpikeCluster".

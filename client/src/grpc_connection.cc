@@ -14,10 +14,10 @@
 #include "grpcpp/grpcpp.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/grpc_lifetime.h"
+#include "runtime/guarded.h"
 #include "runtime/happens_before.h"
 #include "shared_memory/shared_tensors.h"
 #include "status_macros.h"
-#include "within_memory.h"
 
 namespace spikeserve {
 namespace {
@@ -95,8 +95,9 @@ class StreamingCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
     server::HappensAfter(&incoming_);
     if (!ok) return;
     absl::StatusOr<codec::Envelope> response = ReadResponse(incoming_, exchange_->response_prototype(), buffers_);
-    absl::Status status = response.ok() ? WithinMemory([&] { return exchange_->Receive(*std::move(response)); })
-                                        : std::move(response).status();
+    absl::Status status =
+        response.ok() ? server::Guarded([&] { return exchange_->Receive(*std::move(response)); }, kNoMemoryForResponse)
+                      : std::move(response).status();
     if (!status.ok()) failure_ = std::move(status);
     server::HappensBefore(&incoming_);
     if (failure_.ok()) return StartRead(&incoming_);

@@ -1,16 +1,17 @@
 #include "grpc_messages.h"
 
 #include "absl/strings/str_cat.h"
+#include "connection.h"
 #include "rpc/byte_buffer.h"
 #include "rpc/rich_status.h"
-#include "within_memory.h"
+#include "runtime/guarded.h"
 
 namespace spikeserve {
 
 absl::StatusOr<codec::Envelope> ReadResponse(const grpc::ByteBuffer& bytes, const google::protobuf::Message& prototype,
                                              BufferPool& buffers) {
   absl::StatusOr<codec::Envelope> response =
-      WithinMemory([&] { return rpc::FromByteBuffer(bytes, prototype, buffers); });
+      server::Guarded([&] { return rpc::FromByteBuffer(bytes, prototype, buffers); }, kNoMemoryForResponse);
   if (response.ok() || absl::IsResourceExhausted(response.status())) return response;
   return absl::InternalError(absl::StrCat("the server's response: ", response.status().message()));
 }

@@ -20,8 +20,8 @@
 #include "codec/typed_envelope.h"
 #include "connection.h"
 #include "google/protobuf/descriptor.h"
+#include "runtime/guarded.h"
 #include "spikeserve/client/client.h"
-#include "within_memory.h"
 
 namespace spikeserve {
 
@@ -171,7 +171,8 @@ void Client::Launch(const Args& args, const CallOptions& options, std::shared_pt
   connection_->Start(rpc, [state, done = std::move(done)](absl::Status status) {
     state->request = {};
     ResponseReader<typename Traits::Response> response(state->response);
-    ResultOr<Args> result = status.ok() ? WithinMemory([&]() -> ResultOr<Args> { return Traits::Decode(response); })
+    ResultOr<Args> result = status.ok() ? server::Guarded([&]() -> ResultOr<Args> { return Traits::Decode(response); },
+                                                          kNoMemoryForResponse)
                                         : ResultOr<Args>(std::move(status));
     state->connection.reset();  // Before the caller goes on: see Dispose.
     done(std::move(result));

@@ -277,22 +277,20 @@ absl::StatusOr<BitArray> DecodeBits(const WireTensor& wire, std::string_view fie
 
 namespace {
 
-// Other bytes than 0 and 1 are no values of a C++ bool.
-absl::Status CheckBools(DataType dtype, absl::string_view bytes, std::string_view field) {
-  if (dtype != DataType::kBool) return absl::OkStatus();
-  uint8_t any = 0;
-  for (const char byte : bytes) any |= static_cast<uint8_t>(byte);
-  if (any <= 1) return absl::OkStatus();
-  const auto other = std::find_if(bytes.begin(), bytes.end(), [](char byte) { return byte != 0 && byte != 1; });
-  return InvalidField(field, absl::StrCat("element ", other - bytes.begin(), " is ", static_cast<uint8_t>(*other)),
-                      "0 or 1");
+// CheckResult, and that bools are: other bytes than 0 and 1 are no values of a C++ bool.
+absl::StatusOr<TensorHeader> CheckResultElements(const WireTensor& wire, std::string_view field, int64_t max_bytes) {
+  SPIKESERVE_ASSIGN_OR_RETURN(TensorHeader header, CheckResult(wire, field, max_bytes));
+  if (header.dtype == DataType::kBool) {
+    const auto count = static_cast<int64_t>(wire.data.size());
+    SPIKESERVE_RETURN_IF_ERROR(CheckBinary<uint8_t>(wire.data.data(), count, field, max_bytes));
+  }
+  return header;
 }
 
 }  // namespace
 
 absl::StatusOr<Tensor> DecodeTensor(const WireTensor& wire, std::string_view field, int64_t max_bytes) {
-  SPIKESERVE_ASSIGN_OR_RETURN(TensorHeader header, CheckResult(wire, field, max_bytes));
-  SPIKESERVE_RETURN_IF_ERROR(CheckBools(header.dtype, wire.data, field));
+  SPIKESERVE_ASSIGN_OR_RETURN(TensorHeader header, CheckResultElements(wire, field, max_bytes));
   Tensor out(header.dtype, header.shape);
   if (!wire.data.empty()) std::memcpy(out.data(), wire.data.data(), wire.data.size());
   return out;
@@ -300,8 +298,8 @@ absl::StatusOr<Tensor> DecodeTensor(const WireTensor& wire, std::string_view fie
 
 absl::StatusOr<Tensor> TakeTensor(TensorField& tensor, std::string_view field, int64_t max_bytes) {
   if (tensor.data.owner.use_count() != 1) return DecodeTensor({tensor.header, tensor.data.view()}, field, max_bytes);
-  SPIKESERVE_ASSIGN_OR_RETURN(TensorHeader header, CheckResult({tensor.header, tensor.data.view()}, field, max_bytes));
-  SPIKESERVE_RETURN_IF_ERROR(CheckBools(header.dtype, tensor.data.view(), field));
+  SPIKESERVE_ASSIGN_OR_RETURN(TensorHeader header,
+                              CheckResultElements({tensor.header, tensor.data.view()}, field, max_bytes));
   // The buffer is nobody else's, so that it may be written to.
   auto* bytes = reinterpret_cast<std::byte*>(const_cast<uint8_t*>(tensor.data.data));
   return Tensor(header.dtype, header.shape, std::shared_ptr<std::byte>(std::move(tensor.data.owner), bytes));
